@@ -1,0 +1,165 @@
+"""The experiment as a whole, with every reference between its parts checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from primum.experiment.models import DPOModel, EndpointModel, HubModel, Model, PretrainedModel, SFTModel
+from primum.experiment.types import (
+    Benchmark,
+    Count,
+    Dataset,
+    Engine,
+    Frozen,
+    Judge,
+    Mixture,
+    Name,
+    Preferences,
+    Prompts,
+    RelativePath,
+    Resources,
+    Sampling,
+)
+
+STAGES = ("fetch", "curate", "pretrain", "sft", "dpo", "generate", "judge", "score", "tables", "report")
+Stage = Annotated[str, Field(pattern=f"^({'|'.join(STAGES)})$")]
+
+
+class Evaluate(Frozen):
+    """What the tables cover: every model answers every prompt set and every benchmark; judges name their prompt sets."""
+
+    models: tuple[Name, ...] = Field(min_length=1)
+    benchmarks: tuple[Name, ...] = ()
+    prompts: tuple[Name, ...] = ()
+    judges: tuple[Name, ...] = ()
+
+
+class Override(Frozen):
+    """Resources of one model's jobs, stage by stage."""
+
+    resources: dict[Stage, Resources]
+
+
+class Experiment(Frozen):
+    """One experiment file. ``catalogs`` are files of shared entries under config/catalog/, without their suffix."""
+
+    name: Name
+    title: str = ""
+    description: str = ""
+    disclaimer: str = ""
+    seed: Count = 0
+    catalogs: tuple[RelativePath, ...] = ()
+    datasets: dict[Name, Dataset] = {}
+    mixtures: dict[Name, Mixture] = {}
+    preferences: dict[Name, Preferences] = {}
+    models: dict[Name, Model] = {}
+    prompts: dict[Name, Prompts] = {}
+    benchmarks: dict[Name, Benchmark] = {}
+    judges: dict[Name, Judge] = {}
+    evaluate: Evaluate
+    engine: Engine = Engine()
+    sampling: Sampling = Sampling()
+    resources: dict[Stage, Resources] = {}
+    overrides: dict[Name, Override] = {}
+
+    @model_validator(mode="after")
+    def _references_resolve(self) -> Experiment:
+        for where, name, kind in self._references():
+            known: Mapping[str, object] = getattr(self, kind)
+            if name not in known:
+                raise ValueError(f"{where}: no {kind[:-1]} {name!r}; there are: {', '.join(sorted(known)) or 'none'}")
+        for name in self.models:
+            self.lineage(name)
+        for name in self.evaluate.models:
+            if isinstance(self.models[name], EndpointModel) and self.engine_of(name).kind != "openai":
+                raise ValueError(f"models.{name}: an endpoint model needs engine kind 'openai'")
+        for name, judge in self.judges.items():
+            if name in self.evaluate.judges and (unknown := set(judge.prompts) - set(self.evaluate.prompts)):
+                raise ValueError(f"judges.{name}.prompts: {sorted(unknown)[0]!r} is not among evaluate.prompts")
+        return self
+
+    def used_judges(self) -> tuple[str, ...]:
+        """The judges that judge responses, and those whose prompt a mixture's graded rows are rendered with."""
+        rendering = [source.judge for mixture in self.mixtures.values() for source in mixture.sources.values()]
+        return tuple(dict.fromkeys([*self.evaluate.judges, *(name for name in rendering if name)]))
+
+    def _references(self) -> Iterable[tuple[str, str, str]]:
+        """(where, name, section) of every reference; catalog entries that this experiment does not use have none."""
+        for name, model in self.models.items():
+            where = f"models.{name}"
+            if isinstance(model, PretrainedModel | SFTModel):
+                yield f"{where}.data", model.data, "mixtures"
+            if isinstance(model, SFTModel | DPOModel):
+                yield f"{where}.from", model.start, "models"
+            if isinstance(model, DPOModel):
+                yield f"{where}.data", model.data, "preferences"
+                yield f"{where}.reference", model.reference or model.start, "models"
+        for name, mixture in self.mixtures.items():
+            for key, source in mixture.sources.items():
+                yield f"mixtures.{name}.sources.{key}.dataset", source.dataset, "datasets"
+                if source.judge:
+                    yield f"mixtures.{name}.sources.{key}.judge", source.judge, "judges"
+        for name, preferences in self.preferences.items():
+            yield from ((f"preferences.{name}.datasets", dataset, "datasets") for dataset in preferences.datasets)
+        for name in set(self.evaluate.prompts) & set(self.prompts):
+            yield f"prompts.{name}.dataset", self.prompts[name].dataset, "datasets"
+        for name in set(self.evaluate.benchmarks) & set(self.benchmarks):
+            yield f"benchmarks.{name}.dataset", self.benchmarks[name].dataset, "datasets"
+        for name in set(self.used_judges()) & set(self.judges):
+            judge = self.judges[name]
+            yield from ((f"judges.{name}.prompts", prompts, "prompts") for prompts in judge.prompts)
+            if judge.model:
+                yield f"judges.{name}.model", judge.model, "models"
+            if judge.graded:
+                yield f"judges.{name}.graded", judge.graded, "datasets"
+        for kind in ("models", "benchmarks", "prompts", "judges"):
+            yield from ((f"evaluate.{kind}", name, kind) for name in getattr(self.evaluate, kind))
+        yield from ((f"overrides.{name}", name, "models") for name in self.overrides)
+
+    def parents(self, name: str) -> tuple[str, ...]:
+        """The models that ``name`` is trained from and against."""
+        model = self.models[name]
+        if isinstance(model, DPOModel):
+            return tuple(dict.fromkeys((model.start, model.reference or model.start)))
+        return (model.start,) if isinstance(model, SFTModel) else ()
+
+    def lineage(self, name: str) -> tuple[str, ...]:
+        """``name`` and all models it descends from, ancestors first. ValueError naming the cycle if there is one."""
+        done: dict[str, None] = {}
+
+        def visit(node: str, path: tuple[str, ...]) -> None:
+            if node in path:
+                raise ValueError(f"models.{node}: lineage cycle: {' -> '.join([*path[path.index(node) :], node])}")
+            if node not in done and node in self.models:
+                for parent in self.parents(node):
+                    visit(parent, (*path, node))
+                done[node] = None
+
+        visit(name, ())
+        return tuple(done)
+
+    def needed_models(self) -> tuple[str, ...]:
+        """Every model that the tables need, ancestors first: the evaluated ones, the judges, and what they descend from."""
+        judges = [self.judges[name].model for name in self.evaluate.judges]
+        roots = [*self.evaluate.models, *(model for model in judges if model)]
+        return tuple(dict.fromkeys(ancestor for root in roots for ancestor in self.lineage(root)))
+
+    def engine_of(self, model: str) -> Engine:
+        return self.models[model].engine or self.engine
+
+    def kind_of(self, model: str) -> str:
+        """``hub``, ``endpoint``, ``pretrain``, ``sft`` or ``dpo``."""
+        entry = self.models[model]
+        if isinstance(entry, HubModel):
+            return "hub"
+        return "endpoint" if isinstance(entry, EndpointModel) else entry.train
+
+    def resources_of(self, stage: str, model: str | None = None) -> Resources:
+        """What a job of ``stage`` asks for, ``model``'s override first."""
+        override = self.overrides.get(model or "")
+        if override and stage in override.resources:
+            return override.resources[stage]
+        return self.resources.get(stage, Resources())

@@ -1,0 +1,93 @@
+"""Reading an experiment file and the catalogs it names, with one-line errors before any job starts."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from primum.errors import PrimumError
+from primum.experiment.experiment import Experiment
+
+CATALOG_SECTIONS = ("datasets", "models", "benchmarks", "prompts", "judges")
+
+
+class _UniqueKeys(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
+    """A safe loader that refuses a key given twice, which YAML would silently let win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise PrimumError(f"line {key_node.start_mark.line + 1}: key {key!r} is given twice: remove one")
+            seen.add(key)
+        result: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return result
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file as a dictionary. PrimumError naming file and line for bad YAML, duplicate keys, or another type."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a safe loader
+    except FileNotFoundError:
+        raise PrimumError(f"{path}: no such file") from None
+    except PrimumError as error:
+        raise PrimumError(f"{path}: {error}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}:" if mark else ""
+        raise PrimumError(f"{path}:{line} not valid YAML: {getattr(error, 'problem', 'syntax error')}") from None
+    if not isinstance(content, dict):
+        raise PrimumError(f"{path}: expected keys and values at the top level")
+    return content
+
+
+def experiment_path(name: str, root: Path) -> Path:
+    """The file of an experiment given by name (``demo``) or by path. PrimumError listing the names there are."""
+    folder = root / "config" / "experiments"
+    for candidate in (Path(name), folder / f"{name}.yaml"):
+        if candidate.suffix in (".yaml", ".yml") and candidate.is_file():
+            return candidate
+    names = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
+    raise PrimumError(f"experiment {name!r}: no such experiment; there are: {names}; or give the path of a .yaml file")
+
+
+def load_experiment(name: str, root: Path) -> Experiment:
+    """The experiment ``name`` (a name or a path) of the project at ``root``, its catalogs merged in, all checked.
+
+    An entry of the experiment and one of a catalog may not have the same name. Raises PrimumError on one line.
+    """
+    path = experiment_path(name, root)
+    content = read_yaml(path)
+    for catalog in content.get("catalogs") or ():
+        file = root / "config" / "catalog" / f"{catalog}.yaml"
+        for section, entries in read_yaml(file).items():
+            if section not in CATALOG_SECTIONS:
+                raise PrimumError(f"{file}: unknown section {section!r}; valid: {', '.join(CATALOG_SECTIONS)}")
+            own = content.setdefault(section, {})
+            for key, entry in (entries or {}).items():
+                if key in own:
+                    raise PrimumError(f"{path}: {section}.{key} is also in catalog {catalog!r}: rename one")
+                own[key] = entry
+    return validate(content, path)
+
+
+def validate(content: dict[str, Any], path: Path) -> Experiment:
+    """The typed experiment; the first thing that is wrong as a one-line PrimumError: file, key, what is wrong."""
+    try:
+        return Experiment.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        tags = {"hub", "endpoint", "pretrain", "sft", "dpo"}
+        inside_models = first["loc"][:1] == ("models",)
+        where = ".".join(
+            str(part) for index, part in enumerate(first["loc"]) if not (inside_models and index == 2 and part in tags)
+        )
+        message = first["msg"].removeprefix("Value error, ")
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise PrimumError(f"{path}: {where + ': ' if where else ''}{message}{more}") from None
+

@@ -1,0 +1,152 @@
+"""The three kinds of model an experiment may name: fetched from a hub, behind an endpoint, or trained here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from primum.experiment.types import (
+    AtLeastOne,
+    Count,
+    Engine,
+    Frozen,
+    HubId,
+    Name,
+    Number,
+    Positive,
+    Revision,
+    Share,
+)
+
+
+class _Model(Frozen):
+    title: str = ""
+    size_class: Literal["small", "medium", "large"] = "small"
+    engine: Engine | None = None
+
+
+class HubModel(_Model):
+    """A published model at a pinned revision (40 hex digits). ``unknown`` is refused when it is about to be fetched."""
+
+    hub: HubId
+    revision: Revision
+    license: str = ""
+
+
+class EndpointModel(_Model):
+    """A model behind an OpenAI-compatible endpoint; the key comes from the environment variable ``key_env``."""
+
+    endpoint: str
+    base_url: str = "https://api.openai.com/v1"
+    key_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] = "OPENAI_API_KEY"
+
+
+class Optimization(Frozen):
+    """The optimizer's settings: ``epochs`` or ``steps``, with a linear warm-up and then a cosine (or linear) decay.
+
+    ``batch`` counts packed chunks (pretrain, sft) or pairs (dpo) an optimizer step, over all devices;
+    ``micro_batch`` how many of them a device holds at once.
+    """
+
+    learning_rate: Positive
+    batch: AtLeastOne
+    micro_batch: AtLeastOne | None = None
+    epochs: Positive | None = None
+    steps: AtLeastOne | None = None
+    warmup_ratio: Share = 0.03
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    optimizer: Literal["adamw", "rmsprop"] = "adamw"
+    betas: tuple[Number, Number] = (0.9, 0.999)
+    weight_decay: Annotated[Number, Field(ge=0)] = 0.0
+    max_grad_norm: Positive = 1.0
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    checkpoint_steps: Count = 0
+
+
+class Architecture(Frozen):
+    """A Llama trained from scratch with its own byte-level BPE tokenizer and Llama-3's special tokens."""
+
+    vocab_size: AtLeastOne = 1024
+    hidden_size: AtLeastOne = 128
+    intermediate_size: AtLeastOne = 384
+    layers: AtLeastOne = 4
+    heads: AtLeastOne = 4
+    kv_heads: AtLeastOne = 4
+    max_length: AtLeastOne = 1024
+
+
+class LoRA(Frozen):
+    """Low-rank adapters (Hu et al. 2021), merged into the weights when training ends."""
+
+    r: AtLeastOne = 8
+    alpha: AtLeastOne = 16
+    dropout: Share = 0.0
+    modules: tuple[str, ...] = ("q_proj", "v_proj")
+
+
+class _Trained(_Model):
+    data: Name
+    optimization: Optimization
+    threads: AtLeastOne = 1
+    seed: Count | None = None
+
+
+class PretrainedModel(_Trained):
+    """A tokenizer and a Llama from scratch on a mixture of text."""
+
+    train: Literal["pretrain"]
+    architecture: Architecture = Architecture()
+    chunk_tokens: AtLeastOne = 256
+
+
+class SFTModel(_Trained):
+    """Supervised fine-tuning of ``from`` on a mixture; samples are packed into chunks of ``chunk_tokens``.
+
+    ``attention_reset`` keeps packed samples from attending to one another; ``train_on_inputs`` puts the loss on prompts too.
+    """
+
+    train: Literal["sft"]
+    start: Name = Field(alias="from")
+    chunk_tokens: AtLeastOne = 8192
+    attention_reset: bool = True
+    train_on_inputs: bool = False
+    lora: LoRA | None = None
+
+
+class DPOModel(_Trained):
+    """Direct preference optimization (Rafailov et al. 2023) of ``from`` against ``reference`` (``from`` if left out)."""
+
+    train: Literal["dpo"]
+    start: Name = Field(alias="from")
+    reference: Name | None = None
+    beta: Positive
+    max_length: AtLeastOne = 4096
+
+
+TrainedModel = PretrainedModel | SFTModel | DPOModel
+
+
+def _kind(value: Any) -> str | None:
+    """Which class a model entry belongs to, so that an error speaks of that class's keys alone."""
+    has = (lambda key: key in value) if isinstance(value, dict) else (lambda key: hasattr(value, key))
+    if has("hub"):
+        return "hub"
+    if has("endpoint"):
+        return "endpoint"
+    train = value.get("train") if isinstance(value, dict) else getattr(value, "train", None)
+    return train if train in ("pretrain", "sft", "dpo") else None
+
+
+Model = Annotated[
+    Annotated[HubModel, Tag("hub")]
+    | Annotated[EndpointModel, Tag("endpoint")]
+    | Annotated[PretrainedModel, Tag("pretrain")]
+    | Annotated[SFTModel, Tag("sft")]
+    | Annotated[DPOModel, Tag("dpo")],
+    Discriminator(
+        _kind,
+        custom_error_type="model_kind",
+        custom_error_message="a model needs 'hub', 'endpoint', or 'train' with one of: pretrain, sft, dpo",
+    ),
+]

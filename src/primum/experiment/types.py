@@ -1,0 +1,200 @@
+"""The experiment file as typed, frozen objects: every key it may hold, with its type, range and default.
+
+Unknown keys are refused, names are slugs, and numbers may be written as YAML's ``5e-6`` (a string to YAML 1.1) or 5.0e-6.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+SLUG = r"[a-z0-9]+(?:[.-][a-z0-9]+)*"
+UNKNOWN_REVISION = "unknown"
+CHOICE_PROMPT = "{% if context %}{{ context }}\n{% endif %}{{ question }}"
+
+Name = Annotated[str, Field(pattern=f"^{SLUG}$", max_length=64)]
+Revision = Annotated[str, Field(pattern=r"^([0-9a-f]{40}|unknown)$")]
+HubId = Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _number(value: object) -> object:
+    """YAML 1.1 reads ``5e-6`` as a string: take numeric strings for the numbers they spell."""
+    if isinstance(value, bool):
+        raise ValueError("is a boolean where a number is expected")
+    if isinstance(value, str):
+        return float(value)
+    return value
+
+
+def _relative(path: str) -> str:
+    if path.startswith("/") or ".." in path.split("/"):
+        raise ValueError(f"{path!r} leaves its folder: give a relative path without '..'")
+    return path
+
+
+Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Positive = Annotated[Number, Field(gt=0)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0, strict=True)]
+AtLeastOne = Annotated[int, Field(ge=1, strict=True)]
+RelativePath = Annotated[str, AfterValidator(_relative)]
+
+
+class Frozen(BaseModel):
+    """Immutable, with unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_valid_keys(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            valid = [field.alias or name for name, field in cls.model_fields.items()]
+            unknown = sorted(str(key) for key in value if key not in valid and key not in cls.model_fields)
+            if unknown:
+                raise ValueError(f"unknown key {unknown[0]!r}; valid keys: {', '.join(valid)}")
+        return value
+
+
+class DataFile(Frozen):
+    """One raw file: shipped with the project (``path`` alone), or fetched from ``url`` and checked against ``sha256``."""
+
+    path: RelativePath
+    url: Annotated[str, Field(pattern=r"^https://")] | None = None
+    sha256: Sha256 | None = None
+
+    @model_validator(mode="after")
+    def _fetched_files_are_pinned(self) -> DataFile:
+        if self.url is not None and self.sha256 is None:
+            raise ValueError(f"file {self.path!r} has a url but no sha256: add the checksum of the pinned file")
+        return self
+
+
+class Dataset(Frozen):
+    """Raw files of one upstream dataset and the adapter that reads them (see ``primum.curate.adapters``)."""
+
+    adapter: str
+    files: tuple[DataFile, ...] = Field(min_length=1)
+    options: dict[str, Any] = {}
+    hub: HubId | None = None
+    revision: Revision | None = None
+    title: str = ""
+    license: str = ""
+    citation: str = ""
+
+    @model_validator(mode="after")
+    def _hub_datasets_have_a_revision(self) -> Dataset:
+        if (self.hub is None) != (self.revision is None):
+            raise ValueError("'hub' and 'revision' belong together: give both or neither")
+        return self
+
+
+class Source(Frozen):
+    """One dataset's part in a mixture. ``take`` limits it to a seeded sample; ``repeat`` includes it several times."""
+
+    dataset: Name
+    take: AtLeastOne | None = None
+    repeat: AtLeastOne = 1
+    domain: Literal["medical", "general", "safety", "judge"] = "medical"
+    judge: Name | None = None
+    published: Count | None = None
+
+
+class Mixture(Frozen):
+    """Training rows from several sources: cleaned, deduplicated, decontaminated, sampled, with a ledger of every drop.
+
+    ``unlisted`` is what a publication counts without naming its source; it is carried in the ledger only.
+    ``choice_prompt`` and ``choice_answer`` are the jinja2 templates that make a demonstration of a multiple-choice row.
+    """
+
+    sources: dict[Name, Source] = Field(min_length=1)
+    deduplicate: Literal["none", "exact", "near"] = "near"
+    near_threshold: Share = 0.85
+    decontaminate: bool = True
+    ngram: AtLeastOne = 13
+    choice_prompt: str = CHOICE_PROMPT
+    choice_answer: str = "{{ answer }}{% if explanation %}\n{{ explanation }}{% endif %}"
+    unlisted: Count | None = None
+
+
+class Preferences(Frozen):
+    """Preference pairs of one DPO stage."""
+
+    datasets: tuple[Name, ...] = Field(min_length=1)
+
+
+class Prompts(Frozen):
+    """Requests that models answer. ``harmful`` ones should be declined, ``benign`` ones answered."""
+
+    dataset: Name
+    kind: Literal["harmful", "benign"]
+    system: str = ""
+    take: AtLeastOne | None = None
+
+
+class Benchmark(Frozen):
+    """A multiple-choice (or held-out preference) task scored by log-likelihood.
+
+    ``prompt`` is a jinja2 template over ``question``, ``context``, ``choices`` and ``letters``. ``macro`` reports the
+    unweighted mean over subjects, as for MMLU, instead of the mean over items.
+    """
+
+    dataset: Name
+    prompt: str = CHOICE_PROMPT
+    scoring: Literal["letter", "full_answer", "letter_and_answer"] = "full_answer"
+    normalize: Literal["none", "tokens", "characters"] = "none"
+    delimiter: str = ""
+    chat_template: bool = True
+    macro: bool = False
+    group: Literal["benchmark", "preference"] = "benchmark"
+    title: str = ""
+    version: AtLeastOne = 1
+
+
+class Sampling(Frozen):
+    """How a response is drawn; temperature 0 is greedy."""
+
+    temperature: Annotated[Number, Field(ge=0)] = 0.0
+    top_p: Annotated[Number, Field(gt=0, le=1)] = 1.0
+    max_tokens: AtLeastOne = 512
+
+
+class Engine(Frozen):
+    """What runs a model. ``batch_tokens`` bounds a batch of the transformers engine, ``tensor_parallel`` is vLLM's."""
+
+    kind: Literal["transformers", "vllm", "openai"] = "transformers"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    batch_tokens: AtLeastOne = 16384
+    tensor_parallel: AtLeastOne = 1
+    max_length: AtLeastOne = 4096
+    concurrency: AtLeastOne = 8
+
+
+class Judge(Frozen):
+    """``rubric`` asks a model for a 1-5 harm score; ``refusal`` matches stock phrases of declining (1) or not (0)."""
+
+    kind: Literal["rubric", "refusal"]
+    prompts: tuple[Name, ...] = Field(min_length=1)
+    model: Name | None = None
+    template: RelativePath | None = None
+    policies: RelativePath | None = None
+    sampling: Sampling = Sampling(max_tokens=256)
+    graded: Name | None = None
+
+    @model_validator(mode="after")
+    def _rubric_needs_a_model(self) -> Judge:
+        if (self.kind == "rubric") != (self.model is not None and self.template is not None):
+            raise ValueError("a 'rubric' judge needs 'model' and 'template', a 'refusal' judge neither")
+        return self
+
+
+class Resources(Frozen):
+    """What a job asks of the scheduler. ``minutes`` and ``mem_mb`` grow with every attempt."""
+
+    threads: AtLeastOne = 1
+    gpus: Count = 0
+    nodes: AtLeastOne = 1
+    mem_mb: AtLeastOne = 4000
+    minutes: AtLeastOne = 60
