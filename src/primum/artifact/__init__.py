@@ -1,0 +1,1 @@
+"""Content-addressed artifacts: canonical specs, code digests, Parquet tables, model folders, manifests and the store."""

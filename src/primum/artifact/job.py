@@ -1,0 +1,249 @@
+"""One job: what it was asked for, what the store already has, and the publication of the rest.
+
+A rule's spec is ``{"stage", "code", "libraries", "common", "items"}``, its items a list of (name, slice of the spec): each
+becomes one artifact. The inputs of an
+item are manifests by role: shared by all items, or, for the roles in ``per_item``, one for each item in order.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import platform
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from primum.artifact.canonical import canonical_json
+from primum.artifact.folder import MANIFEST
+from primum.artifact.manifest import Artifact, Manifest, artifact_key, data_path, measure, save_manifest
+from primum.artifact.store import Store, table_file
+from primum.artifact.table import write_table
+from primum.errors import PrimumError
+from primum.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One artifact to make: its slice of the spec, the artifacts it reads, and an undeclared folder for checkpoints."""
+
+    name: str
+    spec: Mapping[str, Any]
+    inputs: Mapping[str, Sequence[Artifact]]
+    key: str
+    work: Path
+
+    def one(self, role: str) -> Artifact:
+        """The single artifact of a role."""
+        artifacts = self.inputs.get(role, ())
+        if len(artifacts) != 1:
+            raise PrimumError(f"{self.name}: expected one artifact as {role!r}, got {len(artifacts)}")
+        return artifacts[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a stage made of an item: a table or a folder, with its counts (content) and its cost (run)."""
+
+    item: Item
+    table: pa.Table | None = None
+    folder: Path | None = None
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    cost: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a stage's ``run(job)`` gets: the common spec, the items that the store does not have, and a progress line."""
+
+    stage: str
+    common: Mapping[str, Any]
+    items: Sequence[Item]
+    progress: Progress
+
+
+Run = Callable[[Job], Iterator[Result]]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A job as the command line gives it: paths of manifests in, paths of manifests out, one for each item."""
+
+    spec: str
+    inputs: Mapping[str, Sequence[Path]]
+    outputs: Sequence[Path]
+    per_item: frozenset[str]
+    kind: str
+    store: Store
+    refresh: bool = False
+
+
+def execute(request: Request, load: Callable[[], Run], progress: Progress) -> None:
+    """Make every output of ``request``: from the store where it can, else by ``load()``'s function.
+
+    ``load`` is called only when something is to be computed, so that a job the store can satisfy imports nothing heavy.
+    Each artifact is published as soon as it is done. Raises PrimumError when a stage leaves an item out.
+    """
+    spec = json.loads(request.spec)
+    pending = _take(request, _items(spec, request), progress)
+    if not pending:
+        return
+    check_libraries(spec["libraries"])
+    with ExitStack() as locks:
+        # In key order, so that two jobs that share items cannot wait for each other.
+        for item, _ in sorted(pending.values(), key=lambda pair: pair[0].key):
+            locks.enter_context(request.store.lock(item.key, lambda name=item.name: progress.say(f"{name}: waiting")))
+        pending = _take(request, list(pending.values()), progress)
+        if pending:
+            _compute(request, spec, pending, load, progress)
+
+
+def _take(request: Request, items: Sequence[tuple[Item, Path]], progress: Progress) -> dict[str, tuple[Item, Path]]:
+    """Publish what the store has; return the rest by name."""
+    pending = {}
+    for item, output in items:
+        found = None if request.refresh else request.store.find(item.key)
+        if found is None:
+            pending[item.name] = (item, output)
+        else:
+            _publish(request, found, output, taken=True)
+            progress.say(f"{item.name}: taken from the store ({item.key[:12]})")
+    return pending
+
+
+def _compute(
+    request: Request,
+    spec: Mapping[str, Any],
+    pending: dict[str, tuple[Item, Path]],
+    load: Callable[[], Run],
+    progress: Progress,
+) -> None:
+    job = Job(spec["stage"], spec["common"], [item for item, _ in pending.values()], progress)
+    started = time.time()
+    for result in load()(job):
+        item, output = pending.pop(result.item.name)
+        before = request.store.find(item.key) if request.refresh else None
+        manifest = _store(request, spec, result, started)
+        _publish(request, manifest, output, taken=False)
+        shutil.rmtree(item.work, ignore_errors=True)
+        if request.refresh:
+            verdict = "new" if before is None else "the same" if before.content == manifest.content else "DIFFERENT"
+            progress.say(f"{item.name}: refreshed, content is {verdict} ({manifest.content[:12]})")
+        started = time.time()
+    if pending:
+        raise PrimumError(f"{spec['stage']}: made nothing for {', '.join(pending)}")
+
+
+def _items(spec: Mapping[str, Any], request: Request) -> list[tuple[Item, Path]]:
+    names = [name for name, _ in spec["items"]]
+    if len(names) != len(request.outputs):
+        raise PrimumError(f"{spec['stage']}: {len(names)} items but {len(request.outputs)} outputs")
+    opened = {role: [Artifact.open(path) for path in paths] for role, paths in request.inputs.items()}
+    for role, artifacts in opened.items():
+        if role in request.per_item and len(artifacts) != len(names):
+            raise PrimumError(f"{spec['stage']}: {len(artifacts)} artifacts as {role!r} for {len(names)} items")
+        for artifact in artifacts:
+            _restore(request.store, artifact)
+    items = []
+    for index, ((name, item), output) in enumerate(zip(spec["items"], request.outputs, strict=True)):
+        inputs = {role: [files[index]] if role in request.per_item else files for role, files in opened.items()}
+        own = item_spec(spec, item)
+        key = artifact_key(own, {role: [a.manifest.content for a in files] for role, files in inputs.items()})
+        items.append((Item(name, item, inputs, key, request.store.root / "work" / key), output))
+    return items
+
+
+def item_spec(spec: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any]:
+    """What one artifact depends on: everything in the spec but the other items, and not its own name."""
+    shared = {key: spec[key] for key in ("stage", "code", "libraries", "common")}
+    return {**shared, "item": item}
+
+
+def _restore(store: Store, artifact: Artifact) -> None:
+    """Data that was deleted beside its manifest comes back from the store."""
+    if artifact.manifest.kind == "table" and not artifact.data.exists():
+        found = store.find(artifact.manifest.key)
+        if found is None:
+            raise PrimumError(f"{artifact.data}: missing, and not in the store: delete {artifact.path} and run again")
+        store.take(found, artifact.data)
+
+
+def _store(request: Request, spec: Mapping[str, Any], result: Result, started: float) -> Manifest:
+    item = result.item
+    filled = request.store.new_folder()
+    try:
+        if result.table is not None:
+            # The spec's own hash is in the file, so that a Parquet file alone can be traced.
+            footer = {"spec": canonical_json(item_spec(spec, item.spec)), "key": item.key, "schema_version": "1"}
+            write_table(result.table, table_file(filled), footer)
+            content, files = measure(table_file(filled), "table")
+        elif result.folder is not None:
+            filled.rmdir()
+            shutil.move(result.folder, filled)
+            content, files = measure(filled, "folder")
+        else:
+            raise PrimumError(f"{item.name}: the stage returned neither a table nor a folder")
+        manifest = Manifest(
+            kind=request.kind,  # type: ignore[arg-type]
+            stage=spec["stage"],
+            spec=item_spec(spec, item.spec),
+            inputs={role: [a.manifest.content for a in files_] for role, files_ in item.inputs.items()},
+            key=item.key,
+            content=content,
+            counts=dict(result.counts),
+            files=files,
+            run={**_environment(), "seconds": round(time.time() - started, 3), "cost": dict(result.cost)},
+        )
+        return request.store.replace(filled, manifest) if request.refresh else request.store.add(filled, manifest)
+    except OSError as error:
+        raise PrimumError(f"{item.name}: cannot be written to {request.store.root}: {error.strerror}") from None
+    finally:
+        shutil.rmtree(filled, ignore_errors=True)
+
+
+def _publish(request: Request, manifest: Manifest, output: Path, taken: bool) -> None:
+    """Put the data, then the manifest, at ``output``: a manifest is there only when its data is."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.unlink(missing_ok=True)
+        request.store.take(manifest, data_path(output, manifest.kind))
+        run = {**manifest.run, "taken_from_store": taken}
+        record = {name: getattr(manifest, name) for name in manifest.__slots__}
+        save_manifest(Manifest(**{**record, "job": request.spec, "run": run}), output)
+    except OSError as error:
+        raise PrimumError(f"{output}: cannot be written: {error.strerror}") from None
+
+
+def check_libraries(libraries: Mapping[str, str]) -> None:
+    """Raise PrimumError unless the versions installed here are those the spec was planned with."""
+    for name, wanted in libraries.items():
+        try:
+            installed = version(name).split("+")[0]
+        except PackageNotFoundError:
+            raise PrimumError(f"{name} is not installed: install {name}=={wanted} from the lock in envs/") from None
+        if installed != wanted:
+            raise PrimumError(f"{name} {installed} is installed, the lock says {wanted}: install from the lock in envs/")
+
+
+def _environment() -> dict[str, Any]:
+    return {
+        "host": socket.gethostname(),
+        "user": getpass.getuser() if "USER" in os.environ or "LOGNAME" in os.environ else str(os.getuid()),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "slurm_job": os.environ.get("SLURM_JOB_ID", ""),
+    }
+
+
+__all__ = ["MANIFEST", "Item", "Job", "Request", "Result", "Run", "execute", "item_spec"]

@@ -1,0 +1,154 @@
+"""The content-addressed store: a finished artifact is kept under its key, and taken from there instead of recomputed.
+
+Layout: ``<store>/<first two hex digits>/<key>/`` holds ``data.parquet`` or the folder's files, and ``manifest.json``.
+An entry is complete when its folder exists: it is filled under ``<store>/tmp`` and renamed into place.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from primum.artifact.folder import MANIFEST
+from primum.artifact.manifest import Manifest, load_manifest, measure, save_manifest
+from primum.artifact.table import fsync
+from primum.errors import PrimumError
+
+_TABLE = "data.parquet"
+
+
+class Store:
+    """A store in the folder ``root``, shared by any number of processes and experiments."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def entry(self, key: str) -> Path:
+        return self.root / key[:2] / key
+
+    def new_folder(self) -> Path:
+        """A fresh folder to fill, named after this process so that :meth:`sweep` can tell when it was abandoned."""
+        folder = self.root / "tmp" / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        folder.mkdir(parents=True)
+        return folder
+
+    def find(self, key: str) -> Manifest | None:
+        """The entry's manifest if the store has it whole; a damaged entry is removed and counts as absent."""
+        entry = self.entry(key)
+        if not entry.exists():
+            return None
+        try:
+            manifest = load_manifest(entry / MANIFEST)
+            data = entry / _TABLE if manifest.kind == "table" else entry
+            if manifest.key == key and measure(data, manifest.kind)[0] == manifest.content:
+                return manifest
+        except PrimumError:
+            pass
+        shutil.rmtree(entry, ignore_errors=True)
+        return None
+
+    def add(self, filled: Path, manifest: Manifest) -> Manifest:
+        """Move ``filled`` (from :meth:`new_folder`) to its key and return the entry's manifest.
+
+        An entry that is already there stays, and its manifest is returned: another process was first.
+        """
+        save_manifest(manifest, filled / MANIFEST)
+        for path in filled.rglob("*"):
+            fsync(path)
+        entry = self.entry(manifest.key)
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            filled.rename(entry)
+        except OSError:
+            existing = self.find(manifest.key)
+            if existing is None:
+                filled.rename(entry)
+            else:
+                shutil.rmtree(filled)
+                return existing
+        fsync(entry.parent)
+        return manifest
+
+    def replace(self, filled: Path, manifest: Manifest) -> Manifest:
+        """As :meth:`add`, but what was there before gives way (``refresh``)."""
+        shutil.rmtree(self.entry(manifest.key), ignore_errors=True)
+        return self.add(filled, manifest)
+
+    def take(self, manifest: Manifest, target: Path) -> None:
+        """Put the entry's data at ``target`` (a file, or a folder), by hard link where possible, else by copy.
+
+        A folder is replaced file by file: what ``target`` holds beyond the entry's files is removed.
+        """
+        entry = self.entry(manifest.key)
+        if manifest.kind == "table":
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _place(entry / _TABLE, target)
+            return
+        target.mkdir(parents=True, exist_ok=True)
+        for stale in target.rglob("*"):
+            if stale.is_file() and stale.relative_to(target).as_posix() not in manifest.files:
+                stale.unlink()
+        for name in manifest.files:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            _place(entry / name, target / name)
+
+    @contextmanager
+    def lock(self, key: str, waiting: Callable[[], None]) -> Iterator[None]:
+        """Hold ``key`` for this process: a worker that a killed run left behind finishes first, and its result is taken.
+
+        ``waiting`` is called once when another process holds the key. The lock ends with the process, however it dies.
+        """
+        path = self.root / "locks" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                waiting()
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def sweep(self) -> None:
+        """Remove what killed processes of this machine left half-filled."""
+        host = socket.gethostname()
+        for folder in (self.root / "tmp").glob(f"{host}-*-*"):
+            pid = folder.name.removeprefix(f"{host}-").split("-")[0]
+            if pid.isdigit() and not _alive(int(pid)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def table_file(filled: Path) -> Path:
+    """Where a table goes in a folder that is being filled."""
+    return filled / _TABLE
+
+
+def _place(source: Path, target: Path) -> None:
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+            fsync(temporary)
+        # Snakemake compares modification times: an output must not look older than the inputs of the job that took it.
+        os.utime(temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

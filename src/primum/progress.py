@@ -1,0 +1,44 @@
+"""Progress lines: stage, name, done/total, rate and time left, to standard error and to the job's log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TextIO
+
+
+class Progress:
+    """Prints at most one progress line every ``interval`` seconds, and every line of :meth:`say`.
+
+    Lines carry names and counts, never the text of a row.
+    """
+
+    def __init__(self, stage: str, log: Path | None = None, interval: float = 5.0) -> None:
+        self._stage = stage
+        self._interval = interval
+        self._streams: list[TextIO] = [sys.stderr]
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            self._streams.append(log.open("a", encoding="utf-8"))
+        self._started: dict[str, tuple[float, float]] = {}
+        self._printed = 0.0
+
+    def say(self, message: str) -> None:
+        """Print a line, headed by the stage."""
+        for stream in self._streams:
+            print(f"[{self._stage}] {message}", file=stream, flush=True)
+
+    def update(self, name: str, done: int, total: int, amount: float = 0.0, unit: str = "rows", note: str = "") -> None:
+        """Report ``done`` of ``total`` steps of ``name``; ``amount`` is how many ``unit`` that is so far (for the rate)."""
+        now = time.monotonic()
+        started, before = self._started.setdefault(name, (now, amount))
+        if done < total and now - self._printed < self._interval:
+            return
+        self._printed = now
+        elapsed = max(now - started, 1e-9)
+        rate = (amount - before) / elapsed
+        left = elapsed / done * (total - done) if done else 0.0
+        speed = f", {rate:,.0f} {unit}/s" if rate and elapsed > 0.05 else ""
+        eta = f", {left:.0f} s left" if done < total and done else ""
+        self.say(f"{name}: {done:,}/{total:,}{speed}{eta}{', ' + note if note else ''}")

@@ -1,0 +1,159 @@
+"""The row types that every stage below curation reads: one frozen class a task, with its Arrow schema.
+
+A dataset of any upstream format becomes rows of exactly one of these types (see ``primum.curate.adapters``). ``id`` is
+unique within an artifact and starts with the dataset's name, so that a row can be traced through every later artifact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+
+
+def _schema(**columns: pa.DataType) -> pa.Schema:
+    """All columns are required except those listed by their row class in ``NULLABLE``."""
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns.items()])
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation; ``role`` is ``system``, ``user`` or ``assistant``."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextRow:
+    """Plain text for pretraining."""
+
+    id: str
+    source: str
+    text: str
+    SCHEMA: ClassVar[pa.Schema] = _schema(id=pa.string(), source=pa.string(), text=pa.string())
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRow:
+    """A conversation whose assistant turns are demonstrations."""
+
+    id: str
+    source: str
+    messages: tuple[Message, ...]
+    SCHEMA: ClassVar[pa.Schema] = _schema(id=pa.string(), source=pa.string(), messages=_MESSAGES)
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceRow:
+    """A prompt with a preferred and a dispreferred response."""
+
+    id: str
+    source: str
+    prompt: tuple[Message, ...]
+    chosen: str
+    rejected: str
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        id=pa.string(), source=pa.string(), prompt=_MESSAGES, chosen=pa.string(), rejected=pa.string()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceRow:
+    """A multiple-choice question; ``target`` is the 0-based index of the right choice.
+
+    ``context`` is what the question is about (an abstract, a passage) and may be empty. ``explanation`` is what the
+    upstream says about the right answer, empty where it says nothing; it is used in training and never in evaluation.
+    """
+
+    id: str
+    source: str
+    subject: str
+    context: str
+    question: str
+    choices: tuple[str, ...]
+    target: int
+    explanation: str = ""
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        id=pa.string(),
+        source=pa.string(),
+        subject=pa.string(),
+        context=pa.string(),
+        question=pa.string(),
+        choices=pa.list_(pa.string()),
+        target=pa.int32(),
+        explanation=pa.string(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    """A request whose answer is judged. ``category`` is the principle or the harm category it falls under.
+
+    ``safe_response`` is the upstream's demonstration of a safe answer, empty where it has none.
+    """
+
+    id: str
+    source: str
+    category: str
+    request: str
+    safe_response: str = ""
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        id=pa.string(), source=pa.string(), category=pa.string(), request=pa.string(), safe_response=pa.string()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GradedRow:
+    """A request, a response and the harm score (1-5) it was given: what a judge model is trained and checked on."""
+
+    id: str
+    source: str
+    request: str
+    response: str
+    score: int
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        id=pa.string(), source=pa.string(), request=pa.string(), response=pa.string(), score=pa.int32()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """An upstream record that became no row, and why (a slug such as ``no-answer``): it is counted, never lost."""
+
+    id: str
+    reason: str
+
+
+Row = TextRow | ChatRow | PreferenceRow | ChoiceRow | RequestRow | GradedRow
+ROW_TYPES: Mapping[str, type[Row]] = {
+    "text": TextRow,
+    "chat": ChatRow,
+    "preference": PreferenceRow,
+    "choice": ChoiceRow,
+    "request": RequestRow,
+    "graded": GradedRow,
+}
+
+
+def to_table(rows: Iterable[Row], row_type: type[Row]) -> pa.Table:
+    """Rows as a table of ``row_type``'s schema, in id order."""
+    records: list[dict[str, Any]] = sorted((asdict(row) for row in rows), key=lambda record: record["id"])
+    return pa.Table.from_pylist(records, schema=row_type.SCHEMA)
+
+
+def from_table(table: pa.Table, row_type: type[Row]) -> list[Any]:
+    """The inverse of :func:`to_table`."""
+    rows = []
+    for record in table.select(row_type.SCHEMA.names).to_pylist():
+        for name in ("messages", "prompt"):
+            if name in record:
+                record[name] = tuple(Message(**message) for message in record[name])
+        if "choices" in record:
+            record["choices"] = tuple(record["choices"])
+        rows.append(row_type(**record))
+    return rows
