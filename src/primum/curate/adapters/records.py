@@ -1,0 +1,137 @@
+"""Upstream files as records: objects with named columns, whatever format they came in.
+
+Messages name file, row and column, and never quote what a record says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from primum.curate.adapters.files import RawFile, csv_rows, json_lines, json_values, parquet_rows
+from primum.errors import PrimumError
+
+# A file without a header shows row text where names are expected: only what looks like a name is ever printed.
+_COLUMN_NAME = re.compile(r"[\w.:-]{1,32}")
+_MAX_ID = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One upstream record.
+
+    ``row`` counts from 1 in its file; ``key`` is the record's id where a JSON object maps ids to records, else "".
+    """
+
+    file: str
+    row: int
+    fields: Mapping[str, Any]
+    key: str = ""
+
+    def value(self, column: str) -> Any:
+        """The column's value; a :class:`PrimumError` if the record has no such column."""
+        try:
+            return self.fields[column]
+        except KeyError:
+            found = ", ".join(_printable(self.fields)) or "none"
+            raise PrimumError(
+                f"{self.file} row {self.row}: no column {column!r}; found {found}: check the dataset's adapter"
+            ) from None
+
+    def text(self, column: str) -> str:
+        """The column as text without outer blanks; null is "", a number its digits, anything else an error."""
+        return self.as_text(self.value(column), column)
+
+    def as_text(self, value: object, column: str) -> str:
+        """``value``, found in or under ``column``, as :meth:`text` gives it."""
+        if value is None:
+            return ""
+        if isinstance(value, str):
+            return value.strip()
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return str(value)
+        raise self.error(column, f"is a {type(value).__name__} where text is expected")
+
+    def id(self, column: str) -> str:
+        """The column as an id: text that is printable, not empty and of at most 200 characters, else an error."""
+        text = self.text(column)
+        if not text or not text.isprintable() or len(text) > _MAX_ID:
+            raise self.error(column, "is not an id")
+        return text
+
+    def structs(self, column: str) -> list[Mapping[str, Any]]:
+        """A list of objects; Parquet writers also store it as one object of equally long lists. Null is no objects."""
+        value = self.value(column)
+        if value is None:
+            return []
+        if isinstance(value, Mapping) and all(isinstance(part, list) for part in value.values()):
+            if len({len(part) for part in value.values()}) > 1:
+                raise self.error(column, "holds lists of different lengths")
+            return [dict(zip(value, parts, strict=True)) for parts in zip(*value.values(), strict=True)]
+        if isinstance(value, list) and all(isinstance(item, Mapping) for item in value):
+            return value
+        raise self.error(column, "is not a list of objects")
+
+    def strings(self, column: str) -> list[str]:
+        """A list of texts, each without outer blanks. Null is an empty list."""
+        value = self.value(column)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise self.error(column, "is not a list of texts")
+        return [self.as_text(item, column) for item in value]
+
+    def error(self, column: str, problem: str) -> PrimumError:
+        """An error about this record's ``column``."""
+        return PrimumError(f"{self.file} row {self.row}: column {column!r} {problem}: check the dataset's adapter")
+
+
+def _printable(names: Mapping[str, Any]) -> list[str]:
+    shown = [name for name in names if _COLUMN_NAME.fullmatch(name)][:20]
+    return shown if len(shown) == len(names) else [*shown, f"{len(names) - len(shown)} more"]
+
+
+def records(file: RawFile) -> Iterator[Record]:
+    """The file's records in file order, by suffix: .csv, .tsv, .json (an array, an object of records, or lines),
+    .jsonl, .parquet.
+
+    Raises:
+        PrimumError: a suffix that is none of these, or a file that cannot be read.
+    """
+    if file.suffix in (".csv", ".tsv"):
+        return _csv(file)
+    if file.suffix == ".json":
+        return (_record(file, row, value, key) for row, (key, value) in enumerate(json_values(file), start=1))
+    if file.suffix == ".jsonl":
+        return (_record(file, row, value) for row, value in enumerate(json_lines(file), start=1))
+    if file.suffix == ".parquet":
+        return (Record(file.name, row, value) for row, value in enumerate(parquet_rows(file), start=1))
+    raise PrimumError(f"{file.name}: its suffix is none of .csv, .tsv, .json, .jsonl, .parquet: rename it")
+
+
+def _csv(file: RawFile) -> Iterator[Record]:
+    rows = csv_rows(file)
+    _, header = next(rows, (0, []))
+    if len(set(header)) != len(header):
+        raise PrimumError(f"{file.name}: two columns of the header have the same name: rename one")
+    for row, cells in rows:
+        if len(cells) != len(header):
+            raise PrimumError(f"{file.name} row {row - 1}: has {len(cells)} cells, the header {len(header)}: repair it")
+        yield Record(file.name, row - 1, dict(zip(header, cells, strict=True)))
+
+
+def _record(file: RawFile, row: int, value: Any, key: str = "") -> Record:
+    if not isinstance(value, dict):
+        raise PrimumError(f"{file.name} row {row}: is a {type(value).__name__} where an object is expected: repair it")
+    return Record(file.name, row, value, key)
+
+
+def all_records(files: Sequence[RawFile]) -> Iterator[tuple[int, Record]]:
+    """All records of ``files`` with their positions, counted from 0 over the whole dataset."""
+    position = 0
+    for file in files:
+        for record in records(file):
+            yield position, record
+            position += 1

@@ -1,0 +1,170 @@
+"""The readers below the adapters: round trips of arbitrary text, broken files, HTML."""
+
+import csv
+import io
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from primum.curate.adapters.files import _CHUNK, RawFile
+from primum.curate.adapters.markup import html_text
+from primum.curate.adapters.records import records
+from primum.errors import PrimumError
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+ROWS = st.lists(st.tuples(TEXT, TEXT), max_size=8)
+
+
+def written(content: bytes, name: str) -> list[dict[str, Any]]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(content)
+        return [dict(record.fields) for record in records(RawFile(path, name))]
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=ROWS, delimiter=st.sampled_from([",", "\t"]), bom=st.booleans())
+def test_csv_round_trip(rows: list[tuple[str, str]], delimiter: str, bom: bool) -> None:
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, delimiter=delimiter, quoting=csv.QUOTE_ALL)
+    writer.writerow(["", "b"])
+    writer.writerows(rows)
+    content = stream.getvalue().encode("utf-8-sig" if bom else "utf-8")
+    expected = [{"": a, "b": b} for a, b in rows]
+    assert written(content, "x.tsv" if delimiter == "\t" else "x.csv") == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=ROWS, escaped=st.booleans())
+def test_json_round_trips(rows: list[tuple[str, str]], escaped: bool) -> None:
+    expected = [{"a": a, "b": b} for a, b in rows]
+    lines = "".join(json.dumps(row, ensure_ascii=escaped) + "\n" for row in expected).encode()
+    assert written(lines, "x.jsonl") == expected
+    for indent in (None, 1):
+        assert written(json.dumps(expected, ensure_ascii=escaped, indent=indent).encode(), "x.json") == expected
+    if expected:
+        assert written(lines, "x.json") == expected  # several published .json files are JSON Lines
+        keyed = {str(number): row for number, row in enumerate(expected)}
+        assert written(json.dumps(keyed, ensure_ascii=escaped).encode(), "x.json") == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(rows=st.lists(st.tuples(TEXT, st.lists(TEXT, max_size=3)), min_size=1, max_size=8))
+def test_parquet_round_trip(rows: list[tuple[str, list[str]]]) -> None:
+    expected = [{"a": a, "b": b} for a, b in rows]
+    stream = io.BytesIO()
+    schema = pa.schema([("a", pa.string()), ("b", pa.list_(pa.string()))])
+    pq.write_table(pa.Table.from_pylist(expected, schema=schema), stream)
+    assert written(stream.getvalue(), "x.parquet") == expected
+
+
+def test_an_array_is_read_across_chunks() -> None:
+    expected = [{"a": "x" * (_CHUNK // 3 + n), "b": n} for n in range(9)]
+    assert written(json.dumps(expected).encode(), "x.json") == expected
+
+
+def test_keys_of_an_object_of_records(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"11": {"a": 1}, "12": {"a": 2}}')
+    found = list(records(RawFile(tmp_path / "x.json", "x.json")))
+    assert [(record.key, record.row) for record in found] == [("11", 1), ("12", 2)]
+
+
+def test_nan_is_null_and_blank_lines_are_passed_over() -> None:
+    assert written(b'{"a": NaN}\n\n \n{"a": 1}\n', "x.jsonl") == [{"a": None}, {"a": 1}]
+    assert written(b"a\n\n1\n\n", "x.csv") == [{"a": "1"}]
+    assert written(b"", "x.csv") == written(b"", "x.jsonl") == written(b"[]", "x.json") == []
+
+
+def test_a_cell_longer_than_the_csv_modules_default() -> None:
+    assert written(b'a\n"' + b"x" * 200_000 + b'"\n', "x.csv") == [{"a": "x" * 200_000}]
+
+
+SECRET = "SECRET"
+BROKEN = {
+    "not UTF-8": ("x.csv", b"a\nSECRET\xff\n", "is not UTF-8"),
+    "not UTF-8 lines": ("x.jsonl", b'{"a": "SECRET\xff"}\n', "is not UTF-8"),
+    "unbalanced quote": ("x.csv", b'a,b\n1,"SECRET\n2,3\n4,5\n', r"line \d+: is not valid CSV"),
+    "text after a quote": ("x.csv", b'a,b\n1,"SECRET" x\n', r"line 2: is not valid CSV"),
+    "short row": ("x.csv", b"a,b\nSECRET\n", "row 1: has 1 cells, the header 2"),
+    "long row": ("x.tsv", b"a\tb\n1\t2\nSECRET\t2\t3\n", "row 2: has 3 cells, the header 2"),
+    "repeated header": ("x.csv", b"a,a\nSECRET,2\n", "same name"),
+    "broken line": ("x.jsonl", b'{"a": 1}\n\n{"a": SECRET}\n', "line 3: is not valid JSON"),
+    "half a line": ("x.jsonl", b'{"a": 1}\n{"a": "SECR', "line 2: is not valid JSON"),
+    "not an object": ("x.jsonl", b'"SECRET"\n', "row 1: is a str where an object is expected"),
+    "deep": ("x.jsonl", b'{"a": ' + b"[" * 200_000 + b"\n", "nested too deeply"),
+    "deep array": ("x.json", b"[" * 200_000, "nested too deeply"),
+    "long number": ("x.jsonl", b'{"a": ' + b"1" * 5000 + b"}\n", "a number is too long"),
+    "cut array": ("x.json", b'[{"a": 1}, {"a": "SECRET"}', "row 2: is not followed by"),
+    "array cut in a value": ("x.json", b'[{"a": 1}, {"a": "SECRET', "row 2: is not valid JSON"),
+    "array without commas": ("x.json", b'[{"a": 1} {"a": "SECRET"}]', "row 1: is not followed by"),
+    "array with a comma too many": ("x.json", b'[{"a": "SECRET"},]', "row 2: is not valid JSON"),
+    "text after the array": ("x.json", b'[{"a": 1}] SECRET', "goes on after the end of its array"),
+    "array of texts": ("x.json", b'["SECRET"]', "row 1: is a str"),
+    "cut object": ("x.json", b'{\n"a": {"b": "SECRET"', "line 2: is not valid JSON"),
+    "not Parquet": ("x.parquet", b"SECRET", "cannot be read as Parquet"),
+    "suffix": ("x.txt", b"SECRET", "suffix"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_files_are_one_line_without_their_text(case: str) -> None:
+    name, content, problem = BROKEN[case]
+    with pytest.raises(PrimumError, match=problem) as caught:
+        written(content, name)
+    message = str(caught.value)
+    assert message.startswith(name)
+    assert "\n" not in message
+    assert SECRET not in message
+
+
+def test_a_flipped_bit_in_a_checksummed_page_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    table = pa.table({"a": ["SECRET"] * 100})
+    pq.write_table(
+        table, path, write_page_checksum=True, compression="none", use_dictionary=False, write_statistics=False
+    )
+    content = bytearray(path.read_bytes())
+    content[content.index(b"SECRET") + 1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(PrimumError, match=r"^x.parquet: cannot be read as Parquet"):
+        list(records(RawFile(path, "x.parquet")))
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    for name in ("x.csv", "x.json", "x.jsonl", "x.parquet"):
+        with pytest.raises(PrimumError, match=rf"^{name}: cannot be read"):
+            list(records(RawFile(tmp_path / name, name)))
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("plain &amp; simple", "plain & simple"),
+        ("<p>One\n  two</p>\n\n<p>Three</p>\n", "One two\n\nThree"),
+        ("<ul>\n<li>a</li>\n<li><b>b</b></li>\n</ul>", "- a\n- b"),
+        ("a<br>b<br/>c", "a\nb\nc"),
+        ("<pre><code>if x:\n    y &lt; 1\n</code></pre><p>z</p>", "if x:\n    y < 1\n\nz"),
+        ('<p>see <a href="https://x">this</a><img src="y"></p>', "see this"),
+        ("<script>alert(1)</script><style>p{}</style>a<!-- b -->", "a"),
+        ("<p>unclosed <b>bold", "unclosed bold"),
+        ("&nbsp;a&#39;s 3 < 4", "a's 3 < 4"),
+        ("<p>a</p> <pre>  b\n\n  c</pre> d", "a\n\n  b\n\n  c\n\nd"),
+        ("<table><tr><td>a</td> <td>b</td></tr> <tr><td>c</td></tr></table>", "a b\nc"),
+        ("", ""),
+    ],
+)
+def test_html_text(html: str, text: str) -> None:
+    assert html_text(html) == text
+
+
+@settings(max_examples=300, deadline=None)
+@given(TEXT)
+def test_html_text_never_fails(html: str) -> None:
+    assert html_text(html) == html_text(html).strip()
