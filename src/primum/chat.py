@@ -1,0 +1,69 @@
+"""Conversations as tokens: the Llama-3 chat format for models made here, and any tokenizer's own template."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from primum.errors import PrimumError
+from primum.packing import IGNORED, Sample
+from primum.rows import Message
+
+BOS, EOS, EOT = "<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"
+HEADER = ("<|start_header_id|>", "<|end_header_id|>")
+SPECIAL_TOKENS = (BOS, EOS, *HEADER, EOT)
+# The format of the Llama 3 model card: one BOS, then header, blank line, text and <|eot_id|> for every turn.
+LLAMA3_TEMPLATE = (
+    "{{- bos_token }}"
+    "{%- for message in messages %}"
+    "{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + message['content'] | trim + '<|eot_id|>' }}"
+    "{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{%- endif %}"
+)
+
+
+def render(tokenizer: Any, messages: Sequence[Message], generation_prompt: bool) -> str:
+    """The conversation as text in ``tokenizer``'s own chat template, special tokens included."""
+    if tokenizer.chat_template is None:
+        raise PrimumError(f"{tokenizer.name_or_path}: has no chat template: use a model with one")
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+    text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=generation_prompt)
+    return text
+
+
+def assistant_spans(tokenizer: Any, messages: Sequence[Message]) -> tuple[str, list[tuple[int, int]]]:
+    """The rendered conversation and the character spans of what the model is to write: each assistant turn up to its end.
+
+    A span runs from the end of the generation prompt to the end of the turn, ``<|eot_id|>`` included. PrimumError when
+    the template renders a conversation's start differently once more turns follow, since then no span can be told.
+    """
+    full = render(tokenizer, messages, generation_prompt=False)
+    spans = []
+    for index, message in enumerate(messages):
+        if message.role != "assistant":
+            continue
+        start = render(tokenizer, messages[:index], generation_prompt=True)
+        end = render(tokenizer, messages[: index + 1], generation_prompt=False)
+        if not (full.startswith(end) and end.startswith(start)):
+            raise PrimumError(f"{tokenizer.name_or_path}: its chat template rewrites earlier turns: loss spans are unclear")
+        spans.append((len(start), len(end)))
+    return full, spans
+
+
+def tokenize_conversation(tokenizer: Any, messages: Sequence[Message], train_on_inputs: bool) -> Sample:
+    """Token ids with exactly the template's BOS, and labels on the assistant's tokens (or on all)."""
+    text, spans = assistant_spans(tokenizer, messages)
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    ids: list[int] = encoded["input_ids"]
+    if train_on_inputs:
+        return Sample(ids, list(ids))
+    labels = [IGNORED] * len(ids)
+    place = 0
+    for index, (start, end) in enumerate(encoded["offset_mapping"]):
+        while place < len(spans) and start >= spans[place][1]:
+            place += 1
+        if place == len(spans):
+            break
+        if start >= spans[place][0] and end > start:
+            labels[index] = ids[index]
+    return Sample(ids, labels)

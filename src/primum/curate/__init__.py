@@ -1,0 +1,1 @@
+"""Curation: fetch, read, clean, deduplicate, decontaminate, mix, render and pack."""

@@ -1,0 +1,42 @@
+"""Text cleaning, and the keys that duplicates and contamination are found by."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from primum.rows import ChatRow, Message, TextRow
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\u200b]")
+_SPACES = re.compile(r"[ \t\u00a0]+")
+_BLANK_LINES = re.compile(r"\n{3,}")
+_WORD = re.compile(r"\w+", re.ASCII | re.IGNORECASE)
+
+
+def clean_text(text: str) -> str:
+    """NFC, Unix line ends, no control characters, single spaces, at most one blank line, trimmed."""
+    text = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n")
+    text = _SPACES.sub(" ", _CONTROL.sub("", text))
+    return _BLANK_LINES.sub("\n\n", "\n".join(line.strip() for line in text.split("\n"))).strip()
+
+
+def clean_row(row: ChatRow | TextRow) -> ChatRow | TextRow | None:
+    """The row with clean text; None when nothing to learn from is left: empty text, or no answered turn."""
+    if isinstance(row, TextRow):
+        text = clean_text(row.text)
+        return TextRow(row.id, row.source, text) if text else None
+    messages = tuple(Message(m.role, clean_text(m.content)) for m in row.messages)
+    messages = tuple(m for m in messages if m.content or m.role != "system")
+    answered = any(m.role == "assistant" for m in messages)
+    return ChatRow(row.id, row.source, messages) if answered and all(m.content for m in messages) else None
+
+
+def words(text: str) -> list[str]:
+    """The lower-case words of ``text``, by which texts are compared."""
+    folded = unicodedata.normalize("NFKD", text.lower())
+    return _WORD.findall(folded)
+
+
+def row_text(row: ChatRow | TextRow) -> str:
+    """All the text of a row, turns joined by line ends."""
+    return row.text if isinstance(row, TextRow) else "\n".join(message.content for message in row.messages)

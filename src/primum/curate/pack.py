@@ -1,0 +1,48 @@
+"""Stage pack: a mixture rendered with a model's chat template, tokenised, and packed into chunks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from primum.artifact.job import Job, Result
+from primum.chat import tokenize_conversation
+from primum.errors import PrimumError
+from primum.packing import IGNORED, Sample, pack
+from primum.rows import ChatRow, from_table
+from primum.tokenizer import load_tokenizer
+
+
+def run(job: Job) -> Iterator[Result]:
+    """One table (``primum.packing.PACKED``) a model. Counts: samples packed, truncated, and without a token to learn."""
+    for item in job.items:
+        chunk_tokens = item.spec["chunk_tokens"]
+        tokenizer = load_tokenizer(item.one("model"))
+        table = item.one("mixture").table()
+        if not table.schema.equals(ChatRow.SCHEMA):
+            raise PrimumError(f"{item.name}: its mixture holds plain text: use it with 'train: pretrain'")
+        rows = from_table(table, ChatRow)
+        samples: list[Sample] = []
+        counts: Counter[str] = Counter()
+        for done, row in enumerate(rows, 1):
+            sample = tokenize_conversation(tokenizer, row.messages, item.spec["train_on_inputs"])
+            if len(sample.input_ids) > chunk_tokens:
+                counts["truncated"] += 1
+                sample = Sample(sample.input_ids[:chunk_tokens], sample.labels[:chunk_tokens])
+            if all(label == IGNORED for label in sample.labels):
+                counts["no-loss-tokens"] += 1
+                continue
+            counts["packed"] += 1
+            counts["tokens"] += len(sample.input_ids)
+            counts["loss-tokens"] += sum(label != IGNORED for label in sample.labels)
+            samples.append(sample)
+            job.progress.update(item.name, done, len(rows), counts["tokens"], "tokens")
+        if not samples:
+            raise PrimumError(
+                f"{item.name}: no sample has a token to learn from: raise chunk_tokens or check the mixture"
+            )
+        packed = pack(samples, chunk_tokens, item.spec["seed"])
+        counts["chunks"] = packed.num_rows
+        filled = counts["tokens"] / (packed.num_rows * chunk_tokens)
+        job.progress.say(f"{item.name}: {len(samples):,} samples in {packed.num_rows:,} chunks, {filled:.1%} filled")
+        yield Result(item, table=packed, counts=dict(counts))
