@@ -1,0 +1,1 @@
+"""Training: pretrain, SFT, reference log-probabilities and DPO."""

@@ -1,0 +1,77 @@
+"""Training on packed chunks with TRL's SFTTrainer: what pretraining and supervised fine-tuning share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+from datasets import Dataset
+from trl import SFTConfig, SFTTrainer
+
+from primum.packing import IGNORED
+from primum.progress import Progress
+from primum.train.common import arguments, fit
+
+
+class ChunkCollator:
+    """Chunks as a batch: ``input_ids``, ``labels`` and ``position_ids``, int64, shape (batch, longest chunk).
+
+    With ``attention_reset`` positions start anew at each packed sample; transformers derives from that jump a
+    block-diagonal causal mask, so that samples do not see one another::
+
+        chunk      [a a a][b b]        position_ids  0 1 2 0 1
+        mask       a a . . .           (row attends to column)
+                   ...  b b
+
+    The first token of a sample has no label: nothing before it belongs to the sample. Padding is a sample of its own
+    without labels.
+    """
+
+    def __init__(self, pad: int, attention_reset: bool) -> None:
+        self._pad = pad
+        self._reset = attention_reset
+
+    def __call__(self, chunks: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        width = max(len(chunk["input_ids"]) for chunk in chunks)
+        ids = torch.full((len(chunks), width), self._pad)
+        labels = torch.full((len(chunks), width), IGNORED)
+        positions = torch.zeros((len(chunks), width), dtype=torch.int64)
+        for row, chunk in enumerate(chunks):
+            used = len(chunk["input_ids"])
+            ids[row, :used] = torch.tensor(chunk["input_ids"])
+            labels[row, :used] = torch.tensor(chunk["labels"])
+            lengths = [*chunk["seq_lengths"], width - used] if self._reset else [used, width - used]
+            positions[row] = torch.cat([torch.arange(length) for length in lengths])
+            starts = torch.tensor([0, *chunk["seq_lengths"][:-1]]).cumsum(0)
+            labels[row, starts] = IGNORED
+        return {"input_ids": ids, "labels": labels, "position_ids": positions}
+
+
+def train_on_chunks(
+    model: Any,
+    tokenizer: Any,
+    chunks: pa.Table,
+    item: Mapping[str, Any],
+    name: str,
+    work: Path,
+    progress: Progress,
+    attention_reset: bool,
+) -> list[dict[str, Any]]:
+    """Train ``model`` in place on packed chunks (``primum.packing.PACKED``); returns the trainer's log, one entry a step."""
+    optimization = item["optimization"]
+    settings = arguments(optimization, chunks.num_rows, item["seed"], work)
+    dataset = Dataset(chunks.select(["input_ids", "labels", "seq_lengths"]))
+    trainer = SFTTrainer(
+        model=model,
+        args=SFTConfig(**settings, max_length=None, packing=False, dataset_kwargs={"skip_prepare_dataset": True}),
+        train_dataset=dataset,
+        processing_class=tokenizer,
+        data_collator=ChunkCollator(tokenizer.pad_token_id, attention_reset),
+    )
+    tokens = sum(len(ids) for ids in chunks.column("input_ids").to_pylist()) / chunks.num_rows
+    fit(trainer, name, work, progress, tokens * optimization["batch"])
+    log: list[dict[str, Any]] = trainer.state.log_history
+    return log

@@ -1,0 +1,52 @@
+"""Stage dpo: direct preference optimization (Rafailov et al. 2023) with precomputed reference log-probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from datasets import Dataset
+from trl import DPOConfig, DPOTrainer
+from trl.trainer.dpo_trainer import DataCollatorForPreference
+
+from primum.artifact.job import Job, Result
+from primum.loading import load_model
+from primum.tokenizer import load_tokenizer
+from primum.train.common import arguments, fit, save, start
+
+_COLUMNS = ["prompt_ids", "chosen_ids", "rejected_ids", "ref_chosen_logps", "ref_rejected_logps"]
+
+
+class _PrecomputedDPOTrainer(DPOTrainer):  # type: ignore[misc]
+    """Takes the pairs and their reference log-probabilities as they are; TRL's own would compute both again."""
+
+    def _prepare_dataset(self, dataset: Dataset, *_: Any, **__: Any) -> Dataset:
+        return dataset
+
+    def _precompute_ref_logps(self, dataset: Dataset, *_: Any, **__: Any) -> Dataset:
+        return dataset
+
+
+def run(job: Job) -> Iterator[Result]:
+    """One model folder: safetensors, tokenizer, history.parquet with reward accuracies and margins."""
+    for item in job.items:
+        start(item.spec["threads"], item.spec["seed"])
+        source = item.one("model")
+        model, tokenizer = load_model(source), load_tokenizer(source)
+        table = item.one("pairs").table().select(_COLUMNS)
+        optimization = item.spec["optimization"]
+        settings = arguments(optimization, table.num_rows, item.spec["seed"], item.work)
+        trainer = _PrecomputedDPOTrainer(
+            model=model,
+            args=DPOConfig(**settings, beta=item.spec["beta"], precompute_ref_log_probs=True, max_length=None),
+            train_dataset=Dataset(table),
+            processing_class=tokenizer,
+            data_collator=DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id),
+        )
+        lengths = [
+            2 * len(pair["prompt_ids"]) + len(pair["chosen_ids"]) + len(pair["rejected_ids"]) for pair in table.to_pylist()
+        ]
+        fit(trainer, item.name, item.work, job.progress, sum(lengths) / len(lengths) * optimization["batch"])
+        log = trainer.state.log_history
+        folder = save(trainer.model, tokenizer, log, item.work / "model", optimization["dtype"])
+        yield Result(item, folder=folder, counts={"pairs": table.num_rows, "steps": log[-1]["step"]})

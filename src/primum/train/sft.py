@@ -1,0 +1,43 @@
+"""Stage sft: supervised fine-tuning of a model on packed chunks, of all weights or of low-rank adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from primum.artifact.job import Job, Result
+from primum.loading import load_model
+from primum.tokenizer import load_tokenizer
+from primum.train.chunks import train_on_chunks
+from primum.train.common import save, start
+
+
+def run(job: Job) -> Iterator[Result]:
+    """One model folder: safetensors, tokenizer, history.parquet. LoRA adapters are merged into the weights."""
+    for item in job.items:
+        start(item.spec["threads"], item.spec["seed"])
+        source = item.one("model")
+        model, tokenizer = load_model(source), load_tokenizer(source)
+        if item.spec["lora"] is not None:
+            model = _with_adapters(model, item.spec["lora"])
+        chunks = item.one("packed").table()
+        log = train_on_chunks(
+            model, tokenizer, chunks, item.spec, item.name, item.work, job.progress, item.spec["attention_reset"]
+        )
+        if item.spec["lora"] is not None:
+            model = model.merge_and_unload()
+        folder = save(model, tokenizer, log, item.work / "model", item.spec["optimization"]["dtype"])
+        yield Result(item, folder=folder, counts={"parameters": model.num_parameters(), "steps": log[-1]["step"]})
+
+
+def _with_adapters(model: Any, lora: Mapping[str, Any]) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    settings = LoraConfig(
+        r=lora["r"],
+        lora_alpha=lora["alpha"],
+        lora_dropout=lora["dropout"],
+        target_modules=list(lora["modules"]),
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, settings)
