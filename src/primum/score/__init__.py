@@ -1,0 +1,1 @@
+"""Benchmarks: log-likelihoods of every choice, item by item."""

@@ -1,0 +1,85 @@
+"""Stage score: a model's log-likelihood of every choice of every benchmark item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import torch
+
+from primum.artifact.job import Item, Job, Result
+from primum.loading import load_model
+from primum.rows import ChoiceRow, PreferenceRow, from_table
+from primum.score.loglikelihood import loglikelihoods
+from primum.score.requests import Question, questions
+from primum.tokenizer import load_tokenizer
+
+_DOUBLES, _INTS = pa.list_(pa.float64()), pa.list_(pa.int32())
+SCORES = pa.schema(
+    [
+        pa.field(name, kind, nullable=False)
+        for name, kind in {
+            "id": pa.string(),
+            "subject": pa.string(),
+            "loglikelihoods": _DOUBLES,
+            "tokens": _INTS,
+            "characters": _INTS,
+            "prediction": pa.int32(),
+            "target": pa.int32(),
+            "correct": pa.bool_(),
+            "truncated": pa.bool_(),
+        }.items()
+    ]
+)
+
+
+def run(job: Job) -> Iterator[Result]:
+    """One table (``SCORES``) a benchmark; the model is loaded once. Counts: items, correct, truncated."""
+    engine = job.common["engine"]
+    source = job.items[0].one("model")
+    tokenizer = load_tokenizer(source)
+    model = _load(source, engine)
+    for item in job.items:
+        asked = questions(_rows(item), item.spec, tokenizer, engine["max_length"])
+        pairs = [(q.context, continuation) for q in asked for continuation in q.continuations]
+
+        def report(done: int, tokens: int, item: Item = item, total: int = len(pairs)) -> None:
+            job.progress.update(item.name, done, total, tokens, "tokens")
+
+        sums = iter(loglikelihoods(model, pairs, tokenizer.pad_token_id or 0, engine["batch_tokens"], report))
+        records = [_record(q, [next(sums) for _ in q.continuations], item.spec["normalize"]) for q in asked]
+        counts = {"items": len(records), **{k: sum(r[k] for r in records) for k in ("correct", "truncated")}}
+        yield Result(item, table=pa.Table.from_pylist(records, schema=SCORES), counts=counts)
+
+
+def _load(source: Any, engine: dict[str, Any]) -> Any:
+    model = load_model(source, engine["dtype"]).eval()
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _rows(item: Item) -> list[Any]:
+    table = item.one("benchmarks").table()
+    return from_table(table, PreferenceRow if item.spec["group"] == "preference" else ChoiceRow)
+
+
+def _record(question: Question, sums: list[float], normalize: str) -> dict[str, Any]:
+    """One row: the prediction is the choice of the highest log-likelihood, divided by its length where asked.
+
+    ``normalize: characters`` is lm-eval-harness' acc_norm; ties go to the first choice, as with argmax.
+    """
+    tokens = [len(continuation) for continuation in question.continuations]
+    lengths = {"none": [1] * len(sums), "tokens": tokens, "characters": question.characters}[normalize]
+    scores = [value / max(length, 1) for value, length in zip(sums, lengths, strict=True)]
+    prediction = scores.index(max(scores))
+    return {
+        "id": question.id,
+        "subject": question.subject,
+        "loglikelihoods": sums,
+        "tokens": tokens,
+        "characters": question.characters,
+        "prediction": prediction,
+        "target": question.target,
+        "correct": prediction == question.target,
+        "truncated": question.truncated,
+    }
