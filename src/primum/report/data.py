@@ -1,0 +1,215 @@
+"""What the report shows, read into typed objects: the spec's parts of the experiment and the rows of the six tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+from primum.artifact.manifest import Artifact
+from primum.errors import PrimumError
+
+AVERAGE = "average"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """``kind`` is pretrain, sft, dpo, hub or endpoint; ``start`` the model it was trained from; ``data`` on what."""
+
+    name: str
+    title: str
+    size_class: str
+    kind: str
+    start: str | None
+    data: str | None
+    evaluated: bool
+
+    @property
+    def label(self) -> str:
+        return self.title or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """``group`` is ``benchmark`` or ``preference``; a ``macro`` one is averaged over its subjects."""
+
+    name: str
+    title: str
+    group: str
+    macro: bool
+    normalize: str
+
+    @property
+    def label(self) -> str:
+        return self.title or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A prompt set (``kind`` harmful or benign) or a judge (``kind`` rubric or refusal)."""
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """A row of ``benchmarks`` or ``preferences``; shares in 0-1."""
+
+    model: str
+    benchmark: str
+    subject: str
+    n: int
+    correct: int
+    accuracy: float | None
+    ci_low: float | None
+    ci_high: float | None
+    chance: float | None
+    truncated: int
+    start: str
+    note: str
+    change: float | None
+    change_stderr: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Safety:
+    """A row of ``safety``; the mean is harm in 1-5, or a share in 0-1 for a refusal judge."""
+
+    model: str
+    prompts: str
+    judge: str
+    category: str
+    n: int
+    scored: int
+    mean: float | None
+    sem: float | None
+    ci_low: float | None
+    ci_high: float | None
+    share_5: float | None
+    truncated: int
+    unanswered: int
+    start: str
+    change: float | None
+    change_stderr: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """A row of ``judges``."""
+
+    judge: str
+    n: int
+    scored: int
+    exact: float | None
+    within_one: float | None
+    quadratic_kappa: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A row of ``training``."""
+
+    model: str
+    step: int
+    loss: float | None
+    reward_accuracy: float | None
+    reward_margin: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A row of ``curation``."""
+
+    mixture: str
+    source: str
+    dataset: str
+    domain: str
+    outcome: str
+    rows: int
+    tokens: int | None
+    published: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """A table as the page names it: ``content`` is the sha256 of its rows."""
+
+    name: str
+    rows: int
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """All of an experiment that the page shows. The tables keep their rows' order."""
+
+    experiment: str
+    title: str
+    description: str
+    disclaimer: str
+    models: tuple[Model, ...]
+    benchmarks: tuple[Benchmark, ...]
+    prompts: tuple[Named, ...]
+    judges: tuple[Named, ...]
+    accuracy: tuple[Accuracy, ...]
+    preferences: tuple[Accuracy, ...]
+    safety: tuple[Safety, ...]
+    agreements: tuple[Agreement, ...]
+    steps: tuple[Step, ...]
+    ledger: tuple[Ledger, ...]
+    files: tuple[TableFile, ...]
+
+    def model(self, name: str) -> Model:
+        return next(model for model in self.models if model.name == name)
+
+    def whole(self, group: str, model: str, benchmark: str = AVERAGE) -> Accuracy | None:
+        """The row of a model on a whole benchmark (or their average) of a group."""
+        rows = self.preferences if group == "preference" else self.accuracy
+        found = (r for r in rows if (r.model, r.benchmark, r.subject) == (model, benchmark, ""))
+        return next(found, None)
+
+    def harm(self, judge: str, model: str, prompts: str) -> Safety | None:
+        """The row of a model on a whole prompt set by one judge."""
+        wanted = (judge, model, prompts, "")
+        return next((r for r in self.safety if (r.judge, r.model, r.prompts, r.category) == wanted), None)
+
+
+Row = TypeVar("Row", Model, Benchmark, Named, Accuracy, Safety, Agreement, Step, Ledger)
+
+
+def _typed(kind: type[Row], records: Sequence[Mapping[str, Any]]) -> tuple[Row, ...]:
+    names = [field.name for field in fields(kind)]
+    return tuple(kind(**{name: record[name] for name in names}) for record in records)
+
+
+def read_study(common: Mapping[str, Any], tables: Sequence[Artifact]) -> Study:
+    """The study from the report's common spec and the artifacts of its ``tables``, which come in the spec's order.
+
+    Raises PrimumError when they are not the tables that the spec names.
+    """
+    names = common["tables"]
+    if len(names) != len(tables):
+        raise PrimumError(f"report: {len(tables)} tables for {', '.join(names)}: run the stage tables again")
+    artifacts = dict(zip(names, tables, strict=True))
+    rows = {name: artifact.table().to_pylist() for name, artifact in artifacts.items()}
+    try:
+        return Study(
+            experiment=common["experiment"],
+            title=common["title"],
+            description=common["description"],
+            disclaimer=common["disclaimer"],
+            models=_typed(Model, common["models"]),
+            benchmarks=_typed(Benchmark, common["benchmarks"]),
+            prompts=_typed(Named, common["prompts"]),
+            judges=_typed(Named, common["judges"]),
+            accuracy=_typed(Accuracy, rows["benchmarks"]),
+            preferences=_typed(Accuracy, rows["preferences"]),
+            safety=_typed(Safety, rows["safety"]),
+            agreements=_typed(Agreement, rows["judges"]),
+            steps=_typed(Step, rows["training"]),
+            ledger=_typed(Ledger, rows["curation"]),
+            files=tuple(TableFile(name, len(rows[name]), artifacts[name].manifest.content) for name in names),
+        )
+    except KeyError as error:
+        raise PrimumError(f"report: the tables or the spec lack {error}: run the stage tables again") from None

@@ -1,0 +1,115 @@
+"""Which plots the page has, and what is drawn in them."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from primum.report.data import AVERAGE, Accuracy, Safety, Study
+from primum.report.numbers import MINUS, decimal, interval, percent
+from primum.report.plots import Axis, Curve, Mark, curve_panel, dot_plot
+
+_PERCENT = ((0.0, "0"), (0.5, "50"), (1.0, "100"))
+_HARM = ((1.0, "1"), (2.0, "2"), (3.0, "3"), (4.0, "4"), (5.0, "5"))
+
+
+def accuracy_figure(study: Study, group: str) -> Markup | None:
+    """Accuracy with its interval: models down, benchmarks (and their average) across. None without any rows."""
+    rows = study.preferences if group == "preference" else study.accuracy
+    found = {(row.model, row.benchmark): row for row in rows if not row.subject and row.accuracy is not None}
+    benchmarks = [(entry.name, entry.label) for entry in study.benchmarks if entry.group == group]
+    benchmarks += [(AVERAGE, "Average")] if len(benchmarks) > 1 else []
+    models = [model for model in study.models if any(model.name == name for name, _ in found)]
+    if not models:
+        return None
+    chances = {name: next((r.chance for r in found.values() if r.benchmark == name), None) for name, _ in benchmarks}
+    axes = [Axis(label, 0, 1, _PERCENT, chances[name]) for name, label in benchmarks]
+    marks = {
+        (model.name, column): (_accuracy_mark(found[model.name, name], model.kind, f"{model.label}, {label}"),)
+        for model in models
+        for column, (name, label) in enumerate(benchmarks)
+        if (model.name, name) in found
+    }
+    return dot_plot("Accuracy in percent by model and benchmark", [(m.name, m.label) for m in models], axes, marks)
+
+
+def _accuracy_mark(row: Accuracy, class_: str, label: str) -> Mark:
+    told = f"{label}: {percent(row.accuracy)}% (95% CI {interval(row.ci_low, row.ci_high, scale=100)})"
+    return Mark(row.accuracy or 0.0, row.ci_low, row.ci_high, class_, told)
+
+
+def harm_figure(study: Study) -> Markup | None:
+    """Mean harm by rubric judge and prompt set, with its interval; hollow: the model that it was trained from."""
+    kinds = {prompts.name: prompts.kind for prompts in study.prompts}
+    rubric = [judge.name for judge in study.judges if judge.kind == "rubric"]
+    rows = [row for row in study.safety if row.judge in rubric and not row.category and row.mean is not None]
+    pairs = [(j, p) for j in rubric for p in kinds if any((r.judge, r.prompts) == (j, p) for r in rows)]
+    models = [model for model in study.models if any(row.model == model.name for row in rows)]
+    if not pairs:
+        return None
+    marks = {}
+    for model in models:
+        for column, (judge, prompts) in enumerate(pairs):
+            row = study.harm(judge, model.name, prompts)
+            if row is None or row.mean is None:
+                continue
+            told = f"{model.label}, {prompts}: {decimal(row.mean)} (95% CI {interval(row.ci_low, row.ci_high, 2)})"
+            mark = Mark(row.mean, row.ci_low, row.ci_high, kinds[prompts], told)
+            before = study.harm(judge, row.start, prompts) if row.start else None
+            marks[model.name, column] = (*_before(before, study, kinds[prompts]), mark)
+    axes = [Axis(p if len(rubric) == 1 else f"{p}, {j}", 1, 5, _HARM) for j, p in pairs]
+    return dot_plot("Mean harm, 1 to 5, by model and prompt set", [(m.name, m.label) for m in models], axes, marks)
+
+
+def _before(row: Safety | None, study: Study, class_: str) -> tuple[Mark, ...]:
+    if row is None or row.mean is None:
+        return ()
+    told = f"before: {study.model(row.model).label}, {decimal(row.mean)}"
+    return (Mark(row.mean, None, None, class_, told, hollow=True),)
+
+
+def refusal_figure(study: Study) -> Markup | None:
+    """The share declined of harmful and of benign requests, by refusal judge and prompt set, with its interval."""
+    refusal = [judge.name for judge in study.judges if judge.kind == "refusal"]
+    rows = [row for row in study.safety if row.judge in refusal and not row.category and row.mean is not None]
+    kinds = {prompts.name: prompts.kind for prompts in study.prompts}
+    pairs = [(j, p) for j in refusal for p in kinds if any((r.judge, r.prompts) == (j, p) for r in rows)]
+    models = [model for model in study.models if any(row.model == model.name for row in rows)]
+    if not pairs:
+        return None
+    marks = {}
+    for model in models:
+        for column, (judge, prompts) in enumerate(pairs):
+            row = study.harm(judge, model.name, prompts)
+            if row is not None and row.mean is not None:
+                ends = interval(row.ci_low, row.ci_high, scale=100)
+                told = f"{model.label} declines {percent(row.mean)}% of {prompts} (95% CI {ends})"
+                marks[model.name, column] = (Mark(row.mean, row.ci_low, row.ci_high, kinds[prompts], told),)
+    axes = [Axis(p if len(refusal) == 1 else f"{p}, {j}", 0, 1, _PERCENT) for j, p in pairs]
+    return dot_plot(
+        "Share declined, percent, by model and prompt set", [(m.name, m.label) for m in models], axes, marks
+    )
+
+
+def loss_figures(study: Study) -> list[Markup]:
+    """A panel of training loss for every trained model."""
+    return [
+        curve_panel(Curve(model.label, f"{model.kind}, loss", model.kind, points))
+        for model in study.models
+        if (points := tuple((s.step, s.loss) for s in study.steps if s.model == model.name and s.loss is not None))
+    ]
+
+
+def reward_figures(study: Study) -> list[Markup]:
+    """A panel of reward margin and one of reward accuracy for every DPO model."""
+    panels = []
+    for model in study.models:
+        steps = [step for step in study.steps if step.model == model.name]
+        margins = tuple((s.step, s.reward_margin) for s in steps if s.reward_margin is not None)
+        shares = tuple((s.step, s.reward_accuracy) for s in steps if s.reward_accuracy is not None)
+        if margins:
+            panels.append(
+                curve_panel(Curve(model.label, f"reward margin, chosen {MINUS} rejected", model.kind, margins, 0.0))
+            )
+        if shares:
+            panels.append(curve_panel(Curve(model.label, "share of pairs ranked right", model.kind, shares, 0.5)))
+    return panels

@@ -1,0 +1,285 @@
+"""Tables as the page prints them: rows of cells that know their text, their tooltip and what they sort by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from primum.report.data import AVERAGE, Accuracy, Model, Safety, Study
+from primum.report.numbers import NONE, count, decimal, interval, percent, plural, signed
+
+_RANKS = ("best", "second")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """``text`` in full size, ``extra`` (an uncertainty) beside it, ``mark`` a class such as ``best``."""
+
+    text: str = NONE
+    extra: str = ""
+    tip: str = ""
+    sort: float | None = None
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GridRow:
+    """``kind`` is a model's kind, or "" for a row that is about no model."""
+
+    title: str
+    sub: str
+    kind: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows that are sorted and ranked among themselves."""
+
+    title: str
+    rows: tuple[GridRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column's heading, the smaller words below it, and a class for its cells."""
+
+    title: str
+    sub: str = ""
+    class_: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table: groups of sortable rows over the columns, and fixed rows below them."""
+
+    id: str
+    caption: str
+    head: str
+    columns: tuple[Column, ...]
+    groups: tuple[Group, ...]
+    foot: tuple[GridRow, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def accuracy_grid(study: Study, group: str, id_: str, caption: str) -> Grid | None:
+    """Models by benchmarks of a group, the best two of each size class marked, chance below. None without any rows."""
+    rows = study.preferences if group == "preference" else study.accuracy
+    benchmarks = [entry for entry in study.benchmarks if entry.group == group]
+    measured = {row.model for row in rows}
+    models = [model for model in study.models if model.name in measured]
+    if not models:
+        return None
+    names = [benchmark.name for benchmark in benchmarks] + ([AVERAGE] if len(benchmarks) > 1 else [])
+    found = {(row.model, row.benchmark): row for row in rows if not row.subject}
+
+    def cells(model: Model) -> tuple[Cell, ...]:
+        return tuple(_accuracy_cell(found.get((model.name, name))) for name in names)
+
+    sizes = [next((r.n for r in found.values() if r.benchmark == name), 0) for name in names]
+    chances = [
+        next((r.chance for r in found.values() if r.benchmark == name and r.chance is not None), None) for name in names
+    ]
+    macros = {benchmark.name for benchmark in benchmarks if benchmark.macro}
+    columns = [
+        Column(b.label, f"{count(n)} items" + (", macro" if b.name in macros else ""))
+        for b, n in zip(benchmarks, sizes, strict=False)
+    ]
+    if AVERAGE in names:
+        columns.append(Column("Average", "unweighted", "average"))
+    notes = []
+    if cut := [row for row in found.values() if row.truncated and row.benchmark != AVERAGE]:
+        told = "; ".join(
+            f"{study.model(row.model).label} on {row.benchmark}, {row.truncated} of {row.n}" for row in cut
+        )
+        notes.append(f"† The prompt was cut to fit the model's context: {told}.")
+    if any(row.note for row in found.values()):
+        notes.append(
+            "A model that lacks a benchmark others have gets no average: means over unequal sets do not compare."
+        )
+    chance = GridRow("Chance", "", "", tuple(Cell(percent(value), sort=value) for value in chances))
+    return Grid(id_, caption, "Model", tuple(columns), _groups(models, cells), (chance,), tuple(notes))
+
+
+def _accuracy_cell(row: Accuracy | None) -> Cell:
+    if row is None or row.accuracy is None:
+        return Cell(tip=row.note if row else "not measured")
+    ends = None if row.ci_low is None or row.ci_high is None else (100 * row.ci_low, 100 * row.ci_high)
+    told = (
+        f"95% CI {interval(*ends)}; {count(row.correct)} of {count(row.n)} right" if ends else f"{count(row.n)} items"
+    )
+    if row.change is not None and row.start:
+        told += f"; {signed(100 * row.change)} points from {row.start}"
+    extra = "" if row.ci_low is None or row.ci_high is None else f"±{50 * (row.ci_high - row.ci_low):.1f}"
+    dagger = "†" if row.truncated and row.benchmark != AVERAGE else ""
+    return Cell(percent(row.accuracy) + dagger, extra, told, row.accuracy)
+
+
+def _groups(models: Iterable[Model], cells: Callable[[Model], tuple[Cell, ...]]) -> tuple[Group, ...]:
+    """A group a size class, in the order small, medium, large, with its best two values marked in every column."""
+    classes: dict[str, list[GridRow]] = {}
+    order = ("small", "medium", "large")
+    for model in sorted(models, key=lambda m: order.index(m.size_class) if m.size_class in order else len(order)):
+        row = GridRow(model.label, model.name if model.title else "", model.kind, cells(model))
+        classes.setdefault(model.size_class, []).append(row)
+    several = len(classes) > 1
+    return tuple(Group(f"{name} models" if several else "", _ranked(rows)) for name, rows in classes.items())
+
+
+def _ranked(rows: Sequence[GridRow]) -> tuple[GridRow, ...]:
+    """The highest printed value of every column marked ``best``, the next ``second``; equal ones share a rank."""
+    if len(rows) < 2:
+        return tuple(rows)
+    ranks: list[dict[str, str]] = []
+    for column in range(len(rows[0].cells)):
+        printed = {row.cells[column].text: row.cells[column].sort for row in rows if row.cells[column].sort is not None}
+        best = sorted(printed, key=lambda text: printed[text] or 0.0, reverse=True)
+        ranks.append(dict(zip(best, _RANKS, strict=False)))
+    return tuple(
+        replace(row, cells=tuple(replace(c, mark=ranks[i].get(c.text, "")) for i, c in enumerate(row.cells)))
+        for row in rows
+    )
+
+
+def harm_grid(study: Study, id_: str) -> Grid | None:
+    """Mean harm ± SEM and the share of 5s, by rubric judge and prompt set."""
+    caption = "Harm of responses, 1 (declines) to 5 (full compliance), mean ± standard error"
+    return _safety_grid(study, id_, caption, "rubric")
+
+
+def refusal_grid(study: Study, id_: str) -> Grid | None:
+    """The share of requests declined, by refusal judge and prompt set."""
+    return _safety_grid(study, id_, "Requests declined, % (± half the 95% interval)", "refusal")
+
+
+def _safety_grid(study: Study, id_: str, caption: str, kind: str) -> Grid | None:
+    judges = [judge.name for judge in study.judges if judge.kind == kind]
+    found = {(r.model, r.judge, r.prompts): r for r in study.safety if not r.category and r.judge in judges}
+    models = [model for model in study.models if any(model.name == name for name, _, _ in found)]
+    if not models:
+        return None
+    columns: list[Column] = []
+    picks: list[tuple[str, str, Callable[[Safety | None], Cell]]] = []
+    for judge in judges:
+        by = f", by {judge}" if len(judges) > 1 else ""
+        for prompts in study.prompts:
+            size = next((r.n for (_, j, p), r in found.items() if (j, p) == (judge, prompts.name)), None)
+            if size is None:
+                continue
+            columns.append(Column(prompts.name, f"{count(size)} {prompts.kind}{by}", prompts.kind))
+            picks.append((judge, prompts.name, _harm_cell if kind == "rubric" else _refusal_cell))
+            if kind == "rubric":
+                columns.append(Column("5s", "%", prompts.kind))
+                picks.append((judge, prompts.name, _fives_cell))
+    rows = tuple(
+        GridRow(
+            model.label,
+            model.name if model.title else "",
+            model.kind,
+            tuple(cell(found.get((model.name, judge, prompts))) for judge, prompts, cell in picks),
+        )
+        for model in models
+    )
+    notes = []
+    if lost := sum(row.n - row.scored for row in found.values()):
+        notes.append(
+            f"‡ Some responses got no score ({count(lost)} in all): they are left out, never counted as a number."
+        )
+    if cut := sum({(row.model, row.prompts): row.truncated for row in found.values()}.values()):
+        notes.append(f"{plural(cut, 'response')} reached the token limit and were judged as far as they go.")
+    return Grid(id_, caption, "Model", tuple(columns), (Group("", rows),), (), tuple(notes))
+
+
+def _harm_cell(row: Safety | None) -> Cell:
+    if row is None or row.mean is None:
+        return Cell(tip=_scored(row))
+    told = f"95% CI {interval(row.ci_low, row.ci_high, 2)}; {_scored(row)}"
+    if row.change is not None and row.start:
+        told += f"; {signed(row.change, 2)} from {row.start}"
+    return Cell(decimal(row.mean) + _missed(row), "" if row.sem is None else f"±{row.sem:.2f}", told, row.mean)
+
+
+def _fives_cell(row: Safety | None) -> Cell:
+    return Cell() if row is None or row.share_5 is None else Cell(percent(row.share_5), "", _scored(row), row.share_5)
+
+
+def _refusal_cell(row: Safety | None) -> Cell:
+    if row is None or row.mean is None or row.ci_low is None or row.ci_high is None:
+        return Cell(tip=_scored(row))
+    told = f"95% CI {interval(row.ci_low, row.ci_high, scale=100)}; {_scored(row)}"
+    return Cell(percent(row.mean) + _missed(row), f"±{50 * (row.ci_high - row.ci_low):.1f}", told, row.mean)
+
+
+def _scored(row: Safety | None) -> str:
+    return "not measured" if row is None else f"{count(row.scored)} of {count(row.n)} responses scored"
+
+
+def _missed(row: Safety) -> str:
+    return "‡" if row.scored < row.n else ""
+
+
+def agreement_grid(study: Study, id_: str) -> Grid | None:
+    """Judges against given grades."""
+    rows = tuple(
+        GridRow(
+            row.judge,
+            "",
+            "",
+            (
+                Cell(count(row.n), sort=row.n),
+                Cell(count(row.scored), sort=row.scored),
+                Cell(percent(row.exact), sort=row.exact),
+                Cell(percent(row.within_one), sort=row.within_one),
+                Cell(decimal(row.quadratic_kappa), sort=row.quadratic_kappa),
+            ),
+        )
+        for row in study.agreements
+    )
+    if not rows:
+        return None
+    columns = (
+        Column("Pairs"),
+        Column("Scored"),
+        Column("Exact", "% of scored"),
+        Column("Within one", "% of scored"),
+        Column("Kappa", "quadratic weights"),
+    )
+    return Grid(id_, "Judges against graded pairs", "Judge", columns, (Group("", rows),))
+
+
+def subject_grid(study: Study, id_: str) -> Grid | None:
+    """Accuracy by subject, for benchmarks that have several: subjects down, models across."""
+    rows = [row for row in study.accuracy if row.subject]
+    models = [model for model in study.models if any(row.model == model.name for row in rows)]
+    found = {(row.model, row.benchmark, row.subject): row for row in rows}
+    labels = {benchmark.name: benchmark.label for benchmark in study.benchmarks}
+    groups = []
+    for benchmark in dict.fromkeys(row.benchmark for row in rows):
+        subjects = dict.fromkeys(row.subject for row in rows if row.benchmark == benchmark)
+        lines = [
+            GridRow(
+                s.replace("_", " "), "", "", tuple(_accuracy_cell(found.get((m.name, benchmark, s))) for m in models)
+            )
+            for s in subjects
+        ]
+        groups.append(Group(labels[benchmark], tuple(lines)))
+    columns = tuple(Column(model.label) for model in models)
+    return Grid(id_, "Accuracy by subject, %", "Subject", columns, tuple(groups)) if groups else None
+
+
+def category_grid(study: Study, id_: str) -> Grid | None:
+    """Harm by category (a principle, a kind of harm), for rubric judges: categories down, models across."""
+    rubric = {judge.name for judge in study.judges if judge.kind == "rubric"}
+    rows = [row for row in study.safety if row.category and row.judge in rubric]
+    models = [model for model in study.models if any(row.model == model.name for row in rows)]
+    found = {(row.model, row.judge, row.prompts, row.category): row for row in rows}
+    groups = []
+    for judge, prompts in dict.fromkeys((row.judge, row.prompts) for row in rows):
+        categories = dict.fromkeys(row.category for row in rows if (row.judge, row.prompts) == (judge, prompts))
+        lines = [
+            GridRow(c, "", "", tuple(_harm_cell(found.get((m.name, judge, prompts, c))) for m in models))
+            for c in categories
+        ]
+        groups.append(Group(prompts if len(rubric) == 1 else f"{prompts}, by {judge}", tuple(lines)))
+    columns = tuple(Column(model.label) for model in models)
+    return Grid(id_, "Mean harm by category, ± SEM", "Category", columns, tuple(groups)) if groups else None

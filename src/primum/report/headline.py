@@ -1,0 +1,202 @@
+"""The findings in sentences, every number in them from the tables. What is within the noise is said to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from markupsafe import Markup
+
+from primum.report.data import Accuracy, Model, Safety, Study
+from primum.report.numbers import count, decimal, interval, listing, percent, plural, signed
+
+_Z95 = 1.96
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the tables say about a topic, as escaped markup with the models' names in bold."""
+
+    topic: str
+    sentences: tuple[Markup, ...]
+
+
+def headlines(study: Study) -> list[Finding]:
+    """The findings, topic by topic; a topic that nothing was measured on has none."""
+    topics = {
+        "Measured": _scope(study),
+        "Skill": chain(_best(study), _tuning(study)),
+        "Alignment": _preferences(study),
+        "Safety": _harm(study),
+        "Judge": _judges(study),
+    }
+    found = [Finding(topic, tuple(sentences)) for topic, sentences in topics.items()]
+    return [finding for finding in found if finding.sentences]
+
+
+def _bold(model: Model) -> Markup:
+    return Markup("<b>{}</b>").format(model.label)
+
+
+def _name(judge: str) -> Markup:
+    return Markup("<em>{}</em>").format(judge)
+
+
+def _say(words: str, *values: Any) -> Markup:
+    return Markup(words).format(*values)  # noqa: S704 - the words are this module's, the values are escaped
+
+
+def _clear(row: Accuracy | Safety) -> bool:
+    """Whether the paired change exceeds its 95% interval."""
+    return row.change is not None and row.change_stderr is not None and abs(row.change) > _Z95 * row.change_stderr
+
+
+def _points(row: Accuracy) -> str:
+    """The paired change of an accuracy in points, with its 95% interval."""
+    if row.change is None:
+        return "not paired"
+    spread = "" if row.change_stderr is None else f" ± {100 * _Z95 * row.change_stderr:.1f}"
+    return f"{signed(100 * row.change)}{spread} points" + ("" if _clear(row) else ", within the noise")
+
+
+def _scope(study: Study) -> Iterator[Markup]:
+    whole = [row for row in study.accuracy if not row.subject]
+    names = [benchmark.name for benchmark in study.benchmarks if benchmark.group == "benchmark"]
+    questions = sum(max((r.n for r in whole if r.benchmark == name), default=0) for name in names)
+    sizes = {row.prompts: row.n for row in study.safety if not row.category}
+    covered = plural(sum(model.evaluated for model in study.models), "model")
+    parts = []
+    if questions:
+        parts.append(f"{plural(len(names), 'benchmark')} ({count(questions)} questions)")
+    if sizes:
+        parts.append(f"{plural(len(sizes), 'set')} of requests ({count(sum(sizes.values()))} requests)")
+    if parts:
+        yield _say("{} measured on {}.", f"{covered} {'was' if covered == '1 model' else 'were'}", listing(parts))
+
+
+def _best(study: Study) -> Iterator[Markup]:
+    averages = [
+        (row, m) for m in study.models if (row := study.whole("benchmark", m.name)) and row.accuracy is not None
+    ]
+    if len(averages) < 2:
+        return
+    ranked = sorted(averages, key=lambda pair: pair[0].accuracy or 0.0, reverse=True)
+    (first, best), (second, runner) = ranked[:2]
+    chance = "" if first.chance is None else f"; chance is {percent(first.chance)}%"
+    yield _say(
+        "{} has the highest benchmark average: {}% (95% CI {}{}). {} follows with {}%{}.",
+        _bold(best),
+        percent(first.accuracy),
+        interval(first.ci_low, first.ci_high, scale=100),
+        chance,
+        _bold(runner),
+        percent(second.accuracy),
+        "; their intervals overlap" if _overlap(first, second) else "",
+    )
+
+
+def _overlap(first: Accuracy, second: Accuracy) -> bool:
+    return first.ci_low is None or second.ci_high is None or first.ci_low <= second.ci_high
+
+
+def _tuning(study: Study) -> Iterator[Markup]:
+    rows = [(row, m) for m in study.models if m.kind == "sft" and (row := study.whole("benchmark", m.name))]
+    changed = [(row, model) for row, model in rows if row.start and row.change is not None and _clear(row)]
+    if changed:
+        row, model = max(changed, key=lambda pair: abs(pair[0].change or 0.0))
+        start = study.whole("benchmark", row.start)
+        yield _say(
+            "Fine-tuning moved the average most from {} to {}: {}% to {}% ({}).",
+            _bold(study.model(row.start)),
+            _bold(model),
+            percent(start.accuracy if start else None),
+            percent(row.accuracy),
+            _points(row),
+        )
+
+
+def _preferences(study: Study) -> Iterator[Markup]:
+    names = [benchmark.name for benchmark in study.benchmarks if benchmark.group == "preference"]
+    where = "held-out preferences" + (f", mean of {len(names)} sets," if len(names) > 1 else "")
+    parts = []
+    for model in study.models:
+        row = study.whole("preference", model.name)
+        if model.kind != "dpo" or row is None or not row.start or row.accuracy is None:
+            continue
+        before = study.whole("preference", row.start)
+        accuracy = percent(before.accuracy if before else None)
+        parts.append(_say("{} from {}% to {}% ({})", _bold(model), accuracy, percent(row.accuracy), _points(row)))
+    if parts:
+        yield _say("DPO, accuracy on {} stage by stage: {}.", where, Markup("; ").join(parts))
+    skills = [(m, r) for m in study.models if m.kind == "dpo" and (r := study.whole("benchmark", m.name)) and r.start]
+    told = [_say("{} {}", _bold(model), _points(row)) for model, row in skills if row.change is not None]
+    if told:
+        yield _say("Over the same stages the benchmark average changed by: {}.", Markup("; ").join(told))
+
+
+def _harm(study: Study) -> Iterator[Markup]:
+    harmful = {prompts.name for prompts in study.prompts if prompts.kind == "harmful"}
+    for judge in (judge for judge in study.judges if judge.kind == "rubric"):
+        rows = [r for r in study.safety if r.judge == judge.name and r.prompts in harmful and not r.category]
+        lower = [row for row in rows if row.start and _clear(row) and (row.change or 0.0) < 0]
+        if lower:
+            yield from _safer(study, judge.name, min(lower, key=lambda row: row.change or 0.0), rows)
+        elif any(row.mean is not None for row in rows):
+            yield _say(
+                "No training step measurably lowered the harm of answers to harmful requests (judge {}).",
+                _name(judge.name),
+            )
+        lost, asked = sum(row.n - row.scored for row in rows), sum(row.n for row in rows)
+        if lost:
+            yield _say(
+                "The judge {} gave no score for {} of {} responses to harmful requests.",
+                _name(judge.name),
+                count(lost),
+                count(asked),
+            )
+
+
+def _safer(study: Study, judge: str, top: Safety, rows: list[Safety]) -> Iterator[Markup]:
+    """The step that lowered harm most: on every harmful set, what it did to refusals, and what to medical skill."""
+    model, start = study.model(top.model), study.model(top.start)
+    parts = []
+    for row in (row for row in rows if row.model == model.name):
+        before = study.harm(judge, row.start, row.prompts)
+        if before is not None:
+            changed = "" if _clear(row) else " (within the noise)"
+            parts.append(f"from {decimal(before.mean)} to {decimal(row.mean)} on {row.prompts}{changed}")
+    yield _say(
+        "Training {} on {} lowered the harm of its answers most (judge {}, 1 to 5, lower is safer): {}.",
+        _bold(start),
+        _say("{}, into {}", model.data, _bold(model)) if model.data else _bold(model),
+        _name(judge),
+        listing(parts),
+    )
+    skill = study.whole("benchmark", model.name)
+    if skill is not None and skill.change is not None and skill.start == start.name:
+        yield _say("Its benchmark average against {}: {}.", _bold(start), _points(skill))
+    refusals = [
+        f"{percent(after.mean)}% of {prompts.name} ({prompts.kind}; before {percent(before.mean)}%)"
+        for refusal in study.judges
+        if refusal.kind == "refusal"
+        for prompts in study.prompts
+        if (after := study.harm(refusal.name, model.name, prompts.name)) is not None
+        and (before := study.harm(refusal.name, start.name, prompts.name)) is not None
+    ]
+    if refusals:
+        yield _say("{} declines {}.", _bold(model), listing(refusals))
+
+
+def _judges(study: Study) -> Iterator[Markup]:
+    for row in study.agreements:
+        if row.exact is not None:
+            yield _say(
+                "The judge {} gives the graded score exactly in {}% of {} pairs, and within one point in {}%{}.",
+                _name(row.judge),
+                percent(row.exact),
+                count(row.scored),
+                percent(row.within_one),
+                "" if row.quadratic_kappa is None else f" (quadratic kappa {decimal(row.quadratic_kappa)})",
+            )

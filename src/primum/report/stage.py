@@ -1,0 +1,64 @@
+"""The stage ``report``: the page, from the tables. Exact: no dates, no machine, nothing but the spec and the tables."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from primum.artifact.job import Job, Result
+from primum.report.curation import mixtures, outcomes
+from primum.report.data import Study, read_study
+from primum.report.figures import accuracy_figure, harm_figure, loss_figures, refusal_figure, reward_figures
+from primum.report.grids import accuracy_grid, agreement_grid, category_grid, harm_grid, refusal_grid, subject_grid
+from primum.report.headline import headlines
+from primum.report.lineage import lineage_tree
+from primum.report.numbers import count, plural
+
+PAGE = "index.html"
+
+
+def run(job: Job) -> Iterator[Result]:
+    """A folder with ``index.html`` alone, for the single item. Raises PrimumError for tables that do not fit."""
+    for item in job.items:
+        page = render(read_study(job.common, item.inputs["tables"]))
+        folder = item.work / "report"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / PAGE).write_bytes(page.encode("utf-8"))
+        job.progress.say(f"{item.name}: {len(page) / 1000:,.0f} kB")
+        yield Result(item, folder=folder, counts={"bytes": len(page.encode())})
+
+
+def render(study: Study) -> str:
+    """The whole page as HTML: styles, script and plots inside it, and nothing that a browser would fetch."""
+    environment = Environment(
+        loader=PackageLoader("primum.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["count"] = count
+    environment.filters["plural"] = plural
+    return environment.get_template("page.html.j2").render(
+        study=study,
+        headlines=headlines(study),
+        lineage=lineage_tree(study.models),
+        benchmarks=accuracy_grid(study, "benchmark", "benchmarks", "Accuracy, % (± half the 95% interval)"),
+        preferences=accuracy_grid(study, "preference", "preferences", "Pairs whose chosen response is likelier, %"),
+        subjects=subject_grid(study, "subjects"),
+        harm=harm_grid(study, "harm-table"),
+        refusal=refusal_grid(study, "refusal-table"),
+        categories=category_grid(study, "categories"),
+        agreement=agreement_grid(study, "agreement"),
+        accuracy_plot=accuracy_figure(study, "benchmark"),
+        harm_plot=harm_figure(study),
+        refusal_plot=refusal_figure(study),
+        losses=loss_figures(study),
+        rewards=reward_figures(study),
+        mixtures=mixtures(study),
+        outcomes=outcomes(study),
+    )

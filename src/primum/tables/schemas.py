@@ -1,0 +1,75 @@
+"""The columns of the six tables. A column that may be unknown is nullable; all others are required."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from primum.errors import PrimumError
+
+_TEXT, _INT, _FLOAT = pa.string(), pa.int64(), pa.float64()
+
+
+def _schema(required: Mapping[str, pa.DataType], nullable: Mapping[str, pa.DataType]) -> dict[str, pa.Field]:
+    return {
+        **{name: pa.field(name, kind, nullable=False) for name, kind in required.items()},
+        **{name: pa.field(name, kind, nullable=True) for name, kind in nullable.items()},
+    }
+
+
+_ACCURACY = _schema(
+    {"id": _TEXT, "model": _TEXT, "benchmark": _TEXT, "subject": _TEXT, "n": _INT, "correct": _INT},
+    {"accuracy": _FLOAT, "stderr": _FLOAT, "ci_low": _FLOAT, "ci_high": _FLOAT, "chance": _FLOAT},
+) | _schema({"truncated": _INT, "start": _TEXT, "note": _TEXT}, {"change": _FLOAT, "change_stderr": _FLOAT})
+
+_SAFETY = _schema(
+    {"id": _TEXT, "model": _TEXT, "prompts": _TEXT, "judge": _TEXT, "category": _TEXT, "n": _INT, "scored": _INT},
+    {"mean": _FLOAT, "sem": _FLOAT, "ci_low": _FLOAT, "ci_high": _FLOAT, "share_5": _FLOAT},
+) | _schema(
+    {"truncated": _INT, "unanswered": _INT, "start": _TEXT},
+    {"change": _FLOAT, "change_stderr": _FLOAT},
+)
+
+_JUDGES = _schema(
+    {"id": _TEXT, "judge": _TEXT, "n": _INT, "scored": _INT},
+    {"exact": _FLOAT, "within_one": _FLOAT, "quadratic_kappa": _FLOAT},
+)
+
+_TRAINING = _schema(
+    {"id": _TEXT, "model": _TEXT, "step": _INT, "loss": _FLOAT, "learning_rate": _FLOAT},
+    {"reward_accuracy": _FLOAT, "reward_margin": _FLOAT},
+)
+
+_CURATION = _schema(
+    {
+        "id": _TEXT,
+        "mixture": _TEXT,
+        "source": _TEXT,
+        "dataset": _TEXT,
+        "domain": _TEXT,
+        "outcome": _TEXT,
+        "rows": _INT,
+    },
+    {"tokens": _INT, "published": _INT},
+)
+
+SCHEMAS: Mapping[str, pa.Schema] = {
+    name: pa.schema(list(fields.values()))
+    for name, fields in {
+        "benchmarks": _ACCURACY,
+        "preferences": _ACCURACY,
+        "safety": _SAFETY,
+        "judges": _JUDGES,
+        "training": _TRAINING,
+        "curation": _CURATION,
+    }.items()
+}
+
+
+def to_table(name: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """``rows`` as the table ``name``, in id order. Raises PrimumError listing the tables there are."""
+    if name not in SCHEMAS:
+        raise PrimumError(f"{name}: no such table; there are: {', '.join(SCHEMAS)}")
+    return pa.Table.from_pylist(sorted(rows, key=lambda row: str(row["id"])), schema=SCHEMAS[name])

@@ -1,0 +1,64 @@
+"""The stage ``tables``: six tables from everything that was measured. Exact: equal artifacts give equal tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from primum.artifact.job import Item, Job, Result
+from primum.artifact.manifest import Artifact
+from primum.errors import PrimumError
+from primum.tables.accuracy import accuracy_rows, read_answers
+from primum.tables.records import curation_rows, training_rows
+from primum.tables.safety import judge_row, read_verdicts, safety_rows
+from primum.tables.schemas import to_table
+
+_GROUPS = {"benchmarks": "benchmark", "preferences": "preference"}
+
+
+def run(job: Job) -> Iterator[Result]:
+    """One table an item; ``item.spec["table"]`` names it. Raises PrimumError for inputs that do not fit the spec."""
+    for item in job.items:
+        name = item.spec["table"]
+        table = to_table(name, list(_rows(name, job, item)))
+        job.progress.say(f"{item.name}: {table.num_rows:,} rows")
+        yield Result(item, table=table, counts={"rows": table.num_rows})
+
+
+def _rows(name: str, job: Job, item: Item) -> Iterator[dict[str, Any]]:
+    common = job.common
+    if name in _GROUPS:
+        benchmarks = [entry for entry in common["benchmarks"] if entry["group"] == _GROUPS[name]]
+        wanted = {entry["name"] for entry in benchmarks}
+        listed = _listed(job, item, "scores", "scores")
+        answers = {(model, name): read_answers(artifact) for (model, name), artifact in listed if name in wanted}
+        yield from accuracy_rows(answers, common["models"], benchmarks)
+    elif name == "safety":
+        generations = {
+            (model, prompts): artifact
+            for (model, prompts), artifact in _listed(job, item, "generations", "generations")
+        }
+        verdicts = {}
+        for (judge, model, prompts), artifact in _listed(job, item, "judgements", "judgements"):
+            if (model, prompts) not in generations:
+                raise PrimumError(f"tables: {judge}/{model}/{prompts}: judged, but its responses are not an input")
+            verdicts[judge, model, prompts] = read_verdicts(artifact, generations[model, prompts])
+        yield from safety_rows(verdicts, common)
+    elif name == "judges":
+        for index, (judge, artifact) in enumerate(_listed(job, item, "agreements", "agreements")):
+            yield judge_row(index, judge, artifact)
+    elif name == "training":
+        for index, (model, artifact) in enumerate(_listed(job, item, "trained", "trained")):
+            yield from training_rows(index, model, artifact)
+    elif name == "curation":
+        for index, (_, artifact) in enumerate(_listed(job, item, "mixtures", "ledgers")):
+            yield from curation_rows(index, artifact)
+
+
+def _listed(job: Job, item: Item, key: str, role: str) -> list[tuple[Any, Artifact]]:
+    """The spec's list ``key`` beside the artifacts of ``role``, which come in the same order."""
+    names: Sequence[Any] = job.common[key]
+    artifacts = item.inputs.get(role, ())
+    if len(names) != len(artifacts):
+        raise PrimumError(f"tables: {len(names)} {key} in the spec, but {len(artifacts)} artifacts as {role!r}")
+    return list(zip(names, artifacts, strict=True))

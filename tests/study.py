@@ -1,0 +1,329 @@
+"""A made-up study, small but shaped like a real one: what the stages tables and report read, written to a folder."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from primum.artifact.folder import folder_files, folder_hash
+from primum.artifact.job import Item, Job, Result
+from primum.artifact.manifest import MANIFEST, Artifact, Manifest, save_manifest
+from primum.artifact.table import content_hash, write_table
+from primum.progress import Progress
+from primum.report import stage as report_stage
+from primum.tables import stage as tables_stage
+
+TABLES = ("benchmarks", "preferences", "safety", "judges", "training", "curation")
+SECRET = "zebra-quartz-forbidden-text"
+
+MODELS = [
+    ("base", "Tiny base", "small", "pretrain", None, "corpus", True),
+    ("sft", "Tiny SFT", "small", "sft", "base", "clinical", True),
+    ("dpo-1", "Tiny DPO 1", "small", "dpo", "sft", "stage-1", True),
+    ("dpo-2", "Tiny DPO 2", "small", "dpo", "dpo-1", "stage-2", True),
+    ("dpo-3", "Tiny DPO 3", "small", "dpo", "dpo-2", "stage-3", True),
+    ("medical", "Medical", "small", "sft", "base", "medical", True),
+    ("medical-safe", "Medical, safe", "small", "sft", "medical", "safety", True),
+    ("judge-model", "", "small", "sft", "base", "graded", False),
+]
+BENCHMARKS = [
+    ("medmcqa", "MedMCQA", 80, 4, False, "benchmark"),
+    ("medqa", "MedQA", 80, 4, False, "benchmark"),
+    ("mmlu", "MMLU", 120, 4, True, "benchmark"),
+    ("mmlu-pro", "MMLU-Pro", 60, 10, False, "benchmark"),
+    ("usmle", "USMLE", 80, 4, True, "benchmark"),
+    ("pubmedqa", "PubMedQA", 60, 3, False, "benchmark"),
+    ("toxigen", "ToxiGen", 60, 2, False, "benchmark"),
+    ("pref-1", "Stage 1", 40, 2, False, "preference"),
+    ("pref-2", "Stage 2", 40, 2, False, "preference"),
+    ("pref-3", "Stage 3", 40, 2, False, "preference"),
+]
+SUBJECTS = {
+    "mmlu": [
+        "anatomy",
+        "clinical_knowledge",
+        "college_biology",
+        "college_medicine",
+        "medical_genetics",
+        "professional",
+    ],
+    "usmle": ["sample_exam", "self_assessment"],
+}
+PROMPTS = [("med-safety", "harmful"), ("advbench", "harmful"), ("xstest-unsafe", "harmful"), ("xstest-safe", "benign")]
+SKILL = {"base": 0.06, "sft": 0.72, "dpo-1": 0.73, "dpo-2": 0.71, "dpo-3": 0.72, "medical": 0.62, "medical-safe": 0.61}
+TASTE = {"base": 0.45, "sft": 0.5, "dpo-1": 0.68, "dpo-2": 0.78, "dpo-3": 0.85, "medical": 0.5, "medical-safe": 0.5}
+HARM = {"base": 1.6, "sft": 4.4, "dpo-1": 4.3, "dpo-2": 4.4, "dpo-3": 4.2, "medical": 4.5, "medical-safe": 1.15}
+
+SCORE = pa.schema(
+    [
+        ("id", pa.string()),
+        ("subject", pa.string()),
+        ("loglikelihoods", pa.list_(pa.float64())),
+        ("tokens", pa.list_(pa.int32())),
+        ("characters", pa.list_(pa.int32())),
+        ("prediction", pa.int32()),
+        ("target", pa.int32()),
+        ("correct", pa.bool_()),
+        ("truncated", pa.bool_()),
+    ]
+)
+JUDGEMENT = pa.schema(
+    [
+        ("id", pa.string()),
+        ("category", pa.string()),
+        ("score", pa.int32()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("raw", pa.string()),
+    ]
+)
+GENERATION = pa.schema(
+    [
+        ("id", pa.string()),
+        ("category", pa.string()),
+        ("request", pa.string()),
+        ("response", pa.string()),
+        ("status", pa.string()),
+        ("prompt_tokens", pa.int32()),
+        ("completion_tokens", pa.int32()),
+        ("error", pa.string()),
+    ]
+)
+LEDGER = pa.schema(
+    [
+        *((name, pa.string()) for name in ("id", "mixture", "source", "dataset", "domain", "outcome")),
+        *((name, pa.int64()) for name in ("rows", "tokens", "published")),
+    ]
+)
+AGREEMENT = pa.schema([("id", pa.string()), ("score", pa.int32()), ("judged", pa.int32()), ("status", pa.string())])
+
+
+def save_table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema, path: Path) -> Artifact:
+    """Rows as a table artifact whose manifest is ``path``."""
+    table = pa.Table.from_pylist(sorted(rows, key=lambda row: row["id"]), schema=schema)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_table(table, path.with_suffix(".parquet"), {})
+    save_manifest(Manifest("table", "test", {}, {}, "0" * 64, content_hash(table), {}), path)
+    return Artifact.open(path)
+
+
+def save_model(history: Sequence[Mapping[str, Any]], folder: Path) -> Artifact:
+    """A model folder that holds a training history alone."""
+    folder.mkdir(parents=True)
+    columns = {"step": pa.int32(), "loss": pa.float64(), "learning_rate": pa.float64()}
+    if "reward_margin" in history[0]:
+        columns |= {"reward_accuracy": pa.float64(), "reward_margin": pa.float64()}
+    pq.write_table(pa.Table.from_pylist(list(history), schema=pa.schema(columns)), folder / "history.parquet")
+    files = folder_files(folder)
+    save_manifest(Manifest("folder", "test", {}, {}, "0" * 64, folder_hash(files), {}, files=files), folder / MANIFEST)
+    return Artifact.open(folder / MANIFEST)
+
+
+def score(id_: str, correct: bool, choices: int = 4, subject: str = "", truncated: bool = False) -> dict[str, Any]:
+    """A row of a score artifact."""
+    return {
+        "id": id_,
+        "subject": subject,
+        "loglikelihoods": [-1.0] * choices,
+        "tokens": [1] * choices,
+        "characters": [1] * choices,
+        "prediction": 0 if correct else 1,
+        "target": 0,
+        "correct": correct,
+        "truncated": truncated,
+    }
+
+
+def judgement(id_: str, category: str, score_: int | None) -> dict[str, Any]:
+    """A row of a judgement artifact."""
+    status = "no-score" if score_ is None else "scored"
+    return {"id": id_, "category": category, "score": score_, "status": status, "reason": SECRET, "raw": SECRET}
+
+
+def generation(id_: str, category: str, status: str = "stop") -> dict[str, Any]:
+    """A row of a generation artifact."""
+    texts = {"request": SECRET, "response": SECRET, "error": "timeout" if status == "error" else ""}
+    return {"id": id_, "category": category, "status": status, "prompt_tokens": 9, "completion_tokens": 9, **texts}
+
+
+def ledger(mixture: str, sources: Sequence[tuple[str, str, Mapping[str, int], int | None]]) -> list[dict[str, Any]]:
+    """A mixture's ledger from (source, domain, rows by outcome, published) each."""
+    return [
+        {
+            "id": f"{index:03d}/{source}/{outcome}",
+            "mixture": mixture,
+            "source": source,
+            "dataset": f"demo-{source}",
+            "domain": domain,
+            "outcome": outcome,
+            "rows": rows,
+            "tokens": 41 * rows if outcome == "kept" else None,
+            "published": published,
+        }
+        for index, (source, domain, outcomes, published) in enumerate(sources)
+        for outcome, rows in outcomes.items()
+    ]
+
+
+def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
+    """The common spec and the inputs of the stage tables: 8 models, 10 benchmarks, 4 prompt sets, 2 judges."""
+    chance = random.Random(7)
+    models = [m[0] for m in MODELS if m[6]]
+    common: dict[str, Any] = {
+        "models": [
+            dict(zip(("name", "title", "size_class", "kind", "start", "data", "evaluated"), model, strict=True))
+            for model in MODELS
+        ],
+        "benchmarks": [
+            {"name": name, "title": title, "group": group, "macro": macro, "normalize": "none"}
+            for name, title, _, _, macro, group in BENCHMARKS
+        ],
+        "prompts": [{"name": name, "kind": kind} for name, kind in PROMPTS],
+        "judges": [{"name": "harm", "kind": "rubric"}, {"name": "refusal", "kind": "refusal"}],
+        "scores": [[model, benchmark[0]] for model in models for benchmark in BENCHMARKS],
+        "generations": [[model, prompts] for model in models for prompts, _ in PROMPTS],
+        "judgements": [["harm", model, p] for model in models for p, kind in PROMPTS if kind == "harmful"]
+        + [["refusal", model, prompts] for model in models for prompts, _ in PROMPTS],
+        "mixtures": ["clinical", "safety"],
+        "trained": [model[0] for model in MODELS],
+        "agreements": ["harm"],
+    }
+    inputs = {
+        "scores": [_scores(folder, model, name, chance) for model, name in common["scores"]],
+        "generations": [_generations(folder, model, prompts) for model, prompts in common["generations"]],
+        "judgements": [_judgements(folder, *names, chance) for names in common["judgements"]],
+        "ledgers": [
+            save_table(ledger("clinical", _clinical()), LEDGER, folder / "ledgers/clinical.json"),
+            save_table(ledger("safety", _safety()), LEDGER, folder / "ledgers/safety.json"),
+        ],
+        "trained": [save_model(_history(model[3], chance), folder / "models" / model[0]) for model in MODELS],
+        "agreements": [save_table(_agreement(chance), AGREEMENT, folder / "agreements/harm.json")],
+    }
+    return common, inputs
+
+
+def _scores(folder: Path, model: str, name: str, chance: random.Random) -> Artifact:
+    _, _, n, choices, _, group = next(b for b in BENCHMARKS if b[0] == name)
+    right = TASTE[model] if group == "preference" else 1 / choices + (1 - 1 / choices) * SKILL[model]
+    subjects = SUBJECTS.get(name, [""])
+    cut = name == "pubmedqa" and model == "base"
+    rows = [
+        score(f"{name}/{i:04d}", chance.random() < right, choices, subjects[i % len(subjects)], cut and i < 3)
+        for i in range(n)
+    ]
+    return save_table(rows, SCORE, folder / "scores" / model / f"{name}.json")
+
+
+def _requests(prompts: str) -> list[tuple[str, str]]:
+    if prompts == "med-safety":
+        return [(f"{prompts}/{i:03d}", f"principle-{i % 9 + 1}") for i in range(54)]
+    return [(f"{prompts}/{i:03d}", "general") for i in range(40)]
+
+
+def _generations(folder: Path, model: str, prompts: str) -> Artifact:
+    rows = [
+        generation(id_, category, "length" if i % 17 == 3 else "stop")
+        for i, (id_, category) in enumerate(_requests(prompts))
+    ]
+    return save_table(rows, GENERATION, folder / "generations" / model / f"{prompts}.json")
+
+
+def _judgements(folder: Path, judge: str, model: str, prompts: str, chance: random.Random) -> Artifact:
+    rows = []
+    for index, (id_, category) in enumerate(_requests(prompts)):
+        if judge == "harm":
+            drawn: int | None = min(5, max(1, round(chance.gauss(HARM[model], 0.8))))
+            if model == "base" and index % 13 == 0:
+                drawn = None
+        else:
+            declines = 0.03 if model != "medical-safe" else (0.06 if prompts == "xstest-safe" else 0.96)
+            drawn = int(chance.random() < declines)
+        rows.append(judgement(id_, category, drawn))
+    return save_table(rows, JUDGEMENT, folder / "judgements" / judge / model / f"{prompts}.json")
+
+
+def _history(kind: str, chance: random.Random) -> list[dict[str, Any]]:
+    steps = {"pretrain": 700, "sft": 400, "dpo": 60}[kind]
+    history = []
+    for step in range(1, steps + 1):
+        done = step / steps
+        row = {"step": step, "learning_rate": 1e-3 * (1 + math.cos(math.pi * done)) / 2}
+        if kind == "dpo":
+            row |= {"loss": 0.69 * math.exp(-1.5 * done) + chance.gauss(0, 0.02)}
+            row |= {"reward_accuracy": min(1.0, 0.5 + 0.45 * done + chance.gauss(0, 0.04))}
+            row |= {"reward_margin": 2.2 * done + chance.gauss(0, 0.1)}
+        else:
+            row |= {"loss": 0.6 + 6 * math.exp(-5 * done) + chance.gauss(0, 0.05)}
+        history.append(row)
+    return history
+
+
+def _agreement(chance: random.Random) -> list[dict[str, Any]]:
+    rows = []
+    for index in range(80):
+        given = index % 5 + 1
+        judged = given if chance.random() < 0.92 else min(5, given + 1)
+        rows.append({"id": f"graded/{index:03d}", "score": given, "judged": judged, "status": "scored"})
+    rows[3] |= {"judged": None, "status": "no-score"}
+    return rows
+
+
+def _clinical() -> list[tuple[str, str, dict[str, int], int | None]]:
+    return [
+        ("medmcqa", "medical", {"kept": 420, "no-answer": 31, "duplicate": 12, "contaminated": 2}, 180462),
+        ("medical-flashcards", "medical", {"kept": 188, "near-duplicate": 9}, 30106),
+        ("stackexchange", "medical", {"kept": 96, "not-sampled": 104}, 64246),
+        ("medquad", "medical", {"kept": 40, "no-answer": 61}, 14553),
+        ("aci-bench", "medical", {"kept": 12}, 87),
+        ("slimorca-t0", "general", {"kept": 160, "duplicate": 5}, 109235),
+        ("ultrachat", "general", {"kept": 81, "too-long": 4}, 50953),
+        ("unlisted", "medical", {"unlisted": 0}, 405400),
+    ]
+
+
+def _safety() -> list[tuple[str, str, dict[str, int], int | None]]:
+    return [
+        ("medsafetybench", "safety", {"kept": 108}, None),
+        ("medmcqa", "medical", {"kept": 108, "not-sampled": 312}, None),
+    ]
+
+
+def job(
+    common: Mapping[str, Any], inputs: Mapping[str, Sequence[Artifact]], specs: Mapping[str, Any], work: Path
+) -> Job:
+    """A job with an item for each of ``specs``."""
+    items = [Item(name, spec, inputs, "0" * 64, work / name) for name, spec in specs.items()]
+    return Job("test", common, items, Progress("test"))
+
+
+def make_tables(common: Mapping[str, Any], inputs: Mapping[str, Sequence[Artifact]], folder: Path) -> list[Artifact]:
+    """The six tables as artifacts, in the report's order."""
+    made: list[Artifact] = []
+    for result in tables_stage.run(job(common, inputs, {name: {"table": name} for name in TABLES}, folder)):
+        assert result.table is not None
+        rows = result.table.to_pylist()
+        made.append(save_table(rows, result.table.schema, folder / "tables" / f"{result.item.name}.json"))
+    return made
+
+
+def make_report(common: Mapping[str, Any], tables: Sequence[Artifact], work: Path, **words: str) -> Path:
+    """The page's path. ``words`` replace the title, description and disclaimer."""
+    told = {
+        "experiment": "demo",
+        "title": "A clinical model, trained, aligned and safety-tested",
+        "description": "A 1.4-million-parameter Llama learns made-up clinical facts, is aligned with three DPO stages, "
+        "and is taught to decline harmful requests.",
+        "disclaimer": "A model this small, trained on made-up text, says nothing about medicine: its accuracy shows "
+        "that the pipeline works, and no more.",
+        "tables": list(TABLES),
+    }
+    (result,) = report_stage.run(job({**common, **told, **words}, {"tables": tables}, {"report": {}}, work))
+    assert isinstance(result, Result)
+    assert result.folder is not None
+    return result.folder / "index.html"

@@ -1,0 +1,261 @@
+"""The page: what it says, what it may never hold, and that equal tables give equal bytes."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import study
+
+from primum.errors import PrimumError
+from primum.report.curation import mixtures, outcomes
+from primum.report.data import Ledger, Study, read_study
+from primum.report.grids import accuracy_grid
+from primum.report.headline import headlines
+from primum.report.lineage import lineage_tree
+from primum.report.numbers import MINUS, NONE, count, decimal, interval, listing, percent, plural, signed
+from primum.report.plots import Curve, curve_panel, share_bar
+from primum.report.svg import ticks
+
+Made = tuple[dict[str, Any], list[Any]]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("study")
+    common, inputs = study.example(folder / "in")
+    return common, study.make_tables(common, inputs, folder)
+
+
+@pytest.fixture(scope="module")
+def page(made: Made, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return study.make_report(*made, tmp_path_factory.mktemp("report")).read_text(encoding="utf-8")
+
+
+def opened(made: Made, change: Callable[[Study], dict[str, Any]] | None = None) -> Study:
+    """The study as the report reads it, with some of its fields replaced."""
+    words = {"experiment": "x", "title": "", "description": "", "disclaimer": "", "tables": list(study.TABLES)}
+    read = read_study({**made[0], **words}, made[1])
+    if change is None:
+        return read
+    return Study(**{**{name: getattr(read, name) for name in Study.__slots__}, **change(read)})
+
+
+class Outline(HTMLParser):
+    """Every element with its attributes, and whether all elements were closed in order."""
+
+    VOID = frozenset(("meta", "br", "hr", "img", "input", "link"))
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def test_equal_tables_give_equal_bytes(made: Made, page: str, tmp_path: Path) -> None:
+    folder = study.make_report(*made, tmp_path).parent
+    assert [path.name for path in folder.iterdir()] == ["index.html"]
+    assert (folder / "index.html").read_text(encoding="utf-8") == page
+
+
+def test_nothing_is_fetched(page: str) -> None:
+    assert not re.findall(r"https?:|//[a-z]|@import|url\(|srcset|<link|<img|<iframe|fetch\(", page)
+    outline = Outline(page)
+    assert [a["href"] for a in outline.all("a") if not str(a["href"]).startswith("#")] == []
+    assert not any("src" in attributes for _, attributes in outline.elements)
+    (policy,) = (a["content"] for a in outline.all("meta") if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+
+
+def test_no_prompt_or_response_is_on_the_page(page: str) -> None:
+    assert study.SECRET not in page
+
+
+def test_the_page_is_well_formed_and_accessible(page: str) -> None:
+    outline = Outline(page)
+    assert outline.open == []
+    assert outline.all("html")[0]["lang"] == "en"
+    tables = outline.all("table")
+    assert len(tables) == len(outline.all("caption")) == 10
+    assert all(cell.get("scope") for cell in outline.all("th"))
+    assert all(plot.get("role") == "img" and plot.get("aria-label") for plot in outline.all("svg"))
+    ids = [attributes["id"] for _, attributes in outline.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {str(a["href"])[1:] for a in outline.all("a")} <= set(ids)
+    named = [a["aria-labelledby"] for _, a in outline.elements if "aria-labelledby" in a]
+    assert set(named) <= set(ids)
+    assert not re.search(r">\s*(None|nan|Undefined)\s*<", page)
+
+
+def test_words_of_the_experiment_are_escaped(made: Made, tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    common = {**made[0], "models": [{**model, "title": f"{evil}{model['name']}"} for model in made[0]["models"]]}
+    page = study.make_report(common, made[1], tmp_path, title=evil, description=evil, disclaimer=evil).read_text()
+    assert page.count("<script>") == 1
+    assert "alert(1)&lt;/script&gt;" in page
+    assert Outline(page).open == []
+
+
+def test_hashes_and_disclaimer_are_shown(made: Made, page: str) -> None:
+    for table in made[1]:
+        assert table.manifest.content in page
+    assert "says nothing about medicine" in page
+
+
+def test_best_and_second_within_a_size_class(made: Made) -> None:
+    def large(read: Study) -> dict[str, Any]:
+        sizes = {"base": "large", "sft": "large"}
+        return {
+            "models": tuple(type(m)(**{**_fields(m), "size_class": sizes.get(m.name, "small")}) for m in read.models)
+        }
+
+    read = opened(made, large)
+    grid = accuracy_grid(read, "benchmark", "id", "caption")
+    assert grid is not None
+    assert [group.title for group in grid.groups] == ["small models", "large models"]
+    for group in grid.groups:
+        for column in range(len(grid.columns)):
+            cells = sorted((row.cells[column] for row in group.rows), key=lambda cell: -(cell.sort or 0))
+            assert cells[0].mark == "best"
+            assert {cell.mark for cell in cells if cell.text == cells[0].text} == {"best"}
+            assert next((c.mark for c in cells if c.text != cells[0].text), "second") == "second"
+
+
+def test_no_average_where_sets_are_unequal(made: Made) -> None:
+    def lacking(read: Study) -> dict[str, Any]:
+        rows = [_fields(row) for row in read.accuracy if (row.model, row.benchmark) != ("sft", "usmle")]
+        for row in rows:
+            if (row["model"], row["benchmark"]) == ("sft", "average"):
+                row.update(accuracy=None, ci_low=None, ci_high=None, change=None, note="unequal sets")
+        return {"accuracy": tuple(type(read.accuracy[0])(**row) for row in rows)}
+
+    read = opened(made, lacking)
+    grid = accuracy_grid(read, "benchmark", "id", "caption")
+    assert grid is not None
+    row = next(row for row in grid.groups[0].rows if row.sub == "sft")
+    assert [cell.text for cell in row.cells[-1:]] == [NONE]
+    assert any("unequal sets" in note for note in grid.notes)
+    assert not any("<b>Tiny SFT</b>: " in s for f in headlines(read) for s in f.sentences if "highest" in s)
+
+
+def test_headlines_state_the_tables(made: Made) -> None:
+    read = opened(made)
+    said = {finding.topic: " ".join(finding.sentences) for finding in headlines(read)}
+    assert list(said) == ["Measured", "Skill", "Alignment", "Safety", "Judge"]
+    assert (
+        "7 models were measured on 7 benchmarks (540 questions) and 4 sets of requests (174 requests)."
+        in said["Measured"]
+    )
+    averages = {m.name: read.whole("benchmark", m.name) for m in read.models if m.evaluated}
+    best = max(averages, key=lambda name: averages[name].accuracy)  # type: ignore[union-attr, arg-type, return-value]
+    assert f"<b>{read.model(best).label}</b> has the highest benchmark average" in said["Skill"]
+    assert percent(averages[best].accuracy) in said["Skill"]  # type: ignore[union-attr]
+    harm = [read.harm("harm", model, "med-safety") for model in ("medical", "medical-safe")]
+    assert f"from {decimal(harm[0].mean)} to {decimal(harm[1].mean)} on med-safety" in said["Safety"]  # type: ignore[union-attr]
+    assert "gave no score for" in said["Safety"]
+
+
+def test_noise_is_called_noise(made: Made) -> None:
+    def unclear(read: Study) -> dict[str, Any]:
+        rows = (type(r)(**{**_fields(r), "change": r.change and 0.01, "change_stderr": 0.2}) for r in read.safety)
+        return {"safety": tuple(rows)}
+
+    said = [sentence for finding in headlines(opened(made, unclear)) for sentence in finding.sentences]
+    assert any("No training step measurably lowered the harm" in sentence for sentence in said)
+    assert not any("lowered the harm of its answers most" in sentence for sentence in said)
+
+
+def test_an_experiment_without_anything_still_has_a_page(tmp_path: Path) -> None:
+    keys = ("scores", "judgements", "generations", "mixtures", "trained", "agreements")
+    model = {"name": "only", "title": "", "size_class": "small", "kind": "hub", "start": None, "data": None}
+    common = {"models": [{**model, "evaluated": True}], "benchmarks": [], "prompts": [], "judges": []}
+    common |= {key: [] for key in keys}
+    page = study.make_report(common, study.make_tables(common, {}, tmp_path), tmp_path / "work").read_text()
+    assert Outline(page).open == []
+    assert "only" in page
+
+
+def test_tables_that_do_not_fit_are_refused(made: Made, tmp_path: Path) -> None:
+    with pytest.raises(PrimumError, match="5 tables for benchmarks"):
+        study.make_report(made[0], made[1][:5], tmp_path)
+    with pytest.raises(PrimumError, match="run the stage tables again"):
+        study.make_report(made[0], made[1][::-1], tmp_path)
+
+
+def test_a_ledger_adds_up(made: Made) -> None:
+    rows = (
+        Ledger("m", "one", "d", "medical", "kept", 6, 60, 100),
+        Ledger("m", "one", "d", "medical", "duplicate", 2, None, 100),
+        Ledger("m", "two", "d", "general", "kept", 2, 20, 50),
+        Ledger("m", "rest", "", "medical", "unlisted", 0, None, 25),
+    )
+    read = opened(made, lambda _: {"ledger": rows})
+    (mixture,) = mixtures(read)
+    assert [(s.read, s.kept, s.published, s.share) for s in mixture.sources] == [
+        (8, 6, 100, "75.0"),
+        (2, 2, 50, "25.0"),
+        (0, 0, 25, "0.0"),
+    ]
+    assert mixture.sources[0].dropped == "duplicate 2"
+    assert (mixture.total.read, mixture.total.kept, mixture.total.tokens, mixture.total.published) == (10, 8, 80, 175)
+    assert [(d.name, d.kept, d.published) for d in mixture.domains] == [("medical", 6, 125), ("general", 2, 50)]
+    assert outcomes(read) == {"kept": "fill-kept", "duplicate": "fill-drop0"}
+
+
+def test_the_lineage_names_every_model_once(made: Made) -> None:
+    tree = str(lineage_tree(opened(made).models))
+    assert tree.count('class="node"') == len(study.MODELS)
+    assert tree.count('class="edge"') == len([model for model in study.MODELS if model[4]])
+    assert tree.count('class="helper"') == 1
+
+
+def test_curves_survive_what_training_may_write() -> None:
+    broken = Curve("m", "loss", "sft", ((1, math.nan), (2, math.inf)))
+    assert "no finite value" in str(curve_panel(broken))
+    flat = str(curve_panel(Curve("m", "loss", "sft", ((1, 2.0), (1, 2.0)))))
+    assert "nan" not in flat
+    assert "nan" not in str(curve_panel(Curve("m", "loss", "sft", ((5, 2.0), (6, math.nan), (7, 1.0)))))
+
+
+def test_a_bar_is_cut_in_proportion() -> None:
+    widths = re.findall(
+        r'<rect x="([\d.]+)" y="0" width="([\d.]+)"', str(share_bar("l", [("a", 3, "x"), ("b", 1, "y")]))
+    )
+    assert [tuple(map(float, pair)) for pair in widths] == [(0, 112.5), (112.5, 37.5)]
+
+
+def test_numbers() -> None:
+    assert (percent(0.12345), percent(None), decimal(-1.5), decimal(None)) == ("12.3", NONE, f"{MINUS}1.50", NONE)
+    assert (signed(1.25), signed(-3), signed(-0.01)) == ("+1.2", f"{MINUS}3.0", "0.0")
+    assert (count(1234567), plural(1, "model"), plural(2, "model")) == ("1\u202f234\u202f567", "1 model", "2 models")
+    assert (interval(0.1, 0.25, scale=100), interval(None, 1)) == ("10.0\u201325.0", NONE)
+    assert [listing(words) for words in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
+
+
+def test_ticks_are_round() -> None:
+    assert ticks(0, 100, 4) == [0, 25, 50, 75, 100]
+    assert ticks(0.13, 0.69) == [0.2, 0.4, 0.6]
+    assert ticks(-1, 1, 2) == [-1, 0, 1]
+    assert ticks(3, 3) == [3]
+
+
+def _fields(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in type(row).__slots__}

@@ -1,0 +1,254 @@
+"""The stage tables, from small artifacts whose tables can be worked out by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import study
+from study import (
+    AGREEMENT,
+    GENERATION,
+    JUDGEMENT,
+    LEDGER,
+    SCORE,
+    generation,
+    judgement,
+    ledger,
+    save_model,
+    save_table,
+    score,
+)
+
+from primum.artifact.manifest import Artifact
+from primum.errors import PrimumError
+from primum.tables import stage
+
+EMPTY: dict[str, Any] = {
+    "models": [{"name": "a", "start": None}, {"name": "helper", "start": "a"}, {"name": "b", "start": "helper"}],
+    "benchmarks": [],
+    "prompts": [{"name": "harm-set", "kind": "harmful"}],
+    "judges": [{"name": "grader", "kind": "rubric"}, {"name": "phrases", "kind": "refusal"}],
+    **{key: [] for key in ("scores", "judgements", "generations", "mixtures", "trained", "agreements")},
+}
+
+
+def bench(name: str, macro: bool = False, group: str = "benchmark") -> dict[str, Any]:
+    return {"name": name, "title": "", "group": group, "macro": macro, "normalize": "none"}
+
+
+def make(name: str, tmp_path: Path, inputs: dict[str, list[Artifact]], **common: Any) -> list[dict[str, Any]]:
+    (result,) = stage.run(study.job({**EMPTY, **common}, inputs, {name: {"table": name}}, tmp_path))
+    assert result.table is not None
+    save_table(result.table.to_pylist(), result.table.schema, tmp_path / "made.json")
+    rows: list[dict[str, Any]] = result.table.to_pylist()
+    return rows
+
+
+def scores(tmp_path: Path, model: str, benchmark: str, rows: list[dict[str, Any]]) -> Artifact:
+    return save_table(rows, SCORE, tmp_path / model / f"{benchmark}.json")
+
+
+def test_macro_is_the_unweighted_mean_over_subjects(tmp_path: Path) -> None:
+    # anatomy 1 of 1 x 4 (4 rows all right), virology 1 of 2: micro 5/6, macro (1 + 1/2) / 2
+    rows = [score(f"m/{i}", True, 4, "anatomy") for i in range(4)]
+    rows += [score("m/4", True, 2, "virology"), score("m/5", False, 2, "virology", truncated=True)]
+    made = make(
+        "benchmarks",
+        tmp_path,
+        {"scores": [scores(tmp_path, "a", "m", rows)]},
+        scores=[["a", "m"]],
+        benchmarks=[bench("m", macro=True)],
+    )
+    whole, anatomy, virology, average = made
+    assert [row["subject"] for row in made] == ["", "anatomy", "virology", ""]
+    assert (whole["n"], whole["correct"], whole["truncated"]) == (6, 5, 1)
+    assert whole["accuracy"] == pytest.approx(0.75)
+    # subject stderrs 0 and sqrt(.25 / 1) = .5, together sqrt(.25) / 2
+    assert whole["stderr"] == pytest.approx(0.25)
+    assert whole["chance"] == pytest.approx((0.25 + 0.5) / 2)
+    assert (anatomy["accuracy"], virology["accuracy"]) == (1.0, 0.5)
+    assert (average["benchmark"], average["accuracy"]) == ("average", pytest.approx(0.75))
+
+
+def test_micro_is_the_mean_over_questions(tmp_path: Path) -> None:
+    rows = [score(f"m/{i}", i < 5, 4, "x" if i < 4 else "y") for i in range(6)]
+    made = make(
+        "benchmarks",
+        tmp_path,
+        {"scores": [scores(tmp_path, "a", "m", rows)]},
+        scores=[["a", "m"]],
+        benchmarks=[bench("m")],
+    )
+    assert made[0]["accuracy"] == pytest.approx(5 / 6)
+    assert made[0]["ci_low"] == pytest.approx(0.4365, abs=1e-4), "Wilson's interval of 5 of 6"
+
+
+def test_no_average_over_unequal_sets(tmp_path: Path) -> None:
+    right = [score(f"m/{i}", True) for i in range(4)]
+    wrong = [score(f"m/{i}", False) for i in range(4)]
+    inputs = {
+        "scores": [
+            scores(tmp_path, "a", "one", right),
+            scores(tmp_path, "a", "two", wrong),
+            scores(tmp_path, "b", "one", right),
+        ]
+    }
+    made = make(
+        "benchmarks",
+        tmp_path,
+        inputs,
+        scores=[["a", "one"], ["a", "two"], ["b", "one"]],
+        benchmarks=[bench("one"), bench("two"), bench("pref", group="preference")],
+    )
+    averages = {row["model"]: row for row in made if row["benchmark"] == "average"}
+    assert (averages["a"]["accuracy"], averages["a"]["note"]) == (0.5, "")
+    assert (averages["b"]["accuracy"], averages["b"]["note"]) == (None, "unequal sets")
+
+
+def test_change_is_paired_with_the_nearest_measured_ancestor(tmp_path: Path) -> None:
+    # b descends from a by an unmeasured helper. By question: +1, 0, 0, -1, +1, so mean 0.2 and
+    # sd² = (0.64 + 0.04 + 0.04 + 1.44 + 0.64) / 4
+    before = [False, True, False, True, False]
+    after = [True, True, False, False, True]
+    inputs = {
+        "scores": [
+            scores(tmp_path, "a", "m", [score(f"m/{i}", right) for i, right in enumerate(before)]),
+            scores(tmp_path, "b", "m", [score(f"m/{i}", right) for i, right in enumerate(after)]),
+        ]
+    }
+    made = make("benchmarks", tmp_path, inputs, scores=[["a", "m"], ["b", "m"]], benchmarks=[bench("m")])
+    first, second = (row for row in made if row["benchmark"] == "m")
+    assert (first["start"], first["change"]) == ("", None)
+    assert second["start"] == "a"
+    assert second["change"] == pytest.approx(0.2)
+    assert second["change_stderr"] == pytest.approx((2.8 / 4 / 5) ** 0.5)
+
+
+def test_preferences_are_a_table_of_their_own(tmp_path: Path) -> None:
+    rows = [score(f"p/{i}", i % 2 == 0, 2) for i in range(4)]
+    made = make(
+        "preferences",
+        tmp_path,
+        {"scores": [scores(tmp_path, "a", "m", rows), scores(tmp_path, "a", "p", rows)]},
+        scores=[["a", "m"], ["a", "p"]],
+        benchmarks=[bench("m"), bench("p", group="preference")],
+    )
+    assert {row["benchmark"] for row in made} == {"p", "average"}
+    assert made[0]["chance"] == 0.5
+
+
+def test_unscored_is_never_a_number(tmp_path: Path) -> None:
+    given = [5, None, 1, 5]
+    verdicts = [judgement(f"h/{i}", f"c{i % 2}", value) for i, value in enumerate(given)]
+    answers = [generation(f"h/{i}", f"c{i % 2}", "length" if i == 0 else "stop") for i in range(4)]
+    lost = [judgement(f"h/{i}", "c", None) for i in range(2)]
+    inputs = {
+        "judgements": [
+            save_table(verdicts, JUDGEMENT, tmp_path / "j/a.json"),
+            save_table(lost, JUDGEMENT, tmp_path / "j/b.json"),
+        ],
+        "generations": [
+            save_table(answers, GENERATION, tmp_path / "g/a.json"),
+            save_table([generation(f"h/{i}", "c", "error") for i in range(2)], GENERATION, tmp_path / "g/b.json"),
+        ],
+    }
+    made = make(
+        "safety",
+        tmp_path,
+        inputs,
+        judgements=[["grader", "a", "harm-set"], ["grader", "b", "harm-set"]],
+        generations=[["a", "harm-set"], ["b", "harm-set"]],
+    )
+    whole, first, second, other = made
+    assert [row["category"] for row in made] == ["", "c0", "c1", ""]
+    # 5, 1, 5: mean 11/3, squared deviations 16/9 + 64/9 + 16/9 = 96/9, sd² = 16/3, sem = sqrt(16/9)
+    assert (whole["n"], whole["scored"], whole["truncated"], whole["unanswered"]) == (4, 3, 1, 0)
+    assert whole["mean"] == pytest.approx(11 / 3)
+    assert whole["sem"] == pytest.approx(4 / 3)
+    assert (whole["ci_low"], whole["ci_high"]) == (1.0, 5.0)
+    assert whole["share_5"] == pytest.approx(2 / 3)
+    assert (first["mean"], second["mean"], second["sem"]) == (3.0, 5.0, None)
+    assert (other["mean"], other["share_5"], other["unanswered"], other["change"]) == (None, None, 2, None)
+
+
+def test_refusals_are_shares(tmp_path: Path) -> None:
+    verdicts = [judgement(f"h/{i}", "c", int(i < 3)) for i in range(4)]
+    inputs = {
+        "judgements": [save_table(verdicts, JUDGEMENT, tmp_path / "j.json")],
+        "generations": [save_table([generation(f"h/{i}", "c") for i in range(4)], GENERATION, tmp_path / "g.json")],
+    }
+    (row,) = make(
+        "safety", tmp_path, inputs, judgements=[["phrases", "a", "harm-set"]], generations=[["a", "harm-set"]]
+    )
+    assert (row["mean"], row["share_5"]) == (0.75, None)
+    assert row["ci_low"] == pytest.approx(0.3006, abs=1e-4), "Wilson's interval of 3 of 4"
+
+
+def test_judgements_must_be_of_the_generations(tmp_path: Path) -> None:
+    inputs = {
+        "judgements": [save_table([judgement("h/0", "c", 1)], JUDGEMENT, tmp_path / "j.json")],
+        "generations": [save_table([generation("h/1", "c")], GENERATION, tmp_path / "g.json")],
+    }
+    with pytest.raises(PrimumError, match="its ids are not those of") as error:
+        make("safety", tmp_path, inputs, judgements=[["phrases", "a", "harm-set"]], generations=[["a", "harm-set"]])
+    assert "\n" not in str(error.value)
+
+
+def test_judges(tmp_path: Path) -> None:
+    rows = [
+        {"id": f"g/{i}", "score": given, "judged": judged, "status": "scored"}
+        for i, (given, judged) in enumerate([(1, 1), (2, 2), (3, 5), (4, None)])
+    ]
+    inputs = {"agreements": [save_table(rows, AGREEMENT, tmp_path / "a.json")]}
+    (row,) = make("judges", tmp_path, inputs, agreements=["grader"])
+    assert (row["n"], row["scored"]) == (4, 3)
+    assert row["exact"] == row["within_one"] == pytest.approx(2 / 3)
+    assert row["quadratic_kappa"] == pytest.approx(2 / 3)
+
+
+def test_training_is_thinned_and_keeps_what_there_is(tmp_path: Path) -> None:
+    plain = [{"step": i + 1, "loss": float(i), "learning_rate": 0.1} for i in range(1000)]
+    rewards = [{**row, "reward_accuracy": 0.5, "reward_margin": -0.5} for row in plain[:3]]
+    inputs = {"trained": [save_model(plain, tmp_path / "m/a"), save_model(rewards, tmp_path / "m/b")]}
+    made = make("training", tmp_path, inputs, trained=["a", "b"])
+    own = [row for row in made if row["model"] == "a"]
+    assert (len(own), own[0]["step"], own[-1]["step"], own[0]["reward_margin"]) == (200, 1, 1000, None)
+    assert [row["reward_margin"] for row in made if row["model"] == "b"] == [-0.5] * 3
+
+
+def test_curation_is_every_ledger(tmp_path: Path) -> None:
+    rows = ledger("x", [("s", "medical", {"kept": 3, "no-answer": 1}, 9)])
+    paths = [tmp_path / "l/1.json", tmp_path / "l/2.json"]
+    inputs = {"ledgers": [save_table(rows, LEDGER, path) for path in paths]}
+    made = make("curation", tmp_path, inputs, mixtures=["x", "x"])
+    assert [row["rows"] for row in made] == [3, 1, 3, 1]
+    assert [row["published"] for row in made] == [9] * 4
+
+
+def test_a_ledger_without_tokens_has_unknown_tokens(tmp_path: Path) -> None:
+    rows = ledger("x", [("s", "medical", {"kept": 3}, None)])
+    schema = pa.schema([field for field in LEDGER if field.name != "tokens"])
+    inputs = {"ledgers": [save_table(rows, schema, tmp_path / "l.json")]}
+    (row,) = make("curation", tmp_path, inputs, mixtures=["x"])
+    assert (row["rows"], row["tokens"], row["published"]) == (3, None, None)
+
+
+def test_inputs_must_match_the_spec(tmp_path: Path) -> None:
+    with pytest.raises(PrimumError, match="1 agreements in the spec, but 0 artifacts"):
+        make("judges", tmp_path, {}, agreements=["grader"])
+    with pytest.raises(PrimumError, match="there are: benchmarks, preferences, safety"):
+        make("nothing", tmp_path, {})
+
+
+def test_the_whole_study(tmp_path: Path) -> None:
+    common, inputs = study.example(tmp_path / "in")
+    once = [artifact.manifest.content for artifact in study.make_tables(common, inputs, tmp_path / "1")]
+    assert once == [artifact.manifest.content for artifact in study.make_tables(common, inputs, tmp_path / "2")]
+
+
+def test_empty_tables_are_tables(tmp_path: Path) -> None:
+    for name in study.TABLES:
+        assert make(name, tmp_path, {}) == []
