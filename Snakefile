@@ -1,0 +1,123 @@
+"""primum: curation -> SFT -> DPO -> generation -> judging -> tables, for one experiment file.
+
+snakemake all                                     the experiment `demo`
+snakemake all --config experiment=open-clinical   another one, by name or path
+snakemake sft                                     one stage: fetch curate pretrain sft dpo generate judge score tables report
+snakemake all --config refresh=dpo                make a stage again (or refresh=dpo:NAME), whatever the store holds
+"""
+
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+from primum.audit.summary import summarize
+from primum.errors import PrimumError
+from primum.layout import parquet
+from primum.plan import TABLES
+from primum.workflow import executable_path, open_workflow
+
+min_version("9.27")
+
+
+try:
+    RUN = open_workflow(config, Path(workflow.basedir))
+except PrimumError as error:
+    raise WorkflowError(str(error)) from None
+
+AT = RUN.layout
+STORE = RUN.store
+resources_of = RUN.resources
+
+shell.prefix(f"set -euo pipefail; {executable_path()}")
+
+
+wildcard_constraints:
+    **{name: r"[a-z0-9]+(?:[.-][a-z0-9]+)*" for name in ("dataset", "mixture", "preferences", "model", "prompts", "judge")},
+
+
+def begin(wildcards):
+    """Called once the DAG is being built: claim the experiment, and force what a manifest says is out of date."""
+    if workflow.is_main_process and workflow.executor_plugin is not None:
+        try:
+            if not (workflow.dryrun or workflow.touch or RUN.claimed):
+                RUN.begin()
+            if not workflow.touch:
+                workflow.dag.forcefiles.update(RUN.forced())
+        except PrimumError as error:
+            raise WorkflowError(str(error)) from None
+    return []
+
+
+include: "rules/curate.smk"
+include: "rules/train.smk"
+include: "rules/evaluate.smk"
+include: "rules/tables.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        RUN.targets("all"),
+
+
+rule fetch:
+    input:
+        RUN.targets("fetch"),
+
+
+rule curate:
+    input:
+        RUN.targets("curate"),
+
+
+rule pretrain:
+    input:
+        RUN.targets("pretrain"),
+
+
+rule sft:
+    input:
+        RUN.targets("sft"),
+
+
+rule dpo:
+    input:
+        RUN.targets("dpo"),
+
+
+rule generate:
+    input:
+        RUN.targets("generate"),
+
+
+rule judge:
+    input:
+        RUN.targets("judge"),
+
+
+rule score:
+    input:
+        RUN.targets("score"),
+
+
+rule tables:
+    input:
+        RUN.targets("tables"),
+
+
+rule report:
+    input:
+        RUN.targets("report"),
+
+
+onstart:
+    RUN.write_config()
+
+
+onsuccess:
+    print(summarize(Path(AT.results)))
+
+
+onerror:
+    print(f"Stopped. The logs are under {AT.results}/logs; run the same command again to go on from here.")

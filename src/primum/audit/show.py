@@ -1,0 +1,66 @@
+"""``primum show`` and ``primum check``: an artifact's manifest and rows, and what an experiment file runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from primum.artifact.folder import MANIFEST
+from primum.artifact.manifest import Artifact
+from primum.experiment import load_experiment
+
+# Columns that may hold harmful text, or text that a model wrote.
+HIDDEN = frozenset({"request", "response", "safe_response", "chosen", "rejected", "raw", "reason", "messages", "prompt", "text"})
+_WIDTH = 60
+
+
+def find_manifest(path: Path) -> Path:
+    """The manifest that ``path`` (a table, a folder or a manifest) belongs to."""
+    if path.is_dir():
+        return path / MANIFEST
+    return path.with_suffix(".json") if path.suffix == ".parquet" else path
+
+
+def show(path: Path, rows: int, harmful: bool) -> None:
+    """Print the manifest, then ``rows`` rows; columns that may hold harmful text only when ``harmful`` says so."""
+    artifact = Artifact.open(find_manifest(path))
+    manifest = artifact.manifest
+    print(f"{artifact.path}\n  stage    {manifest.stage}\n  content  {manifest.content}\n  key      {manifest.key}")
+    for role, hashes in manifest.inputs.items():
+        print(f"  input    {role}: {', '.join(content[:12] for content in hashes)}")
+    print(f"  spec     {json.dumps(manifest.spec['common'])[:400]}")
+    print(f"           {json.dumps(manifest.spec['item'])[:400]}")
+    print(f"  counts   {json.dumps(manifest.counts)}\n  run      {json.dumps(manifest.run)}")
+    if manifest.kind == "folder":
+        for name, sha256 in manifest.files.items():
+            print(f"  file     {sha256[:12]}  {name}")
+        return
+    table = artifact.table()
+    hidden = [name for name in table.column_names if name in HIDDEN and not harmful]
+    print(f"  rows     {table.num_rows:,}")
+    for row in table.slice(0, rows).to_pylist():
+        print("  -")
+        for name, value in row.items():
+            text = f"({len(str(value))} characters, hidden)" if name in hidden else str(value)
+            print(f"    {name}: {text if harmful or len(text) <= _WIDTH else text[:_WIDTH] + '...'}")
+    if hidden:
+        print(f"  hidden   {', '.join(hidden)}: may hold harmful text; --show-harmful-text prints it")
+
+
+def check(name: str, root: Path) -> None:
+    """Validate an experiment and print what it runs, with what cannot run yet. PrimumError if it is not valid."""
+    experiment = load_experiment(name, root)
+    print(f"{experiment.name}: valid. {experiment.title}")
+    for model in experiment.needed_models():
+        print(f"  model  {' -> '.join(experiment.lineage(model))}  ({experiment.kind_of(model)})")
+    for kind in ("benchmarks", "prompts", "judges"):
+        print(f"  {kind}  {', '.join(getattr(experiment.evaluate, kind)) or 'none'}")
+    unknown = [
+        *(f"models.{n}" for n in experiment.needed_models() if getattr(experiment.models[n], "revision", "") == "unknown"),
+        *(f"datasets.{n}" for n, dataset in experiment.datasets.items() if dataset.revision == "unknown"),
+    ]
+    if unknown:
+        print(f"  {len(unknown)} entries have no pinned revision and are refused when fetched: {', '.join(unknown)}")
+
+
+__all__ = ["HIDDEN", "check", "find_manifest", "show"]

@@ -1,0 +1,36 @@
+"""The lines that end a run: what was made, what came from the store, and where to look."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from primum.artifact.manifest import load_manifest
+from primum.errors import PrimumError
+
+NOT_SCORED = {"error", "no-score", "out-of-range", "several-scores", "no-response", "prompt-too-long", "truncated"}
+
+
+def summarize(results: Path) -> str:
+    """A few lines about the experiment in ``results``; reads manifests only."""
+    manifests = []
+    for path in sorted(results.rglob("*.json")):
+        try:
+            manifests.append(load_manifest(path))
+        except PrimumError:
+            continue  # experiment.json, and other files that are no manifests
+    taken = sum(bool(manifest.run.get("taken_from_store")) for manifest in manifests)
+    lines = [f"\n{results}: {len(manifests)} artifacts, {taken} of them taken from the store."]
+    not_scored: Counter[str] = Counter()
+    for manifest in manifests:
+        for status in set(manifest.counts) & NOT_SCORED:
+            not_scored[f"{manifest.stage} {status}"] += manifest.counts[status]
+    if +not_scored:
+        lines.append("Not everything was scored: " + ", ".join(f"{name} {n:,}" for name, n in (+not_scored).items()))
+    tables = sorted(results.glob("tables/*.csv"))
+    if tables:
+        lines.append("Tables:  " + "  ".join(str(path) for path in tables))
+    page = results / "report" / "index.html"
+    if page.exists():
+        lines.append(f"Report:  {page}")
+    return "\n".join(lines)

