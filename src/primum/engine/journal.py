@@ -1,0 +1,85 @@
+"""The journal of an endpoint's finished answers: a rerun pays only for what is not in it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from primum.artifact.canonical import digest
+from primum.engine.protocol import Conversation, Response
+from primum.errors import PrimumError
+from primum.experiment.types import Sampling
+
+NAME = "journal.jsonl"
+
+
+def answer_key(model: str, conversation: Conversation, sampling: Sampling, seed: int | None) -> str:
+    """What an answer depends on, hashed. ``model`` says where it is served too; ``seed`` is None for greedy answers."""
+    messages = [[message.role, message.content] for message in conversation]
+    return digest({"model": model, "messages": messages, "sampling": sampling.model_dump(mode="json"), "seed": seed})
+
+
+class Journal:
+    """``journal.jsonl`` in ``folder``: one finished answer a line, on the disk before the next is asked for.
+
+    It holds answers, so only its owner can read it. Without a folder it remembers for as long as it lives.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._answers: dict[str, Response] = {}
+        self._path = None if folder is None else folder / NAME
+        if self._path is None or not self._path.exists():
+            return
+        try:
+            content = self._path.read_bytes()
+        except OSError as error:
+            raise PrimumError(f"{self._path}: cannot be read: {error.strerror}") from None
+        for line in content.split(b"\n"):
+            self._remember(line)
+        if content and not content.endswith(b"\n"):
+            # Ends a torn line, so that the next answer does not become a part of it.
+            self._append(b"\n")
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def find(self, key: str) -> Response | None:
+        """The answer of :func:`answer_key`'s ``key``, if it was paid for before."""
+        return self._answers.get(key)
+
+    def add(self, key: str, response: Response) -> None:
+        """Keep a finished answer. PrimumError when the disk takes no more."""
+        self._answers[key] = response
+        record = {"key": key, **{name: getattr(response, name) for name in Response.__slots__}}
+        self._append(json.dumps(record, ensure_ascii=True, separators=(",", ":")).encode() + b"\n")
+
+    def _append(self, line: bytes) -> None:
+        if self._path is None:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with os.fdopen(handle, "wb", buffering=0) as file:
+                if file.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise PrimumError(f"{self._path}: cannot be written: {error.strerror}") from None
+
+    def _remember(self, line: bytes) -> None:
+        """A line that a crash tore is no answer: it is asked for again."""
+        try:
+            record = json.loads(line)
+        except ValueError:
+            return
+        if isinstance(record, Mapping) and isinstance(record.get("key"), str) and _is_response(record):
+            self._answers[record["key"]] = Response(**{name: record[name] for name in Response.__slots__})
+
+
+def _is_response(record: Mapping[str, Any]) -> bool:
+    kinds = {"text": str, "status": str, "prompt_tokens": int, "completion_tokens": int, "error": str}
+    return all(type(record.get(name)) is kind for name, kind in kinds.items())

@@ -1,0 +1,61 @@
+"""What every engine does: conversations in, responses out, in the same order."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from primum.artifact.canonical import canonical_json
+from primum.experiment.types import Sampling
+from primum.rows import Message
+
+Conversation = Sequence[Message]
+Report = Callable[[int, int], None]
+# An endpoint that filtered an answer has answered: asking again would bring nothing else.
+CONTENT_FILTER = "content-filter"
+STATUSES = ("stop", "length", "prompt-too-long", "error")
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One answer. ``status`` is one of :data:`STATUSES`; ``error`` a class such as ``timeout``, never a row's text.
+
+    Tokens are counted by the model's tokenizer (an endpoint's as it states them), the end-of-turn token included.
+    """
+
+    text: str
+    status: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    error: str = ""
+
+
+class Engine(Protocol):
+    """A model that answers. ``surrogates`` counts the lone surrogates replaced in its answers so far."""
+
+    surrogates: int
+
+    def chat(
+        self, conversations: Sequence[Conversation], sampling: Sampling, seed: int, report: Report
+    ) -> list[Response]:
+        """One response a conversation, in order; ``report(done conversations, tokens so far)`` is called on the way.
+
+        Raises PrimumError for what no other row could survive: a model that cannot be loaded, a key that is refused.
+        """
+        ...
+
+
+def clean(text: str) -> tuple[str, int]:
+    """``text`` with every lone surrogate as U+FFFD, and how many there were: Arrow, JSON and HTTP take none."""
+    return _SURROGATE.subn("\ufffd", text)
+
+
+def conversation_seed(seed: int, conversation: Conversation) -> int:
+    """The 31-bit seed that samples one conversation's answer: from its content, not from its place in a batch."""
+    content = canonical_json([seed, [[message.role, message.content] for message in conversation]])
+    return int.from_bytes(hashlib.sha256(content.encode()).digest()[:4], "big") >> 1

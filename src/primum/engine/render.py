@@ -1,0 +1,109 @@
+"""Conversations as token ids: the same for both engines that run in process.
+
+A chat model gets its own template with the generation prompt; a base model without a template gets the bare contents,
+separated by blank lines. Either way there is exactly one BOS, where the tokenizer has one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from primum.engine.protocol import Conversation, clean
+from primum.errors import PrimumError
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a model's folder, from the disk alone. PrimumError if there is none."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PrimumError(f"{folder}: no tokenizer can be loaded ({type(error).__name__}): get it again") from None
+
+
+def end_tokens(tokenizer: Any, folder: Path) -> list[int]:
+    """What ends a turn: ``<|eot_id|>``, the tokenizer's EOS and those of generation_config.json and config.json."""
+    found: set[int] = set()
+    vocabulary = tokenizer.get_vocab()
+    for token in ("<|eot_id|>", tokenizer.eos_token):
+        if token in vocabulary:
+            found.add(vocabulary[token])
+    for name in ("generation_config.json", "config.json"):
+        path = folder / name
+        if path.is_file():
+            ids = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id")
+            found.update(ids if isinstance(ids, list) else [] if ids is None else [ids])
+    if not found:
+        raise PrimumError(f"{folder}: no end-of-turn token: name one as eos_token_id in generation_config.json")
+    return sorted(found)
+
+
+def context_length(folder: Path, max_length: int) -> int:
+    """``max_length`` tokens, or what the model was made for if that is less."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    limit = config.get("max_position_embeddings")
+    return min(max_length, limit) if isinstance(limit, int) else max_length
+
+
+def prompt_limit(folder: Path, max_length: int, max_tokens: int) -> int:
+    """How many tokens a prompt may have so that ``max_tokens`` fit behind it. PrimumError if that leaves none."""
+    limit = context_length(folder, max_length) - max_tokens
+    if limit < 1:
+        raise PrimumError(
+            f"{folder}: max_tokens {max_tokens} fills all of {limit + max_tokens} tokens: lower max_tokens"
+        )
+    return limit
+
+
+def prompt_ids(tokenizer: Any, conversations: Sequence[Conversation]) -> list[list[int]]:
+    """The token ids of every conversation, up to and with the generation prompt.
+
+    Special tokens spelled out in a message are broken up (``< |eot_id|>``), so that no text can end its own turn.
+    PrimumError when the model's template refuses the roles that a conversation uses.
+    """
+    from jinja2 import TemplateError
+
+    specials = sorted(str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
+    rendered = []
+    for conversation in conversations:
+        messages = [{"role": m.role, "content": _harmless(m.content, specials)} for m in conversation]
+        if tokenizer.chat_template is None:
+            text = "\n\n".join(message["content"] for message in messages)
+        else:
+            try:
+                text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            except TemplateError:
+                roles = ", ".join(message["role"] for message in messages)
+                raise PrimumError(f"the chat template refuses the roles {roles}: leave out the system prompt") from None
+        rendered.append(_one_bos(tokenizer, tokenizer(text, add_special_tokens=False)["input_ids"]))
+    return rendered
+
+
+def answer_text(tokenizer: Any, new: Sequence[int], ends: Sequence[int]) -> tuple[str, int | None]:
+    """The text of the token ids that followed a prompt, up to the first of ``ends``, and where that was, if at all."""
+    end = next((position for position, token in enumerate(new) if token in ends), None)
+    text: str = tokenizer.decode(list(new) if end is None else list(new[:end]), skip_special_tokens=True)
+    return text, end
+
+
+def _harmless(text: str, specials: Sequence[str]) -> str:
+    text = clean(text)[0]
+    for token in specials:
+        if len(token) > 1 and token in text:
+            text = text.replace(token, f"{token[0]} {token[1:]}")
+    return text
+
+
+def _one_bos(tokenizer: Any, ids: list[int]) -> list[int]:
+    bos = tokenizer.bos_token_id
+    if bos is None:
+        return ids
+    start = 0
+    while start < len(ids) and ids[start] == bos:
+        start += 1
+    has_bos = start > 0 or tokenizer("")["input_ids"][:1] == [bos]
+    return [bos, *ids[start:]] if has_bos else ids[start:]

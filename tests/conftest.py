@@ -1,0 +1,24 @@
+"""Fixtures that unit and integration tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a random two-layer Llama with Llama-3's special tokens and chat template."""
+    from tiny_llama import write_tiny_llama
+
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    write_tiny_llama(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_requests() -> list[str]:
+    """Requests of many lengths, so that batches need padding."""
+    words = ["cough", "fever", "rest", "water", "doctor", "patient", "advice", "sleep", "tea", "and", "the", "of"]
+    return [" ".join(words[(i * 7 + j * 5) % len(words)] for j in range(1 + (i * 5) % 23)) for i in range(24)]
