@@ -94,11 +94,10 @@ class Plan:
         dataset = self.experiment.datasets[name]
         files = [_dump(file) for file in dataset.files]
         for file in files:
-            # Shipped files are pinned by what they hold now, so that an edit is a change of the spec.
-            if file["url"] is None and file["sha256"] is None and dataset.hub is None:
-                path = self.root / file["path"]
-                if not path.is_file():
-                    raise PrimumError(f"datasets.{name}: {path} is missing: restore it from the project")
+            # Shipped files are pinned by what they hold now, so that an edit is a change of the spec. One that is not there
+            # has no checksum, and is refused when it is about to be fetched.
+            path = self.root / file["path"]
+            if file["url"] is None and file["sha256"] is None and dataset.hub is None and path.is_file():
                 file["sha256"] = file_sha256(path)
         return self._spec("fetch", {}, {name: {"files": files, "hub": dataset.hub, "revision": dataset.revision}})
 

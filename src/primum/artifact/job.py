@@ -226,12 +226,19 @@ def _publish(request: Request, manifest: Manifest, output: Path, taken: bool) ->
 def check_libraries(libraries: Mapping[str, str]) -> None:
     """Raise PrimumError unless the versions installed here are those the spec was planned with."""
     for name, wanted in libraries.items():
-        try:
-            installed = version(name).split("+")[0]
-        except PackageNotFoundError:
-            raise PrimumError(f"{name} is not installed: install {name}=={wanted} from the lock in envs/") from None
+        # vLLM for CPUs is a package of its own.
+        installed = next((found for each in (name, f"{name}-cpu") if (found := _installed(each))), None)
+        if installed is None:
+            raise PrimumError(f"{name} is not installed: install {name}=={wanted} from the lock in envs/")
         if installed != wanted:
             raise PrimumError(f"{name} {installed} is installed, the lock says {wanted}: install from the lock in envs/")
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package).split("+")[0]
+    except PackageNotFoundError:
+        return None
 
 
 def _environment() -> dict[str, Any]:

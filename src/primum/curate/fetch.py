@@ -42,6 +42,10 @@ def _from_files(item: Item, folder: Path, progress: Progress) -> None:
     mirror = os.environ.get(MIRROR_VARIABLE)
     for done, file in enumerate(files, 1):
         target = folder / file["path"]
+        if file["url"] is None and file["sha256"] is None:
+            raise PrimumError(
+                f"datasets.{item.name}: {file['path']} is not in the project and has no pinned address: put it there by hand"
+            )
         if file["url"] is None:
             _copy(Path(file["path"]), target, item.name)
         elif mirror:

@@ -62,6 +62,8 @@ def run(job: Job) -> Iterator[Result]:
         outcomes.update((name, reason) for reason in drops.table().column("reason").to_pylist())
         for row in _rows(rows):
             rendered = _render(row, sources[name], common)
+            if common["text"]:
+                rendered = TextRow(rendered.id, rendered.source, row_text(rendered))
             cleaned = clean_row(rendered)
             entries.append(_Entry(name, cleaned or rendered, "kept" if cleaned else "empty"))
         job.progress.update(common["mixture"], len(entries), len(entries) + 1, len(entries), note=name)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from primum.curate.clean import words
 
 _PERMUTATIONS = 128
 _SHINGLE = 5
+_FEWEST_WORDS = 4
+_BOILERPLATE = 4
 
 
 def shingles(tokens: Sequence[str], size: int) -> set[str]:
@@ -56,17 +59,21 @@ def _jaccard(a: set[str], b: set[str]) -> float:
 
 
 class BenchmarkIndex:
-    """The word n-grams of benchmark questions. A question of fewer than ``ngram`` words counts as one whole n-gram."""
+    """The word n-grams of benchmark questions. A question of fewer than ``ngram`` words counts as one whole n-gram.
+
+    An n-gram that four or more questions share is the wording of a task ("Is the following statement ..."), not the
+    content of an item, and is left out; cf. the rule for frequent n-grams of Brown et al. 2020, appendix C.
+    """
 
     def __init__(self, questions: Iterable[str], ngram: int) -> None:
-        self._ngram = ngram
-        self._grams: dict[int, set[str]] = {}
-        for question in questions:
+        counts: dict[int, Counter[str]] = {}
+        for question in dict.fromkeys(questions):
             tokens = words(question)
             # Below four words a question ("What is gout?") would match half of a clinical corpus by chance.
-            if len(tokens) >= min(4, ngram):
+            if len(tokens) >= min(_FEWEST_WORDS, ngram):
                 size = min(len(tokens), ngram)
-                self._grams.setdefault(size, set()).update(shingles(tokens, size))
+                counts.setdefault(size, Counter()).update(shingles(tokens, size))
+        self._grams = {size: {gram for gram, n in own.items() if n < _BOILERPLATE} for size, own in counts.items()}
 
     def overlaps(self, text: str) -> bool:
         """Whether ``text`` contains an n-gram of a benchmark question."""

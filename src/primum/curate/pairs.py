@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 
 from primum.artifact.job import Job, Result
+from primum.artifact.manifest import Artifact
+from primum.choices import choice_values, template
 from primum.curate.clean import words
 from primum.errors import PrimumError
-from primum.rows import PreferenceRow, from_table, to_table
+from primum.experiment.types import CHOICE_PROMPT
+from primum.rows import ChoiceRow, Message, PreferenceRow, from_table, to_table
 
 
 def run(job: Job) -> Iterator[Result]:
@@ -17,7 +21,7 @@ def run(job: Job) -> Iterator[Result]:
         rows: list[PreferenceRow] = []
         counts = {"kept": 0, "duplicate": 0, "equal-texts": 0}
         for artifact in item.inputs["rows"]:
-            for row in from_table(artifact.table(), PreferenceRow):
+            for row in _pairs(artifact, item.spec["seed"]):
                 prompt = "\n".join(message.content for message in row.prompt)
                 key = "\x00".join(" ".join(words(text)) for text in (prompt, row.chosen, row.rejected))
                 outcome = "equal-texts" if row.chosen == row.rejected else "duplicate" if key in seen else "kept"
@@ -29,3 +33,17 @@ def run(job: Job) -> Iterator[Result]:
             raise PrimumError(f"preferences.{item.name}: no pair is left")
         job.progress.say(f"{item.name}: {counts}")
         yield Result(item, table=to_table(rows, PreferenceRow), counts=counts)
+
+
+def _pairs(artifact: Artifact, seed: int) -> Iterator[PreferenceRow]:
+    table = artifact.table()
+    if table.schema.equals(PreferenceRow.SCHEMA):
+        yield from from_table(table, PreferenceRow)
+    elif table.schema.equals(ChoiceRow.SCHEMA):
+        for row in from_table(table, ChoiceRow):
+            prompt = template(CHOICE_PROMPT).render(choice_values(row))
+            wrong = [choice for index, choice in enumerate(row.choices) if index != row.target]
+            rejected = random.Random(f"{seed}/{row.id}").choice(wrong)
+            yield PreferenceRow(row.id, row.source, (Message("user", prompt),), row.choices[row.target], rejected)
+    else:
+        raise PrimumError(f"{artifact.name}: holds neither preference pairs nor multiple-choice questions")

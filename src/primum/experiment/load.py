@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from primum.errors import PrimumError
 from primum.experiment.experiment import Experiment
 
-CATALOG_SECTIONS = ("datasets", "models", "benchmarks", "prompts", "judges")
+CATALOG_SECTIONS = ("datasets", "mixtures", "preferences", "models", "benchmarks", "prompts", "judges")
 
 
 class _UniqueKeys(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]

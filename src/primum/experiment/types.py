@@ -106,10 +106,12 @@ class Mixture(Frozen):
     """Training rows from several sources: cleaned, deduplicated, decontaminated, sampled, with a ledger of every drop.
 
     ``unlisted`` is what a publication counts without naming its source; it is carried in the ledger only.
+    ``text`` makes plain text for pretraining of whatever the sources hold.
     ``choice_prompt`` and ``choice_answer`` are the jinja2 templates that make a demonstration of a multiple-choice row.
     """
 
     sources: dict[Name, Source] = Field(min_length=1)
+    text: bool = False
     deduplicate: Literal["none", "exact", "near"] = "near"
     near_threshold: Share = 0.85
     decontaminate: bool = True
@@ -120,7 +122,10 @@ class Mixture(Frozen):
 
 
 class Preferences(Frozen):
-    """Preference pairs of one DPO stage."""
+    """Preference pairs of one DPO stage.
+
+    Of a multiple-choice dataset each question becomes a pair: its right answer, and a wrong one drawn with the seed.
+    """
 
     datasets: tuple[Name, ...] = Field(min_length=1)
 

@@ -1,52 +1,106 @@
-"""Log-likelihoods of continuations given contexts, batched by a token budget."""
+"""Log-likelihoods of choices given their context, each context computed once for all its choices."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
+
+# (context ids, continuation ids of every choice)
+Packed = tuple[list[int], list[list[int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Questions as rows, padded on the left; see :func:`_batch`."""
+
+    ids: torch.Tensor
+    positions: torch.Tensor
+    mask: torch.Tensor
+    keep: int
+
+
+def _length(question: Packed) -> int:
+    return len(question[0]) + sum(map(len, question[1]))
+
+
+def _batch(questions: Sequence[Packed], pad: int, dtype: torch.dtype) -> _Batch:
+    """One row a question: its context, then all its choices, which see the context and themselves but not each other.
+
+    ::
+
+        row         [pad pad c c c | a a | b b b]
+        position     0   0   0 1 2   3 4   3 4 5
+
+                     c c c a a b b b
+        a attends    x x x x x . . .     (causally, within its own choice)
+        b attends    x x x . . x x x
+
+    ``ids`` and ``positions`` are int64 (rows, width); ``mask`` is additive, (rows, 1, width, width), of ``dtype``;
+    ``keep`` is how many last positions hold every choice's logits, the context's last token among them.
+    """
+    width = max(map(_length, questions))
+    ids = torch.full((len(questions), width), pad)
+    positions = torch.zeros((len(questions), width), dtype=torch.int64)
+    segments = torch.full((len(questions), width), -1)
+    for row, (context, choices) in enumerate(questions):
+        place = width - _length((context, choices))
+        for segment, tokens in enumerate([context, *choices]):
+            end = place + len(tokens)
+            first = len(context) if segment else 0
+            ids[row, place:end] = torch.tensor(tokens)
+            positions[row, place:end] = torch.arange(first, first + len(tokens))
+            segments[row, place:end] = segment
+            place = end
+    causal = torch.ones((width, width), dtype=torch.bool).tril()
+    query, key = segments[:, :, None], segments[:, None, :]
+    seen = causal & ((query == key) | (key == 0) & (query > 0))
+    # A padded position attends to itself, since a row of the mask with nothing in it has no softmax.
+    mask = torch.zeros(seen.shape, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)
+    keep = max(sum(map(len, choices)) for _, choices in questions) + 1
+    return _Batch(ids, positions, mask[:, None], keep)
 
 
 @torch.inference_mode()
 def loglikelihoods(
     model: torch.nn.Module,
-    pairs: Sequence[tuple[list[int], list[int]]],
+    questions: Sequence[Packed],
     pad: int,
     batch_tokens: int,
     report: Callable[[int, int], None],
-) -> list[float]:
-    """For each (context ids, continuation ids) the summed log-probability of the continuation, in nats.
+) -> list[list[float]]:
+    """For each question the summed log-probability of each choice's tokens given the context, in nats.
 
-    Longest first, so that a batch that does not fit the memory fails at once; rows are padded on the left, so that the
-    continuations lie at the end and only their logits are computed. ``report(done pairs, tokens so far)``.
+    A batch holds at most ``batch_tokens`` tokens, padding included; longest questions come first, so that what does not
+    fit the memory fails at once. ``report(done questions, tokens so far)``. Needs an attention implementation that takes
+    a mask (eager or sdpa).
     """
-    order = sorted(range(len(pairs)), key=lambda i: (-sum(map(len, pairs[i])), i))
-    device = next(model.parameters()).device
-    result = [0.0] * len(pairs)
+    order = sorted(range(len(questions)), key=lambda i: (-_length(questions[i]), i))
+    parameter = next(model.parameters())
+    result: list[list[float]] = [[] for _ in questions]
     done = tokens = 0
     while done < len(order):
-        width = sum(map(len, pairs[order[done]]))
-        batch = order[done : done + max(1, batch_tokens // width)]
-        ids = torch.full((len(batch), width), pad)
-        mask = torch.zeros((len(batch), width), dtype=torch.int64)
-        for row, index in enumerate(batch):
-            sequence = pairs[index][0] + pairs[index][1]
-            ids[row, width - len(sequence) :] = torch.tensor(sequence)
-            mask[row, width - len(sequence) :] = 1
-        positions = (mask.cumsum(1) - 1).clamp(min=0)
-        longest = max(len(pairs[index][1]) for index in batch)
+        chosen = order[done : done + max(1, batch_tokens // _length(questions[order[done]]))]
+        batch = _batch([questions[i] for i in chosen], pad, parameter.dtype)
         logits = model(
-            input_ids=ids.to(device),
-            attention_mask=mask.to(device),
-            position_ids=positions.to(device),
-            logits_to_keep=longest + 1,
+            input_ids=batch.ids.to(parameter.device),
+            attention_mask=batch.mask.to(parameter.device),
+            position_ids=batch.positions.to(parameter.device),
+            logits_to_keep=batch.keep,
             use_cache=False,
-        ).logits[:, :-1]
+        ).logits
         logprobs = torch.log_softmax(logits.float(), -1)
-        picked = logprobs.gather(2, ids[:, -longest:, None].to(device)).squeeze(2).double().cpu()
-        for row, index in enumerate(batch):
-            result[index] = float(picked[row, longest - len(pairs[index][1]) :].sum())
-        done += len(batch)
-        tokens += int(mask.sum())
+        for row, index in enumerate(chosen):
+            choices = questions[index][1]
+            place = batch.keep - sum(map(len, choices))
+            before = place - 1  # the context's last token predicts every choice's first
+            for choice in choices:
+                where = [before, *range(place, place + len(choice) - 1)]
+                picked = logprobs[row, where, choice].double()
+                result[index].append(float(picked.sum()))
+                place += len(choice)
+        done += len(chosen)
+        tokens += sum(_length(questions[i]) for i in chosen)
         report(done, tokens)
     return result

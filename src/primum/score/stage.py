@@ -42,13 +42,13 @@ def run(job: Job) -> Iterator[Result]:
     model = _load(source, engine)
     for item in job.items:
         asked = questions(_rows(item), item.spec, tokenizer, engine["max_length"])
-        pairs = [(q.context, continuation) for q in asked for continuation in q.continuations]
 
-        def report(done: int, tokens: int, item: Item = item, total: int = len(pairs)) -> None:
+        def report(done: int, tokens: int, item: Item = item, total: int = len(asked)) -> None:
             job.progress.update(item.name, done, total, tokens, "tokens")
 
-        sums = iter(loglikelihoods(model, pairs, tokenizer.pad_token_id or 0, engine["batch_tokens"], report))
-        records = [_record(q, [next(sums) for _ in q.continuations], item.spec["normalize"]) for q in asked]
+        packed = [(question.context, question.continuations) for question in asked]
+        sums = loglikelihoods(model, packed, tokenizer.pad_token_id or 0, engine["batch_tokens"], report)
+        records = [_record(*pair, item.spec["normalize"]) for pair in zip(asked, sums, strict=True)]
         counts = {"items": len(records), **{k: sum(r[k] for r in records) for k in ("correct", "truncated")}}
         yield Result(item, table=pa.Table.from_pylist(records, schema=SCORES), counts=counts)
 

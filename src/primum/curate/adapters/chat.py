@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from primum.curate.adapters.build import chat_row, exchange, integer, numbered
+from primum.curate.adapters.build import allowed, chat_row, exchange, integer, numbered
 from primum.curate.adapters.files import RawFile, load_json
 from primum.curate.adapters.markup import html_text
 from primum.curate.adapters.records import Record, all_records, records
@@ -15,6 +16,7 @@ from primum.rows import ChatRow, Drop, TextRow
 
 _TAGGED = re.compile(r"\[\|(Human|AI)\|\]")
 _SHAREGPT_ROLES = {"system": "system", "human": "user", "gpt": "assistant"}
+_ORCA_COLLECTIONS = ("cot", "flan", "niv", "t0")
 _CLAIM_LABELS = ("false", "mixture", "true", "unproven")
 _CLAIM_PROMPT = "Is this health claim true, false, a mixture of both, or unproven? Explain why.\n\nClaim: {claim}"
 _CLAIM_ARTICLE = "\n\nArticle: {article}"
@@ -139,25 +141,49 @@ def medical_instruction(files: Sequence[RawFile], dataset: str) -> Iterator[Chat
         yield chat_row(numbered(dataset, position), dataset, turns)
 
 
-def slim_orca(files: Sequence[RawFile], dataset: str) -> Iterator[ChatRow | Drop]:
+def slim_orca(files: Sequence[RawFile], dataset: str, *, collection: str | None = None) -> Iterator[ChatRow | Drop]:
     """SlimOrca (Lian et al. 2023): ``conversations`` of ``from, value, weight``.
 
     Weight 0 on an answer means that upstream does not train on it: such conversations are dropped as ``zero-weight``.
+
+    ``collection`` (``cot``, ``flan``, ``niv`` or ``t0``) keeps that part. SlimOrca does not say which part a row is of,
+    but OpenOrca, whose rows it selects, does: its Parquet files (``id, question``) must be among the files, and the
+    question's text decides. Others are dropped as ``other-collection``, rows that OpenOrca lacks as ``no-collection``.
+
+    Raises:
+        PrimumError: no such collection, or a collection without OpenOrca's files.
     """
-    for position, record in all_records(files):
+    parts: Mapping[bytes, str] = {}
+    if collection is not None:
+        allowed("collection", collection, _ORCA_COLLECTIONS)
+        parts = _orca_collections([file for file in files if file.suffix == ".parquet"], dataset)
+    for position, record in all_records([file for file in files if file.suffix != ".parquet"]):
         id = numbered(dataset, position)
-        turns = record.structs("conversations")
-        if any(turn.get("from") == "gpt" and turn.get("weight") == 0 for turn in turns):
+        turns = [
+            (_SHAREGPT_ROLES.get(str(turn.get("from")), "?"), record.as_text(turn.get("value"), "conversations"))
+            for turn in record.structs("conversations")
+        ]
+        if any(turn.get("from") == "gpt" and turn.get("weight") == 0 for turn in record.structs("conversations")):
             yield Drop(id, "zero-weight")
             continue
-        yield chat_row(
-            id,
-            dataset,
-            [
-                (_SHAREGPT_ROLES.get(str(turn.get("from")), "?"), record.as_text(turn.get("value"), "conversations"))
-                for turn in turns
-            ],
-        )
+        if collection is not None:
+            found = parts.get(_text_key(next((text for role, text in turns if role == "user"), "")))
+            if found != collection:
+                yield Drop(id, "other-collection" if found else "no-collection")
+                continue
+        yield chat_row(id, dataset, turns)
+
+
+def _orca_collections(files: Sequence[RawFile], dataset: str) -> Mapping[bytes, str]:
+    """OpenOrca's questions (by :func:`_text_key`) and their collections: what comes before the dot of an id (``t0.5``)."""
+    if not files:
+        raise PrimumError(f"dataset {dataset!r}: a collection needs OpenOrca's Parquet files: see the catalog's entry")
+    return {_text_key(record.text("question")): record.id("id").partition(".")[0] for _, record in all_records(files)}
+
+
+def _text_key(text: str) -> bytes:
+    # A million questions as keys of 16 bytes, not as text.
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def ultrachat(files: Sequence[RawFile], dataset: str) -> Iterator[ChatRow | Drop]:
