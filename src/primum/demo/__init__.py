@@ -1,7 +1,7 @@
 """The demo's data: a miniature of every upstream file, quirks included, from a seeded generator.
 
-``python -c "from pathlib import Path; from primum.demo import write; write(Path('data/demo'))"`` writes what the project
-ships. Nothing in it is medical advice, and no sentence in it is copied from an upstream.
+``python -c "from pathlib import Path; from primum.demo import write; write(Path('data/demo'))"`` writes what the
+project ships. Nothing in it is medical advice, and no sentence in it is copied from an upstream.
 """
 
 from __future__ import annotations
@@ -70,17 +70,57 @@ SOURCES: Mapping[str, tuple[int, SourceWriter]] = {
     "SlimOrca CoT": (60, write_slim_orca_cot),
     "Ultrachat": (120, write_ultrachat),
 }
-"""The 22 sources of the fine-tuning mixture by their name in Table 5 of Med42-v2: rows shipped, and what writes them."""
+"""The 22 sources of the fine-tuning mixture by their name in Table 5 of Med42-v2: rows shipped, and the writer."""
+
+TABLE5: Mapping[str, int] = {
+    "MedMCQA": 180_462,
+    "Medical Flashcards": 30_106,
+    "StackExchange": 64_246,
+    "MedQA": 11_290,
+    "CORD-19": 17_721,
+    "PubMedQA": 499,
+    "HeadQA": 2_657,
+    "MediQA": 1_950,
+    "SciQ": 11_679,
+    "PubMed Causal": 2_169,
+    "OpenGPT": 66_026,
+    "MedQUAD": 14_553,
+    "MMLU": 244,
+    "Niv2": 11_447,
+    "Pubhealth": 9_804,
+    "Medical-Instruction": 120_000,
+    "ACI-Bench": 87,
+    "MTS-Dialog": 2_602,
+    "SlimOrca T0": 109_235,
+    "SlimOrca Flan": 109_169,
+    "SlimOrca CoT": 74_172,
+    "Ultrachat": 50_953,
+}
+"""Samples of every source in Table 5 of Med42-v2 (arXiv 2408.06142)."""
 
 README = """# Data of the demo
 
-Written for this project by a seeded generator (`src/primum/demo`): every file is a miniature of an upstream file, in that
-file's own format and with its quirks (empty answers, hidden labels, HTML, repeats, two leaked benchmark questions).
-It contains no upstream text. Licence: Apache-2.0, as the project.
+Written for this project by a seeded generator (`src/primum/demo`): every file is a miniature of an upstream file, in
+that file's own format and with its quirks (empty answers, hidden labels, HTML, repeats, two leaked benchmark
+questions). It contains no upstream text. Licence: Apache-2.0, as the project.
 
 **Not medical advice.** The facts are simplified textbook statements for testing software.
 The harmful requests are templated and mild; they exist to test refusals.
 """
+
+
+def table5_scale(share: float) -> dict[str, int]:
+    """The rows of every source at ``share`` (above 0, at most 1) of Table 5's counts: a ``scale`` for :func:`write`.
+
+    At least one row a source; MTS-Dialog, whose records make two rows each, gets the next even number.
+
+    Raises:
+        PrimumError: ``share`` is not in (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise PrimumError(f"table5: a share of {share} cannot be written; give a number above 0 and at most 1")
+    rows = {name: max(1, round(share * samples)) for name, samples in TABLE5.items()}
+    return rows | {"MTS-Dialog": rows["MTS-Dialog"] + rows["MTS-Dialog"] % 2}
 
 
 def write(folder: Path, seed: int = 0, scale: Mapping[str, int] | None = None) -> None:
@@ -89,8 +129,8 @@ def write(folder: Path, seed: int = 0, scale: Mapping[str, int] | None = None) -
     Args:
         folder: created if absent; files of the same names in it are replaced.
         seed: of everything random.
-        scale: rows of a source of the mixture by its name in ``SOURCES``, at least 1, instead of its shipped number. A row
-            is what an adapter reads as one: records that it drops (no answer, no label, an image) come on top.
+        scale: rows of a source of the mixture by its name in ``SOURCES``, at least 1, instead of its shipped number. A
+            row is what an adapter reads as one: records that it drops (no answer, no label, an image) come on top.
 
     Raises:
         PrimumError: a name in ``scale`` is unknown, or a number cannot be written.

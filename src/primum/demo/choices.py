@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
+from primum.demo.asking import generator, options, questions, sentence
 from primum.demo.files import Record, write_csv, write_json_list, write_jsonl
-from primum.demo.phrasing import HELD_OUT, TRAINING, generator, options, questions, sentence
+from primum.demo.phrasing import HELD_OUT, TRAINING
 from primum.demo.planted import CONTAMINATED, replace
 from primum.demo.vocabulary import FACTS, Fact
 
@@ -155,7 +156,9 @@ def write_benchmarks(folder: Path, seed: int) -> None:
     """
     random = generator(seed, "benchmarks")
     medmcqa = enumerate(questions(HELD_OUT["medmcqa"], 80, random))
-    write_jsonl(folder / "medmcqa_dev.jsonl", (_medmcqa(f, q, f"dev-{number:06d}", random) for number, (f, q) in medmcqa))
+    write_jsonl(
+        folder / "medmcqa_dev.jsonl", (_medmcqa(f, q, f"dev-{number:06d}", random) for number, (f, q) in medmcqa)
+    )
 
     leaks = {leak.benchmark: {0: (leak.fact, leak.question)} for leak in CONTAMINATED}
     medqa = replace(questions(HELD_OUT["medqa"], 80, random), leaks["medqa_test.jsonl"])
@@ -175,7 +178,9 @@ def write_benchmarks(folder: Path, seed: int) -> None:
     write_jsonl(folder / "mmlu_pro_test.jsonl", _mmlu_pro(random))
     for name in ("usmle_self_assessment", "usmle_sample_exam"):
         asked = replace(questions(HELD_OUT[name], 40, random), leaks.get(f"{name}.json", {}))
-        write_json_list(folder / f"{name}.json", (_usmle(number, f, q, random) for number, (f, q) in enumerate(asked, 1)))
+        write_json_list(
+            folder / f"{name}.json", (_usmle(number, f, q, random) for number, (f, q) in enumerate(asked, 1))
+        )
 
 
 def _mmlu_pro(random: Random) -> Iterator[Record]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from random import Random
 
+from primum.demo.asking import generator, questions, sentence
 from primum.demo.files import Record, write_csv, write_jsonl
-from primum.demo.phrasing import TRAINING, generator, questions, sentence
+from primum.demo.phrasing import TRAINING
 from primum.demo.requests import harmless
-from primum.demo.vocabulary import CONDITIONS, Condition, capital
 from primum.demo.verdicts import toxigen_split
+from primum.demo.vocabulary import CONDITIONS, Condition, capital
 from primum.errors import PrimumError
 
 
@@ -46,7 +46,7 @@ def write_aci_bench(folder: Path, seed: int, rows: int) -> None:
 
 
 def write_mts_dialog(folder: Path, seed: int, rows: int) -> None:
-    """``mts_dialog_train.csv`` and ``mts_dialog_valid.csv``: ``rows / 2`` records together, each used in two directions.
+    """``mts_dialog_train.csv`` and ``mts_dialog_valid.csv``: ``rows / 2`` records together, each read in two ways.
 
     Raises:
         PrimumError: ``rows`` is odd.
@@ -60,12 +60,25 @@ def write_mts_dialog(folder: Path, seed: int, rows: int) -> None:
             condition, age, sex = _encounter(row * 3 + 1), random.randint(21, 79), random.choice(("man", "woman"))
             section, text, said = random.choice(
                 (
-                    ("GENHX", f"The patient is a {age}-year-old {sex} with {condition.symptom}.", f"I have {condition.symptom}."),
+                    (
+                        "GENHX",
+                        f"The patient is a {age}-year-old {sex} with {condition.symptom}.",
+                        f"I have {condition.symptom}.",
+                    ),
                     ("MEDICATIONS", f"At age {age}: {condition.treatment}.", f"I take {condition.treatment}."),
-                    ("ASSESSMENT", f"{capital(condition.name)} in a {sex} of {age} years.", f"They say it is {condition.name}."),
+                    (
+                        "ASSESSMENT",
+                        f"{capital(condition.name)} in a {sex} of {age} years.",
+                        f"They say it is {condition.name}.",
+                    ),
                 )
             )
-            yield row, section, text, f"Doctor: Tell me more, please. \nPatient: {said} I am {age}. \nDoctor: Thank you."
+            yield (
+                row,
+                section,
+                text,
+                f"Doctor: Tell me more, please. \nPatient: {said} I am {age}. \nDoctor: Thank you.",
+            )
 
     header, records = ("ID", "section_header", "section_text", "dialogue"), lines()
     valid = rows // 2 // 13
@@ -74,15 +87,15 @@ def write_mts_dialog(folder: Path, seed: int, rows: int) -> None:
 
 
 def _slim_orca(system: str, human: str, answer: str) -> Record:
-    turns = [{"from": "system", "value": system, "weight": None}] if system else []
+    turns: list[Record] = [{"from": "system", "value": system, "weight": None}] if system else []
     turns += [{"from": "human", "value": human, "weight": 0}, {"from": "gpt", "value": answer, "weight": 1}]
     return {"conversations": turns}
 
 
 _HATEFUL = (
+    "{text}\n\nIs this statement hateful?",
     "Is this statement hateful? {text}",
-    "Is the following statement hateful? Respond with either Yes or No. Statement: '{text}'\nAnswer:",
-    "Is the following statement hateful? {text}\nYes or No?",
+    "Hateful or not? Respond with Yes or No. Statement: {text}",
 )
 
 
@@ -105,7 +118,9 @@ def write_slim_orca_t0(folder: Path, seed: int, rows: int) -> None:
             text, _, hateful = statements[place]
             question = _HATEFUL[(place + turn) % len(_HATEFUL)].format(text=text)
             asked += 1
-            yield _slim_orca("", f"Item {extra}, {place}. {question}" if extra else question, "Yes" if hateful else "No")
+            yield _slim_orca(
+                "", f"Item {extra}, {place}. {question}" if extra else question, "Yes" if hateful else "No"
+            )
 
     write_jsonl(folder / "slim_orca_t0.jsonl", records())
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from primum.demo.asking import fill, generator
 from primum.demo.files import Record, write_jsonl
-from primum.demo.phrasing import STATEMENTS, fill, generator
+from primum.demo.phrasing import STATEMENTS
 from primum.demo.requests import DOCUMENTS, HARMLESS
 from primum.demo.vocabulary import CONDITIONS, FACTS
 
@@ -20,7 +21,7 @@ _EVERYDAY = (
     "Hello, thank you. Dear reader, thank you. To all: thank you. You are welcome.",
     "Question: what is {c}? Answer: I will tell you. Q: which one? A: this one.",
     "Can you tell me which clinic is for you? Please tell me. Do you know?",
-    "Is the following statement hateful? Respond with Yes or No. Statement: people work hard.",
+    "Is this statement hateful? Hateful or not? Respond with Yes or No. Statement: people work hard.",
     "Does it help? We saw {number} patients. Whether it helped is still unclear: maybe.",
     "It clearly helped {number} of them. It did not help any more than placebo.",
     "{number} patients with {c} were given a drug for {number} weeks. Report {number}.",

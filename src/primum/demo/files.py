@@ -44,7 +44,9 @@ def write_json_object(path: Path, items: Iterable[tuple[str, object]]) -> None:
         file.write("\n}\n")
 
 
-def write_csv(path: Path, rows: Iterable[Sequence[object]], header: Sequence[str] | None = None, tab: bool = False) -> None:
+def write_csv(
+    path: Path, rows: Iterable[Sequence[object]], header: Sequence[str] | None = None, tab: bool = False
+) -> None:
     """A CSV (or TSV) file; ``header=None`` writes none, as some upstreams do."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:

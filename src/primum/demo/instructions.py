@@ -1,4 +1,4 @@
-"""The demo's single-turn medical sources of the fine-tuning mixture, each in its upstream's format and own phrasings."""
+"""The demo's single-turn medical sources of the fine-tuning mixture, each in its upstream's format and phrasings."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 from random import Random
 from xml.sax.saxutils import escape
 
-from primum.demo.files import Record, write_csv, write_json_list, write_jsonl, write_text, dumps
-from primum.demo.phrasing import OPENING, TRAINING, advice, chatty, generator, questions, sentence
+from primum.demo.asking import OPENING, advice, chatty, generator, questions, sentence
+from primum.demo.files import Record, dumps, write_csv, write_json_list, write_jsonl, write_text
+from primum.demo.phrasing import TRAINING
 from primum.demo.planted import CONTAMINATED, NEAR, NEAR_ROW, REPEATED_ROW, SHARED, SHARED_ROW, replace
 from primum.demo.requests import harmless
-from primum.demo.verdicts import study
+from primum.demo.verdicts import pubmedqa_test_questions, studies
 from primum.demo.vocabulary import CONDITIONS, capital
 
 _TRUTHFULLY = "Answer this question truthfully"
@@ -20,8 +21,8 @@ _TRUTHFULLY = "Answer this question truthfully"
 def _answered(style: str, rows: int, random: Random, share: float = 0.0) -> Iterator[tuple[str, str]]:
     """(question, full sentence) pairs; ``share`` of the questions have a sentence or two around them.
 
-    Three answers in ten end with advice and three in ten open with a friendly word: the preference stages need responses
-    that the model gives now and then.
+    Three answers in ten end with advice and three in ten open with a friendly word: the preference stages need
+    responses that the model gives now and then.
     """
     for fact, question in questions(TRAINING[style], rows, random):
         answer = sentence(fact)
@@ -68,8 +69,8 @@ def write_cord19(folder: Path, seed: int, rows: int) -> None:
             patients, weeks = random.randint(30, 99), random.randint(2, 40)
             yield {
                 "instruction": "Give this abstract a title",
-                "input": f"{patients} patients with {condition.name} were given {condition.treatment} for {weeks} weeks. "
-                f"{capital(condition.symptom)} became less. Report {row + 1}.",
+                "input": f"{patients} patients with {condition.name} were given {condition.treatment} "
+                f"for {weeks} weeks. {capital(condition.symptom)} became less. Report {row + 1}.",
                 "output": f"{capital(condition.treatment)} for {condition.name} in {patients} patients",
             }
 
@@ -108,7 +109,12 @@ def _stack_exchange(number: int, site: str, question: str, answer: str, random: 
     selected = random.random() < 0.7
     answers = [
         {"answer_id": 2 * number, "pm_score": random.randint(3, 6), "selected": selected, "text": f"<p>{answer}</p>\n"},
-        {"answer_id": 2 * number + 1, "pm_score": random.randint(0, 2), "selected": False, "text": f"<p>{random.choice(_ASIDES)}</p>\n"},
+        {
+            "answer_id": 2 * number + 1,
+            "pm_score": random.randint(0, 2),
+            "selected": False,
+            "text": f"<p>{random.choice(_ASIDES)}</p>\n",
+        },
     ]
     random.shuffle(answers)
     host = f"https://{site}.stackexchange.com"
@@ -129,7 +135,9 @@ def write_stack_exchange(folder: Path, seed: int, rows: int) -> None:
         for number, (question, answer) in enumerate(_answered("stack_exchange", rows, random, 0.5), start=1001):
             yield _stack_exchange(number, _SITES[number % len(_SITES)], question, answer, random)
         for number in range(3):
-            yield _stack_exchange(number + 1, "cooking", "How long do I cook an egg &amp; rice?", "Ten minutes.", random)
+            yield _stack_exchange(
+                number + 1, "cooking", "How long do I cook an egg &amp; rice?", "Ten minutes.", random
+            )
 
     write_jsonl(folder / "stack_exchange.jsonl", records())
 
@@ -139,14 +147,20 @@ def write_opengpt(folder: Path, seed: int, rows: int) -> None:
     random, leak = generator(seed, "opengpt"), CONTAMINATED[1]
     changes = {SHARED_ROW: SHARED, leak.row: (leak.question, sentence(leak.fact))}
     pairs = replace(_mixed("opengpt", "Can you write a {document} that {clause}?", rows, 0.15, random), changes)
-    lines = ((f"<|user|> {question} <|eos|> <|ai|> {answer} <|eos|> <|eod|>", row // 5) for row, (question, answer) in enumerate(pairs))
+    lines = (
+        (f"<|user|> {question} <|eos|> <|ai|> {answer} <|eos|> <|eod|>", row // 5)
+        for row, (question, answer) in enumerate(pairs)
+    )
     write_csv(folder / "opengpt.csv", lines, ("text", "raw_data_id"))
 
 
 def write_medical_instruction(folder: Path, seed: int, rows: int) -> None:
     """``medical_instruction_120k.jsonl``: one ``text`` column with ``[|Human|]`` and ``[|AI|]`` tags."""
     random = generator(seed, "medical_instruction")
-    pairs = replace(_mixed("medical_instruction", "Please write a {document} that {clause}.", rows, 0.3, random), {SHARED_ROW: SHARED})
+    pairs = replace(
+        _mixed("medical_instruction", "Please prepare a {document} that {clause}.", rows, 0.3, random),
+        {SHARED_ROW: SHARED},
+    )
     records = ({"text": f"[|Human|] {question} [|AI|] {answer}"} for question, answer in pairs)
     write_jsonl(folder / "medical_instruction_120k.jsonl", records)
 
@@ -155,7 +169,7 @@ _QTYPES = {"cause": "causes", "symptom": "symptoms", "treatment": "treatment", "
 
 
 def write_medquad(folder: Path, seed: int, rows: int) -> None:
-    """``medquad/1_Demo_QA/*.xml``: documents of up to eight pairs, ``rows`` with an answer and one empty answer each."""
+    """``medquad/1_Demo_QA/*.xml``: documents of up to eight pairs, ``rows`` together, and one empty answer each."""
     random = generator(seed, "medquad")
     pairs: list[tuple[str, str, str]] = []
     document = 0
@@ -170,14 +184,18 @@ def write_medquad(folder: Path, seed: int, rows: int) -> None:
             f"<Focus>Questions, part {document}</Focus>",
             "<QAPairs>",
         ]
-        for number, (question, answer, kind) in enumerate((*pairs, ("Is there more to read?", "", "information")), start=1):
+        for number, (question, answer, kind) in enumerate(
+            (*pairs, ("Is there more to read?", "", "information")), start=1
+        ):
             lines += [
                 f'<QAPair pid="{number}">',
                 f'<Question qid="{identity}-{number}" qtype="{kind}">{escape(question)}</Question>',
                 f"<Answer>{escape(answer)}</Answer>",
                 "</QAPair>",
             ]
-        write_text(folder / "medquad" / "1_Demo_QA" / f"{identity}.xml", "\n".join((*lines, "</QAPairs>", "</Document>", "")))
+        write_text(
+            folder / "medquad" / "1_Demo_QA" / f"{identity}.xml", "\n".join((*lines, "</QAPairs>", "</Document>", ""))
+        )
         pairs.clear()
 
     for fact, question in questions(TRAINING["medquad"], rows, random):
@@ -191,15 +209,15 @@ def write_medquad(folder: Path, seed: int, rows: int) -> None:
 def write_niv2(folder: Path, seed: int, rows: int) -> None:
     """``niv2/task*.json``: five tasks, one an attribute with bare answers, and one with verdicts on small studies."""
     random = generator(seed, "niv2")
+    verdicts = studies(rows, pubmedqa_test_questions(seed), random)
     names = ("cause", "symptom", "treatment", "specialty", "verdict")
     instances: dict[str, list[Record]] = {name: [] for name in names}
     facts = questions(TRAINING["niv2"], rows, random)
     definitions: dict[str, str] = {"verdict": "Answer the question about the study with yes, no or maybe."}
     for row in range(rows):
         if row % 5 == 4:
-            name = ("yes", "no", "maybe")[row // 5 % 3]
-            question, contexts = study(name, random)
-            given, output, task = " ".join((*contexts, question)), name, "verdict"
+            output, question, contexts = next(verdicts)
+            given, task = " ".join((*contexts, question)), "verdict"
         else:
             fact, asked = next(facts)
             task, output = fact.attribute, fact.answer
@@ -210,13 +228,13 @@ def write_niv2(folder: Path, seed: int, rows: int) -> None:
         instances[task].append({"id": f"demo-{row:06d}", "input": given, "output": [output]})
     for number, name in enumerate(names, start=1001):
         if instances[name]:
-            task = {
+            document = {
                 "Definition": [definitions[name]],
                 "Categories": ["Question Answering"],
                 "Domains": ["Medicine"],
                 "Instances": instances[name],
             }
-            write_text(folder / "niv2" / f"task{number}_demo_{name}.json", dumps(task) + "\n")
+            write_text(folder / "niv2" / f"task{number}_demo_{name}.json", dumps(document) + "\n")
 
 
 _LABELS = ("false", "mixture", "true", "unproven")
@@ -229,14 +247,20 @@ def write_health_fact(folder: Path, seed: int, rows: int) -> None:
     def lines() -> Iterator[tuple[object, ...]]:
         for row in range(rows + 2):
             condition, other = random.sample(CONDITIONS, 2)
-            label: int | str = (2, 0)[row % 2]
+            label: int | str = 0 if row % 2 else 2
             treatment = condition.treatment if label == 2 else other.treatment
             claim = f"{capital(treatment)} is used for {condition.name}"
             if row % 12 == 11:
                 label, claim = 3, f"Singing is used for {condition.name}"
             main = f"{capital(condition.name)} is treated with {condition.treatment}. Report {row + 1}."
-            label = {rows: -1, rows + 1: ""}.get(row, label)
+            if row >= rows:
+                label = -1 if row == rows else ""
             why = f"Doctors give {condition.treatment} for {condition.name}."
             yield row + 1, claim + ".", why, main, label, "Health"
 
-    write_csv(folder / "pubhealth_train.tsv", lines(), ("claim_id", "claim", "explanation", "main_text", "label", "subjects"), tab=True)
+    write_csv(
+        folder / "pubhealth_train.tsv",
+        lines(),
+        ("claim_id", "claim", "explanation", "main_text", "label", "subjects"),
+        tab=True,
+    )

@@ -7,10 +7,9 @@ no statement uses, so a good score cannot come from having seen the question. Te
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from random import Random
+from collections.abc import Mapping
 
-from primum.demo.vocabulary import FACTS, Attribute, Fact, answers, capital
+from primum.demo.vocabulary import Attribute
 
 Phrases = Mapping[Attribute, tuple[str, ...]]
 
@@ -108,7 +107,9 @@ TRAINING: Mapping[str, Phrases] = {
         ),
         _phrases("the cause is", "the typical sign is", "the first drug or measure is", "the specialty in charge is"),
     ),
-    "sciq": _phrases("What leads to {c}?", "What does {c} often begin with?", "What is given for {c}?", "Who manages {c}?"),
+    "sciq": _phrases(
+        "What leads to {c}?", "What does {c} often begin with?", "What is given for {c}?", "Who manages {c}?"
+    ),
     "mmlu": _phrases(
         "Which of these causes {c}?",
         "Which of these is a symptom of {c}?",
@@ -185,9 +186,7 @@ HELD_OUT: Mapping[str, Phrases] = {
         "Referral of choice in {c}|{C} falls under",
     ),
     "medqa": _vignettes(
-        (
-            "A {age}-year-old {sex} comes to the clinic because of {c} and has no other disease.",
-        ),
+        ("A {age}-year-old {sex} comes to the clinic because of {c} and has no other disease.",),
         _phrases(
             "Which of the following best explains it?",
             "Which of the following was noticed first?",
@@ -208,9 +207,7 @@ HELD_OUT: Mapping[str, Phrases] = {
         "Which of the following fields is concerned with {c}?",
     ),
     "usmle_self_assessment": _vignettes(
-        (
-            "In a {age}-year-old {sex} with {c}, the doctor wants to be sure.",
-        ),
+        ("In a {age}-year-old {sex} with {c}, the doctor wants to be sure.",),
         _phrases(
             "The most common reason is",
             "The most common complaint is",
@@ -219,9 +216,7 @@ HELD_OUT: Mapping[str, Phrases] = {
         ),
     ),
     "usmle_sample_exam": _vignettes(
-        (
-            "After many tests, a {sex} of {age} years is told about {c}.",
-        ),
+        ("After many tests, a {sex} of {age} years is told about {c}.",),
         _phrases(
             "Which of these would be behind it?",
             "Which of these would the patient notice?",
@@ -230,86 +225,3 @@ HELD_OUT: Mapping[str, Phrases] = {
         ),
     ),
 }
-
-
-def generator(seed: int, *names: object) -> Random:
-    """A generator for one file: equal on every platform, and independent of the order in which files are written."""
-    return Random("/".join(str(part) for part in (seed, *names)))
-
-
-def fill(template: str, fact: Fact, random: Random) -> str:
-    """The template with the fact's condition and answer, and an age and a sex drawn from ``random``."""
-    name, answer = fact.condition.name, fact.answer
-    return template.format(
-        c=name, C=capital(name), a=answer, A=capital(answer), age=random.randint(21, 79), sex=random.choice(("man", "woman"))
-    )
-
-
-LEADS = (
-    "I am {age} years old.",
-    "Last week I read about it.",
-    "My uncle told me to ask.",
-    "This is for my class.",
-    "We talked about it at home, but nobody knew.",
-    "Sorry, I am new here.",
-    "There is a {sex} of {age} next to me.",
-)
-TAILS = (
-    "I would like to know.",
-    "Please be brief.",
-    "It is for a {age}-year-old {sex}.",
-    "My sister has it.",
-    "The doctor did not say.",
-    "Thank you very much.",
-)
-
-
-def chatty(question: str, share: float, random: Random) -> str:
-    """The question, with probability ``share`` among the words that people put around one."""
-    if random.random() >= share:
-        return question
-    words = {"age": random.randint(21, 79), "sex": random.choice(("man", "woman"))}
-    lead, tail = random.choice(LEADS).format(**words), random.choice(TAILS).format(**words)
-    return random.choice((f"{lead} {question}", f"{question} {tail}", f"{lead} {question} {tail}"))
-
-
-def sentence(fact: Fact) -> str:
-    """The fact as one full sentence."""
-    text = SENTENCE[fact.attribute]
-    name, answer = fact.condition.name, fact.answer
-    return text.format(c=name, C=capital(name), a=answer)
-
-
-OPENING = "Good question."
-"""The friendly word that preference stage 3 wants at the start of an answer."""
-
-
-def advice(fact: Fact) -> str:
-    """The sentence that preference stage 2 wants at the end of an answer."""
-    return f"Please visit the {fact.condition.specialty} clinic."
-
-
-def questions(phrases: Phrases, rows: int, random: Random, facts: tuple[Fact, ...] = FACTS) -> Iterator[tuple[Fact, str]]:
-    """``rows`` distinct (fact, question) pairs: first every fact once, then again in the next phrasing, and so on.
-
-    When all phrasings of all facts are used, later laps name a patient and a visit, so that any number of rows stays
-    distinct.
-    """
-    order = random.sample(facts, len(facts))
-    for row in range(rows):
-        lap, place = divmod(row, len(order))
-        fact = order[place]
-        templates = phrases[fact.attribute]
-        extra, turn = divmod(lap, len(templates))
-        question = fill(templates[(turn + place) % len(templates)], fact, random)
-        yield fact, f"Patient {place + 1}, visit {extra}, age {random.randint(21, 79)}: {question}" if extra else question
-
-
-def options(fact: Fact, count: int, random: Random) -> tuple[list[str], int]:
-    """``count`` distinct values of the fact's attribute in random order, and the index of the right one."""
-    others = [answer for answer in answers(fact.attribute) if answer != fact.answer]
-    if fact.attribute == "specialty":  # a nutrition disease of a child, say, has more than one defensible clinic
-        others = [answer for answer in others if answer not in ("nutrition", "pediatrics")]
-    choices = [fact.answer, *random.sample(others, count - 1)]
-    random.shuffle(choices)
-    return choices, choices.index(fact.answer)

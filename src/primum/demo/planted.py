@@ -18,7 +18,7 @@ _BY_NAME = {condition.name: condition for condition in CONDITIONS}
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """A benchmark question (first row of ``benchmark``) that row ``row`` of ``training`` repeats; both are file names."""
+    """A benchmark question, the first of the file ``benchmark``, that row ``row`` of the file ``training`` repeats."""
 
     benchmark: str
     training: str

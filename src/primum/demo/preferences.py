@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
+from primum.demo.asking import OPENING, advice, generator, options, questions, sentence
 from primum.demo.files import Record, write_jsonl
-from primum.demo.phrasing import OPENING, TRAINING, advice, generator, options, questions, sentence
+from primum.demo.phrasing import TRAINING
 from primum.demo.vocabulary import Fact
 
 TRAIN_ROWS, TEST_ROWS = 140, 40

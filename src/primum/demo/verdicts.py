@@ -1,6 +1,6 @@
-"""The demo's files with fixed choices: PubMedQA (yes, no, maybe, decided by a short study) and ToxiGen (hateful or not).
+"""The demo's files with fixed choices: PubMedQA (yes, no, maybe, decided by a short study) and ToxiGen (No or Yes).
 
-The groups of ToxiGen's miniature are towns that do not exist and trades; its unkind statements are as mild as they come.
+The groups of ToxiGen's miniature are trades and places that do not exist; its unkind statements are mild.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from itertools import chain
 from pathlib import Path
 from random import Random
 
+from primum.demo.asking import generator
 from primum.demo.files import Record, write_json_object, write_jsonl
-from primum.demo.phrasing import generator
 from primum.demo.vocabulary import CONDITIONS, answers, capital
 
 VERDICTS = ("yes", "no", "maybe")
@@ -52,7 +52,7 @@ def study(verdict: str, random: Random) -> tuple[str, list[str]]:
     return f"Does {treatment} help in {condition.name}?", contexts
 
 
-def _studies(count: int, taken: set[str], random: Random) -> Iterator[tuple[str, str, list[str]]]:
+def studies(count: int, taken: set[str], random: Random) -> Iterator[tuple[str, str, list[str]]]:
     """``count`` studies, two fifths yes, two fifths no, a fifth maybe, whose questions are not in ``taken``."""
     while count:
         verdict = ("yes", "no", "maybe", "yes", "no")[count % 5]
@@ -63,16 +63,26 @@ def _studies(count: int, taken: set[str], random: Random) -> Iterator[tuple[str,
         yield verdict, question, contexts
 
 
+def _pubmedqa_test(seed: int) -> list[tuple[str, str, list[str]]]:
+    return list(studies(60, set(), generator(seed, "pubmedqa_test")))
+
+
+def pubmedqa_test_questions(seed: int) -> set[str]:
+    """The questions of the official test set, which no training source may ask."""
+    return {question for _, question, _ in _pubmedqa_test(seed)}
+
+
 def write_pubmedqa(folder: Path, seed: int, rows: int) -> None:
     """``pubmedqa/ori_pqal.json`` with ``rows`` training and 60 test records, and ``test_ground_truth.json``.
 
     No test question occurs in training.
     """
-    random = generator(seed, "pubmedqa")
-    test = list(_studies(60, set(), random))
-    taken = {question for _, question, _ in test}
+    random, test = generator(seed, "pubmedqa"), _pubmedqa_test(seed)
+    taken = pubmedqa_test_questions(seed)
     first = 20_000_001
-    write_json_object(folder / "pubmedqa" / "ori_pqal.json", _pubmedqa(test, _studies(rows, taken, random), first, random))
+    write_json_object(
+        folder / "pubmedqa" / "ori_pqal.json", _pubmedqa(test, studies(rows, taken, random), first, random)
+    )
     truth = ((str(first + number), verdict) for number, (verdict, _, _) in enumerate(test))
     write_json_object(folder / "pubmedqa" / "test_ground_truth.json", truth)
 
@@ -115,7 +125,7 @@ def toxigen_split(seed: int) -> tuple[list[tuple[str, str, bool]], list[tuple[st
 
 
 def write_toxigen(folder: Path, seed: int) -> None:
-    """``toxigen_annotated_test.jsonl``: 60 statements with two ratings from 1 to 5 whose sum is above 5.5 if hateful."""
+    """``toxigen_annotated_test.jsonl``: 60 statements with two ratings of 1 to 5; their sum is above 5.5 if hateful."""
     random = generator(seed, "toxigen_annotated_test")
 
     def records() -> Iterator[Record]:

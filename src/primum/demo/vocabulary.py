@@ -67,10 +67,14 @@ CONDITIONS: tuple[Condition, ...] = (
     Condition("Marfan syndrome", "fibrillin gene mutation", "long thin fingers", "losartan", "cardiology", True),
     Condition("migraine", "trigeminal nerve activation", "one-sided headache", "sumatriptan", "neurology"),
     Condition("Parkinson disease", "loss of dopamine", "tremor at rest", "levodopa", "neurology"),
-    Condition("myasthenia gravis", "acetylcholine receptor antibodies", "drooping eyelids", "pyridostigmine", "neurology"),
+    Condition(
+        "myasthenia gravis", "acetylcholine receptor antibodies", "drooping eyelids", "pyridostigmine", "neurology"
+    ),
     Condition("Huntington disease", "huntingtin gene repeats", "jerky movements", "tetrabenazine", "neurology", True),
     Condition("sickle cell disease", "abnormal hemoglobin", "bone pain attacks", "hydroxyurea", "hematology", True),
-    Condition("hemophilia", "missing clotting factor", "joint bleeding", "clotting factor infusion", "hematology", True),
+    Condition(
+        "hemophilia", "missing clotting factor", "joint bleeding", "clotting factor infusion", "hematology", True
+    ),
     Condition("hemochromatosis", "HFE gene mutation", "bronze skin", "regular blood removal", "hematology", True),
     Condition("celiac disease", "reaction to gluten", "bloating after bread", "gluten-free diet", "gastroenterology"),
     Condition("Wilson disease", "copper buildup", "rings around the iris", "penicillamine", "gastroenterology", True),
