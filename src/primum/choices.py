@@ -24,9 +24,24 @@ def template(source: str) -> Template:
         raise PrimumError(f"template {source[:40]!r}: line {getattr(error, 'lineno', 1)}: {error.message}") from None
 
 
+def render_choice(source: str, row: ChoiceRow) -> str:
+    """The jinja2 template ``source`` filled from ``row``. PrimumError naming the row when it cannot be."""
+    try:
+        return template(source).render(choice_values(row))
+    except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
+        raise PrimumError(
+            f"{row.id}: template {source[:40]!r} cannot be rendered ({type(error).__name__}): it may use "
+            "context, question, choices, letters, subject, answer, letter, explanation"
+        ) from None
+
+
 def choice_values(row: ChoiceRow) -> dict[str, Any]:
-    """What the templates of a multiple-choice row may name."""
+    """What the templates of a multiple-choice row may name. PrimumError for more choices than letters."""
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(row.choices)]
+    if len(letters) < len(row.choices):
+        raise PrimumError(
+            f"{row.id}: has {len(row.choices)} choices, at most {len(letters)} can be lettered: leave it out"
+        )
     return {
         "context": row.context,
         "question": row.question,

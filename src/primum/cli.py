@@ -59,8 +59,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+# No stage but fetch touches the network, and no library reports home.
+_OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
 def _run_stage(name: str, arguments: argparse.Namespace) -> None:
     stage = STAGES[name]
+    if stage.target != "fetch":
+        os.environ.update(_OFFLINE)
     roles = stage.inputs + stage.per_item
     request = Request(
         spec=arguments.spec,
@@ -91,9 +103,9 @@ def is_refreshed(stage: str, outputs: list[Path], refresh: str) -> bool:
     """
     for part in filter(None, refresh.split(",")):
         wanted, _, name = part.partition(":")
-        if wanted in (stage, STAGES[stage].target):
-            if not name or any(name in (*output.parent.parts, output.stem) for output in outputs):
-                return True
+        named = not name or any(name in (*output.parent.parts, output.stem) for output in outputs)
+        if named and wanted in (stage, STAGES[stage].target):
+            return True
     return False
 
 

@@ -7,6 +7,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 _IDS = pa.list_(pa.int32())
@@ -17,12 +19,18 @@ PACKED = pa.schema(
 IGNORED = -100
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One training sequence: token ids, and labels of the same length with -100 where there is no loss."""
+Ids = npt.NDArray[np.int32]
 
-    input_ids: list[int]
-    labels: list[int]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One training sequence: token ids, int32 (length,), and labels of the same shape with -100 where there is no loss.
+
+    Arrays, since a mixture of a billion tokens as Python integers would take tens of gigabytes.
+    """
+
+    input_ids: Ids
+    labels: Ids
 
 
 def best_fit_decreasing(lengths: Sequence[int], capacity: int) -> list[list[int]]:
@@ -63,13 +71,19 @@ def pack(samples: Sequence[Sample], chunk_tokens: int, seed: int) -> pa.Table:
     """
     bins = best_fit_decreasing([len(sample.input_ids) for sample in samples], chunk_tokens)
     random.Random(seed).shuffle(bins)
-    records = [
-        {
-            "id": f"{number:08d}",
-            "input_ids": [token for index in members for token in samples[index].input_ids],
-            "labels": [label for index in members for label in samples[index].labels],
-            "seq_lengths": [len(samples[index].input_ids) for index in members],
-        }
-        for number, members in enumerate(bins)
+    order = [index for members in bins for index in members]
+    lengths = np.array([len(samples[index].input_ids) for index in order], dtype=np.int64)
+    sizes = np.array([len(members) for members in bins], dtype=np.int64)
+    bounds = np.concatenate([[0], np.cumsum(sizes)])  # of chunks, in samples
+    tokens = np.concatenate([[0], np.cumsum(lengths)])[bounds]  # of chunks, in tokens
+    columns = [
+        pa.array([f"{number:08d}" for number in range(len(bins))], type=pa.string()),
+        _lists(tokens, np.concatenate([samples[index].input_ids for index in order] or [lengths])),
+        _lists(tokens, np.concatenate([samples[index].labels for index in order] or [lengths])),
+        _lists(bounds, lengths),
     ]
-    return pa.Table.from_pylist(records, schema=PACKED)
+    return pa.Table.from_arrays(columns, schema=PACKED)
+
+
+def _lists(bounds: npt.NDArray[np.int64], values: npt.NDArray[np.int64] | Ids) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array(bounds, type=pa.int32()), pa.array(values.astype(np.int32, copy=False)))

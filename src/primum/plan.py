@@ -7,7 +7,7 @@ runs and the versions (from the lock) of the libraries that can change its resul
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -77,8 +77,17 @@ class Plan:
         return {name: self._versions[name] for name in names}
 
     def _spec(
-        self, stage: str, common: Mapping[str, Any], items: Mapping[str, Any], libraries: tuple[str, ...] | None = None
+        self,
+        stage: str,
+        common: Mapping[str, Any],
+        items: Mapping[str, Any],
+        libraries: tuple[str, ...] | None = None,
+        reads: Sequence[str] = (),
     ) -> str:
+        """``reads`` names the artifacts that the experiment lets the job choose from: another choice is another job.
+
+        It is no part of an artifact's key, which has their content instead.
+        """
         entry = STAGES[stage]
         return canonical_json(
             {
@@ -87,6 +96,7 @@ class Plan:
                 "libraries": self._libraries(entry.libraries if libraries is None else libraries),
                 "common": common,
                 "items": list(items.items()),
+                "reads": list(reads),
             }
         )
 
@@ -151,14 +161,15 @@ class Plan:
         return list(dict.fromkeys(b.dataset for b in benchmarks if b.group == "benchmark"))
 
     def _pairs(self, name: str) -> str:
-        return self._spec("pairs", {}, {name: {"seed": self.experiment.seed}})
+        datasets = self.experiment.preferences[name].datasets
+        return self._spec("pairs", {}, {name: {"seed": self.experiment.seed}}, reads=datasets)
 
     def _pack(self, name: str) -> str:
         model = self.experiment.models[name]
         if not isinstance(model, SFTModel):
             raise PrimumError(f"models.{name}: only a model with 'train: sft' has packed data")
         item = {"chunk_tokens": model.chunk_tokens, "train_on_inputs": model.train_on_inputs, "seed": self._seed(name)}
-        return self._spec("pack", {}, {name: item})
+        return self._spec("pack", {}, {name: item}, reads=(model.data, model.start))
 
     # Training -----------------------------------------------------------------------------------------------------
 
@@ -176,7 +187,7 @@ class Plan:
             "threads": model.threads,
             "seed": self._seed(name),
         }
-        return self._spec("pretrain", {}, {name: item})
+        return self._spec("pretrain", {}, {name: item}, reads=(model.data,))
 
     def _sft(self, name: str) -> str:
         model = self.experiment.models[name]
@@ -188,12 +199,14 @@ class Plan:
             "threads": model.threads,
             "seed": self._seed(name),
         }
-        return self._spec("sft", {}, {name: item}, None if model.lora is None else (*STAGES["sft"].libraries, "peft"))
+        libraries = None if model.lora is None else (*STAGES["sft"].libraries, "peft")
+        return self._spec("sft", {}, {name: item}, libraries, reads=(model.start,))
 
     def _reference(self, name: str) -> str:
         model = self.experiment.models[name]
         assert isinstance(model, DPOModel)  # noqa: S101
-        return self._spec("reference", {}, {name: {"max_length": model.max_length, "dtype": model.optimization.dtype}})
+        item = {"max_length": model.max_length, "dtype": model.optimization.dtype}
+        return self._spec("reference", {}, {name: item}, reads=(model.reference or model.start, model.data))
 
     def _dpo(self, name: str) -> str:
         model = self.experiment.models[name]
@@ -204,7 +217,7 @@ class Plan:
             "threads": model.threads,
             "seed": self._seed(name),
         }
-        return self._spec("dpo", {}, {name: item})
+        return self._spec("dpo", {}, {name: item}, reads=(model.start,))
 
     # Evaluation ---------------------------------------------------------------------------------------------------
 
@@ -217,7 +230,7 @@ class Plan:
         common = {"engine": engine, "sampling": _dump(self.experiment.sampling), "seed": self.experiment.seed}
         prompts = {name: self.experiment.prompts[name] for name in self.experiment.evaluate.prompts}
         items = {name: {"system": p.system, "take": p.take} for name, p in prompts.items()}
-        return self._spec("generate", common, items, libraries)
+        return self._spec("generate", common, items, libraries, reads=[p.dataset for p in prompts.values()])
 
     def _judge_prompt(self, name: str) -> dict[str, Any]:
         judge = self.experiment.judges[name]
@@ -246,13 +259,15 @@ class Plan:
         return {**common, **self._judge_prompt(name)}, libraries
 
     def _judge(self, name: str) -> str:
-        judge, _, _ = name.partition("/")
-        common, libraries = self._judge_common(judge)
-        return self._spec("judge", common, {prompts: {} for prompts in self.experiment.judges[judge].prompts}, libraries)
+        judge = self.experiment.judges[name.partition("/")[0]]
+        common, libraries = self._judge_common(name.partition("/")[0])
+        return self._spec("judge", common, {prompts: {} for prompts in judge.prompts}, libraries, reads=[judge.model or ""])
 
     def _agreement(self, name: str) -> str:
+        judge = self.experiment.judges[name]
         common, libraries = self._judge_common(name)
-        return self._spec("agreement", common, {name: {}}, (*libraries, "scipy"))
+        reads = (judge.model or "", judge.graded or "")
+        return self._spec("agreement", common, {name: {}}, (*libraries, "scipy"), reads=reads)
 
     def _score(self, model: str) -> str:
         engine, _ = self._engine(model)
@@ -260,7 +275,8 @@ class Plan:
         keys = ("prompt", "scoring", "normalize", "delimiter", "chat_template", "version", "group")
         items = {name: {key: getattr(entry, key) for key in keys} for name, entry in benchmarks.items()}
         libraries = ("pyarrow", "jinja2", *_ENGINE_LIBRARIES["transformers"])
-        return self._spec("score", {"engine": engine, "seed": self.experiment.seed}, items, libraries)
+        common = {"engine": engine, "seed": self.experiment.seed}
+        return self._spec("score", common, items, libraries, reads=[entry.dataset for entry in benchmarks.values()])
 
     # Aggregation --------------------------------------------------------------------------------------------------
 

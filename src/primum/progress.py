@@ -40,5 +40,5 @@ class Progress:
         rate = (amount - before) / elapsed
         left = elapsed / done * (total - done) if done else 0.0
         speed = f", {rate:,.0f} {unit}/s" if rate and elapsed > 0.05 else ""
-        eta = f", {left:.0f} s left" if done < total and done else ""
+        eta = f", {left:.0f} s left" if 0 < done < total and elapsed > 1 else ""
         self.say(f"{name}: {done:,}/{total:,}{speed}{eta}{', ' + note if note else ''}")

@@ -10,10 +10,18 @@ from primum.chat import BOS, EOS, EOT, LLAMA3_TEMPLATE, SPECIAL_TOKENS
 
 
 def load_tokenizer(model: Artifact) -> Any:
-    """The fast tokenizer of a model artifact, from its files alone."""
+    """The fast tokenizer of a model artifact, from its files alone.
+
+    A tokenizer without a padding token, as Llama-3's, pads with its end token: padding carries no label anywhere.
+    """
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(model.data, local_files_only=True, trust_remote_code=False, use_fast=True)
+    tokenizer = AutoTokenizer.from_pretrained(
+        model.data, local_files_only=True, trust_remote_code=False, use_fast=True
+    )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def execute(request: Request, load: Callable[[], Run], progress: Progress) -> No
     with ExitStack() as locks:
         # In key order, so that two jobs that share items cannot wait for each other.
         for item, _ in sorted(pending.values(), key=lambda pair: pair[0].key):
-            locks.enter_context(request.store.lock(item.key, lambda name=item.name: progress.say(f"{name}: waiting")))
+            locks.enter_context(request.store.lock(item.key, partial(progress.say, f"{item.name}: waiting for its maker")))
         pending = _take(request, list(pending.values()), progress)
         if pending:
             _compute(request, spec, pending, load, progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def check_table(table: pa.Table, name: str) -> None:
     if "id" not in table.column_names or table.schema.field("id").type != pa.string():
         raise PrimumError(f"{name}: a table artifact needs a string column 'id'")
     ids = table.column("id").to_pylist()
-    for previous, current in zip(ids, ids[1:], strict=False):
+    for previous, current in pairwise(ids):
         if previous is None or current is None or previous >= current:
             raise PrimumError(f"{name}: ids must be unique and ascending, but {current!r} follows {previous!r}")
     for field in table.schema:

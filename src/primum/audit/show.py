@@ -8,6 +8,9 @@ from pathlib import Path
 from primum.artifact.folder import MANIFEST
 from primum.artifact.manifest import Artifact
 from primum.experiment import load_experiment
+from primum.layout import Layout
+from primum.plan import Plan
+from primum.workflow import Workflow
 
 # Columns that may hold harmful text, or text that a model wrote.
 HIDDEN = frozenset({"request", "response", "safe_response", "chosen", "rejected", "raw", "reason", "messages", "prompt", "text"})
@@ -55,12 +58,21 @@ def check(name: str, root: Path) -> None:
         print(f"  model  {' -> '.join(experiment.lineage(model))}  ({experiment.kind_of(model)})")
     for kind in ("benchmarks", "prompts", "judges"):
         print(f"  {kind}  {', '.join(getattr(experiment.evaluate, kind)) or 'none'}")
+    datasets = Workflow(experiment, Plan(experiment, root), Layout(""), "", "").datasets()
     unknown = [
         *(f"models.{n}" for n in experiment.needed_models() if getattr(experiment.models[n], "revision", "") == "unknown"),
-        *(f"datasets.{n}" for n, dataset in experiment.datasets.items() if dataset.revision == "unknown"),
+        *(f"datasets.{n}" for n in datasets if experiment.datasets[n].revision == "unknown"),
     ]
     if unknown:
         print(f"  {len(unknown)} entries have no pinned revision and are refused when fetched: {', '.join(unknown)}")
+    missing = [
+        file.path
+        for dataset in (experiment.datasets[n] for n in datasets)
+        for file in dataset.files
+        if dataset.hub is None and file.url is None and not (root / file.path).is_file()
+    ]
+    if missing:
+        print(f"  {len(missing)} files have no address and are not here, put them in place: {', '.join(missing)}")
 
 
 __all__ = ["HIDDEN", "check", "find_manifest", "show"]

@@ -10,7 +10,8 @@ from primum.rows import ChatRow, Message, TextRow
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\u200b]")
 _SPACES = re.compile(r"[ \t\u00a0]+")
 _BLANK_LINES = re.compile(r"\n{3,}")
-_WORD = re.compile(r"\w+", re.ASCII | re.IGNORECASE)
+_WORD = re.compile(r"\w+")
+_ACCENTS = re.compile(r"[\u0300-\u036f]")
 
 
 def clean_text(text: str) -> str:
@@ -32,9 +33,10 @@ def clean_row(row: ChatRow | TextRow) -> ChatRow | TextRow | None:
 
 
 def words(text: str) -> list[str]:
-    """The lower-case words of ``text``, by which texts are compared."""
-    folded = unicodedata.normalize("NFKD", text.lower())
-    return _WORD.findall(folded)
+    """The words of ``text`` by which texts are compared: case, accents and punctuation left out, all scripts kept."""
+    if text.isascii():
+        return _WORD.findall(text.lower())
+    return _WORD.findall(_ACCENTS.sub("", unicodedata.normalize("NFKD", text.casefold())))
 
 
 def row_text(row: ChatRow | TextRow) -> str:

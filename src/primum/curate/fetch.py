@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential
 
 from primum.artifact.folder import file_sha256
 from primum.artifact.job import Item, Job, Result
@@ -22,6 +22,7 @@ from primum.progress import Progress
 
 MIRROR_VARIABLE = "PRIMUM_MIRROR"
 _CHUNK = 1 << 20
+_IN_MIRROR = "check the mirror folder"
 
 
 def run(job: Job) -> Iterator[Result]:
@@ -30,10 +31,14 @@ def run(job: Job) -> Iterator[Result]:
         folder = item.work / "raw"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        if item.spec["hub"] is not None:
-            _from_hub(item, folder)
-        else:
-            _from_files(item, folder, job.progress)
+        try:
+            if item.spec["hub"] is not None:
+                _from_hub(item, folder)
+            else:
+                _from_files(item, folder, job.progress)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         yield Result(item, folder=folder, counts={"files": sum(path.is_file() for path in folder.rglob("*"))})
 
 
@@ -44,12 +49,12 @@ def _from_files(item: Item, folder: Path, progress: Progress) -> None:
         target = folder / file["path"]
         if file["url"] is None and file["sha256"] is None:
             raise PrimumError(
-                f"datasets.{item.name}: {file['path']} is not in the project and has no pinned address: put it there by hand"
+                f"datasets.{item.name}: {file['path']} is not here and has no pinned address: put it there by hand"
             )
         if file["url"] is None:
-            _copy(Path(file["path"]), target, item.name)
+            _copy(Path(file["path"]), target, item.name, "it belongs to the project, check it out again")
         elif mirror:
-            _copy(Path(mirror) / file["path"], target, item.name)
+            _copy(Path(mirror) / file["path"], target, item.name, _IN_MIRROR)
         else:
             download(file["url"], target)
         found = file_sha256(target)
@@ -61,16 +66,23 @@ def _from_files(item: Item, folder: Path, progress: Progress) -> None:
         progress.update(item.name, done, len(files), done, "files")
 
 
-def _copy(source: Path, target: Path, name: str) -> None:
+def _copy(source: Path, target: Path, name: str, remedy: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         shutil.copyfile(source, target)
-    except FileNotFoundError:
-        raise PrimumError(f"{name}: {source} does not exist: check the mirror folder") from None
+    except OSError as error:
+        raise PrimumError(f"{name}: {source} cannot be read ({type(error).__name__}): {remedy}") from None
+
+
+def _passing(error: BaseException) -> bool:
+    """Whether another attempt may help: a lost connection, or a server that is busy."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code == 429 or error.response.status_code >= 500
+    return isinstance(error, httpx.TransportError)
 
 
 @retry(
-    retry=retry_if_exception_type(httpx.TransportError),
+    retry=retry_if_exception(_passing),
     stop=stop_after_attempt(4),
     wait=wait_exponential(max=30),
     reraise=True,
@@ -84,12 +96,12 @@ def _stream(url: str, target: Path) -> None:
 
 
 def download(url: str, target: Path) -> None:
-    """Download ``url`` to ``target``, retrying lost connections. PrimumError naming the address and the mirror option."""
+    """Download ``url`` to ``target``, retrying what may pass. PrimumError naming the address and the mirror option."""
     try:
         _stream(url, target)
     except httpx.HTTPStatusError as error:
         raise PrimumError(f"{url}: HTTP {error.response.status_code}: check the address in the catalog") from None
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise PrimumError(
             f"{url}: {type(error).__name__}: no network here? give a folder with the files as --config mirror=FOLDER"
         ) from None
@@ -100,12 +112,12 @@ def _from_hub(item: Item, folder: Path) -> None:
 
     mirror = os.environ.get(MIRROR_VARIABLE)
     patterns = [file["path"] for file in item.spec["files"]]
-    mirrored = Path(mirror) / item.spec["hub"] if mirror else None
-    if mirrored is not None and mirrored.is_dir():
-        found = sorted(path for pattern in patterns for path in mirrored.glob(pattern))
+    if mirror:
+        mirrored = Path(mirror) / item.spec["hub"]
+        found = sorted({path for pattern in patterns for path in mirrored.glob(pattern) if path.is_file()})
         if not found:
             raise PrimumError(f"{item.name}: {mirrored} has no file that matches {', '.join(patterns)}")
         for path in found:
-            _copy(path, folder / path.relative_to(mirrored), item.name)
+            _copy(path, folder / path.relative_to(mirrored), item.name, _IN_MIRROR)
         return
     hub_snapshot(f"datasets.{item.name}", item.spec["hub"], item.spec["revision"], folder, "dataset", patterns)

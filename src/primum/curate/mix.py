@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
+
 from primum import rubric
 from primum.artifact.job import Job, Result
 from primum.artifact.manifest import Artifact
+from primum.choices import render_choice
 from primum.curate.clean import clean_row, row_text
 from primum.curate.overlap import BenchmarkIndex, exact_duplicates, near_duplicates
 from primum.errors import PrimumError
-from primum.choices import choice_values, template
 from primum.rows import (
     ROW_TYPES,
     ChatRow,
@@ -42,7 +43,7 @@ LEDGER = pa.schema(
 )
 
 
-@dataclass
+@dataclass(slots=True)
 class _Entry:
     """A row on its way into the mixture; ``outcome`` is ``kept`` until something drops it."""
 
@@ -84,7 +85,9 @@ def run(job: Job) -> Iterator[Result]:
     ]
     if not kept:
         raise PrimumError(f"mixtures.{common['mixture']}: no row is left: see the drops of its sources")
-    totals = Counter(outcome for (_, outcome), count in outcomes.items() for _ in range(count))
+    totals: Counter[str] = Counter()
+    for (_, outcome), count in outcomes.items():
+        totals[outcome] += count
     job.progress.say(f"{common['mixture']}: {len(kept):,} rows from {len(sources)} sources; {dict(totals)}")
     tables = {"rows": to_table(kept, kinds.pop()), "ledger": _ledger(outcomes, common)}
     for item in job.items:
@@ -104,9 +107,7 @@ def _render(row: Row, source: Mapping[str, Any], common: Mapping[str, Any]) -> C
     if isinstance(row, TextRow | ChatRow):
         return row
     if isinstance(row, ChoiceRow):
-        values = choice_values(row)
-        prompt = template(common["choice_prompt"]).render(values)
-        answer = template(common["choice_answer"]).render(values)
+        prompt, answer = (render_choice(common[key], row) for key in ("choice_prompt", "choice_answer"))
     elif isinstance(row, RequestRow):
         prompt, answer = row.request, row.safe_response
     elif isinstance(row, GradedRow):
@@ -121,8 +122,11 @@ def _render(row: Row, source: Mapping[str, Any], common: Mapping[str, Any]) -> C
 
 
 def _drop_contaminated(entries: Sequence[_Entry], benchmarks: Sequence[Artifact], ngram: int) -> None:
-    questions = [q for artifact in benchmarks for q in artifact.table(["question"]).column("question").to_pylist()]
-    index = BenchmarkIndex(questions, ngram)
+    # The items of a benchmark: a question that is asked twice of the same context with the same choices is one item.
+    columns = ["question", "context", "choices"]
+    items = [artifact.table(columns).to_pylist() for artifact in benchmarks]
+    keys = [[(item["question"], item["context"], tuple(sorted(item["choices"]))) for item in each] for each in items]
+    index = BenchmarkIndex([[question for question, _, _ in dict.fromkeys(each)] for each in keys], ngram)
     for entry in entries:
         if entry.outcome == "kept" and index.overlaps(row_text(entry.row)):
             entry.outcome = "contaminated"

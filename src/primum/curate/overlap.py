@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import numpy as np
 
 from primum.curate.clean import words
 
@@ -12,6 +15,9 @@ _PERMUTATIONS = 128
 _SHINGLE = 5
 _FEWEST_WORDS = 4
 _BOILERPLATE = 4
+_RECALL = 0.9999
+# Eight standard deviations of a similarity estimated from 128 permutations, at 0.85.
+_MARGIN = 0.25
 
 
 def shingles(tokens: Sequence[str], size: int) -> set[str]:
@@ -22,11 +28,14 @@ def shingles(tokens: Sequence[str], size: int) -> set[str]:
 
 
 def exact_duplicates(texts: Sequence[str]) -> list[int | None]:
-    """For each text the index of the first text with the same words in the same order, None for a first one."""
+    """For each text the index of the first text with the same words in the same order, None for a first one.
+
+    Texts without any word are duplicates only when they are the same.
+    """
     first: dict[bytes, int] = {}
     result: list[int | None] = []
     for index, text in enumerate(texts):
-        key = hashlib.blake2b(" ".join(words(text)).encode(), digest_size=16).digest()
+        key = hashlib.blake2b((" ".join(words(text)) or text).encode(), digest_size=16).digest()
         seen = first.setdefault(key, index)
         result.append(None if seen == index else seen)
     return result
@@ -35,51 +44,87 @@ def exact_duplicates(texts: Sequence[str]) -> list[int | None]:
 def near_duplicates(texts: Sequence[str], threshold: float) -> list[int | None]:
     """For each text the index of an earlier kept one whose word 5-grams have a Jaccard similarity >= ``threshold``.
 
-    MinHash (Broder 1997) with 128 permutations and LSH proposes candidates; the exact similarity decides, so that a
-    false candidate never drops a row.
+    MinHash (Broder 1997) and LSH propose candidates; the exact similarity decides, so that a false candidate never drops
+    a row. A pair at the threshold is missed with a probability below 0.0001. Per text about a kilobyte is held, whatever
+    its length: the n-grams of a million long texts would not fit the memory, so those of candidates are made again.
     """
     from rensa import RMinHash, RMinHashLSH
 
-    grams = [shingles(words(text), _SHINGLE) for text in texts]
-    # 32 bands of 4 rows: pairs at similarity 0.85 are proposed with probability above 0.9999.
-    index = RMinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS, num_bands=32)
+    bands, permutations = _bands(threshold)
+    index = RMinHashLSH(threshold=threshold, num_perm=permutations, num_bands=bands)
+    digests = np.zeros((len(texts), permutations), dtype=np.uint32)
+
+    @lru_cache(maxsize=1024)
+    def grams(i: int) -> set[str]:
+        return shingles(words(texts[i]), _SHINGLE)
+
     result: list[int | None] = []
-    for i, own in enumerate(grams):
-        sketch = RMinHash(num_perm=_PERMUTATIONS, seed=1)
-        sketch.update(sorted(own))
-        twin = next((j for j in sorted(index.query(sketch)) if _jaccard(own, grams[j]) >= threshold), None)
+    for i in range(len(texts)):
+        own = grams(i)
+        if not own:
+            result.append(None)
+            continue
+        sketch = RMinHash(num_perm=permutations, seed=1)
+        sketch.update(list(own))
+        digests[i] = sketch.digest()
+        found = np.array(sorted(index.query(sketch)), dtype=np.int64)
+        # Rows that share their instructions are candidates of each other by the thousand: most are ruled out here.
+        likely = found[(digests[found] == digests[i]).mean(axis=1) >= threshold - _MARGIN] if len(found) else found
+        twin = next((j for j in likely.tolist() if _jaccard(own, grams(j)) >= threshold), None)
         result.append(twin)
         if twin is None:
             index.insert(i, sketch)
     return result
 
 
+def _bands(threshold: float) -> tuple[int, int]:
+    """(bands, permutations): the longest bands, so the fewest false candidates, that still propose nearly every pair."""
+    for rows in range(_PERMUTATIONS, 1, -1):
+        bands = _PERMUTATIONS // rows
+        if 1 - (1 - threshold**rows) ** bands >= _RECALL:
+            return bands, bands * rows
+    return _PERMUTATIONS, _PERMUTATIONS
+
+
 def _jaccard(a: set[str], b: set[str]) -> float:
-    return len(a & b) / len(a | b) if a or b else 1.0
+    both = len(a & b)
+    return both / (len(a) + len(b) - both)
 
 
 class BenchmarkIndex:
     """The word n-grams of benchmark questions. A question of fewer than ``ngram`` words counts as one whole n-gram.
 
-    An n-gram that four or more questions share is the wording of a task ("Is the following statement ..."), not the
-    content of an item, and is left out; cf. the rule for frequent n-grams of Brown et al. 2020, appendix C.
+    An n-gram that four or more questions share, or four or more items of one benchmark ("Which of the following is
+    true?"), is the wording of a task, not the content of an item, and is left out; cf. the rule for frequent n-grams of
+    Brown et al. 2020, appendix C. The same question in several benchmarks is one question.
     """
 
-    def __init__(self, questions: Iterable[str], ngram: int) -> None:
-        counts: dict[int, Counter[str]] = {}
-        for question in dict.fromkeys(questions):
+    def __init__(self, benchmarks: Iterable[Sequence[str]], ngram: int) -> None:
+        # Below four words a question ("What is gout?") would match half of a clinical corpus by chance.
+        self._head = min(_FEWEST_WORDS, ngram)
+        asked: dict[str, int] = {}
+        for questions in benchmarks:
+            for question, items in Counter(questions).items():
+                asked[question] = max(items, asked.get(question, 0))
+        counts: Counter[str] = Counter()
+        for question, items in asked.items():
             tokens = words(question)
-            # Below four words a question ("What is gout?") would match half of a clinical corpus by chance.
-            if len(tokens) >= min(_FEWEST_WORDS, ngram):
-                size = min(len(tokens), ngram)
-                counts.setdefault(size, Counter()).update(shingles(tokens, size))
-        self._grams = {size: {gram for gram, n in own.items() if n < _BOILERPLATE} for size, own in counts.items()}
+            if len(tokens) >= self._head:
+                for gram in shingles(tokens, min(len(tokens), ngram)):
+                    counts[gram] += items
+        self._grams = {gram for gram, items in counts.items() if items < _BOILERPLATE}
+        sizes: defaultdict[str, set[int]] = defaultdict(set)
+        for gram in self._grams:
+            tokens = gram.split(" ")
+            sizes[" ".join(tokens[: self._head])].add(len(tokens))
+        # An n-gram's first words -> the lengths to look up: nearly every position of a text is done after one look.
+        self._sizes = dict(sizes)
 
     def overlaps(self, text: str) -> bool:
         """Whether ``text`` contains an n-gram of a benchmark question."""
         tokens = words(text)
-        return any(
-            " ".join(tokens[i : i + size]) in grams
-            for size, grams in self._grams.items()
-            for i in range(len(tokens) - size + 1)
-        )
+        for i in range(len(tokens) - self._head + 1):
+            for size in self._sizes.get(" ".join(tokens[i : i + self._head]), ()):
+                if i + size <= len(tokens) and " ".join(tokens[i : i + size]) in self._grams:
+                    return True
+        return False

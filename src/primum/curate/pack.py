@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+import pyarrow as pa
+
 from primum.artifact.job import Job, Result
 from primum.chat import tokenize_conversation
 from primum.errors import PrimumError
 from primum.packing import IGNORED, Sample, pack
 from primum.rows import ChatRow, from_table
 from primum.tokenizer import load_tokenizer
+
+_ROWS = 10_000
 
 
 def run(job: Job) -> Iterator[Result]:
@@ -21,22 +25,26 @@ def run(job: Job) -> Iterator[Result]:
         table = item.one("mixture").table()
         if not table.schema.equals(ChatRow.SCHEMA):
             raise PrimumError(f"{item.name}: its mixture holds plain text: use it with 'train: pretrain'")
-        rows = from_table(table, ChatRow)
         samples: list[Sample] = []
         counts: Counter[str] = Counter()
-        for done, row in enumerate(rows, 1):
-            sample = tokenize_conversation(tokenizer, row.messages, item.spec["train_on_inputs"])
+        for done, row in enumerate(_rows(table), 1):
+            try:
+                sample = tokenize_conversation(tokenizer, row.messages, item.spec["train_on_inputs"])
+            except PrimumError as error:
+                raise PrimumError(f"{item.name}: {row.id}: {error}") from None
             if len(sample.input_ids) > chunk_tokens:
                 counts["truncated"] += 1
                 sample = Sample(sample.input_ids[:chunk_tokens], sample.labels[:chunk_tokens])
-            if all(label == IGNORED for label in sample.labels):
+            # A chunk's collator gives a sample's first token no label: nothing comes before it.
+            learned = int((sample.labels[1:] != IGNORED).sum())
+            if not learned:
                 counts["no-loss-tokens"] += 1
                 continue
             counts["packed"] += 1
             counts["tokens"] += len(sample.input_ids)
-            counts["loss-tokens"] += sum(label != IGNORED for label in sample.labels)
+            counts["loss-tokens"] += learned
             samples.append(sample)
-            job.progress.update(item.name, done, len(rows), counts["tokens"], "tokens")
+            job.progress.update(item.name, done, table.num_rows, counts["tokens"], "tokens")
         if not samples:
             raise PrimumError(
                 f"{item.name}: no sample has a token to learn from: raise chunk_tokens or check the mixture"
@@ -46,3 +54,9 @@ def run(job: Job) -> Iterator[Result]:
         filled = counts["tokens"] / (packed.num_rows * chunk_tokens)
         job.progress.say(f"{item.name}: {len(samples):,} samples in {packed.num_rows:,} chunks, {filled:.1%} filled")
         yield Result(item, table=packed, counts=dict(counts))
+
+
+def _rows(table: pa.Table) -> Iterator[ChatRow]:
+    """A few rows at a time: as objects, the rows of a large mixture take several times the memory of their table."""
+    for first in range(0, table.num_rows, _ROWS):
+        yield from from_table(table.slice(first, _ROWS), ChatRow)

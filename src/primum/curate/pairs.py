@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from primum.artifact.job import Job, Result
 from primum.artifact.manifest import Artifact
-from primum.choices import choice_values, template
+from primum.choices import render_choice
 from primum.curate.clean import words
 from primum.errors import PrimumError
 from primum.experiment.types import CHOICE_PROMPT
@@ -24,7 +24,9 @@ def run(job: Job) -> Iterator[Result]:
             for row in _pairs(artifact, item.spec["seed"]):
                 prompt = "\n".join(message.content for message in row.prompt)
                 key = "\x00".join(" ".join(words(text)) for text in (prompt, row.chosen, row.rejected))
-                outcome = "equal-texts" if row.chosen == row.rejected else "duplicate" if key in seen else "kept"
+                # Templates trim what they render, so that white space makes no difference between two responses.
+                equal = row.chosen.strip() == row.rejected.strip()
+                outcome = "equal-texts" if equal else "duplicate" if key in seen else "kept"
                 counts[outcome] += 1
                 if outcome == "kept":
                     seen.add(key)
@@ -41,7 +43,7 @@ def _pairs(artifact: Artifact, seed: int) -> Iterator[PreferenceRow]:
         yield from from_table(table, PreferenceRow)
     elif table.schema.equals(ChoiceRow.SCHEMA):
         for row in from_table(table, ChoiceRow):
-            prompt = template(CHOICE_PROMPT).render(choice_values(row))
+            prompt = render_choice(CHOICE_PROMPT, row)
             wrong = [choice for index, choice in enumerate(row.choices) if index != row.target]
             rejected = random.Random(f"{seed}/{row.id}").choice(wrong)
             yield PreferenceRow(row.id, row.source, (Message("user", prompt),), row.choices[row.target], rejected)

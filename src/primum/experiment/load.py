@@ -90,4 +90,3 @@ def validate(content: dict[str, Any], path: Path) -> Experiment:
         message = first["msg"].removeprefix("Value error, ")
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise PrimumError(f"{path}: {where + ': ' if where else ''}{message}{more}") from None
-

@@ -129,13 +129,13 @@ TrainedModel = PretrainedModel | SFTModel | DPOModel
 
 def _kind(value: Any) -> str | None:
     """Which class a model entry belongs to, so that an error speaks of that class's keys alone."""
-    has = (lambda key: key in value) if isinstance(value, dict) else (lambda key: hasattr(value, key))
-    if has("hub"):
-        return "hub"
-    if has("endpoint"):
-        return "endpoint"
-    train = value.get("train") if isinstance(value, dict) else getattr(value, "train", None)
-    return train if train in ("pretrain", "sft", "dpo") else None
+
+    def get(key: str) -> Any:
+        return value.get(key) if isinstance(value, dict) else getattr(value, key, None)
+
+    if get("hub") or get("endpoint"):
+        return "hub" if get("hub") else "endpoint"
+    return get("train") if get("train") in ("pretrain", "sft", "dpo") else None
 
 
 Model = Annotated[

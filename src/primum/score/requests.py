@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from primum.chat import render
-from primum.choices import choice_values, template
+from primum.chat import harmless, render
+from primum.choices import choice_values, render_choice
+from primum.errors import PrimumError
 from primum.rows import ChoiceRow, Message, PreferenceRow
 
 
@@ -24,28 +25,44 @@ class Question:
     truncated: bool
 
 
-def questions(rows: Sequence[ChoiceRow | PreferenceRow], task: Mapping[str, Any], tokenizer: Any, limit: int) -> list[Question]:
+def questions(
+    rows: Sequence[ChoiceRow | PreferenceRow], task: Mapping[str, Any], tokenizer: Any, limit: int
+) -> list[Question]:
     """Every row as a Question for ``task`` (prompt, scoring, delimiter, chat_template of ``Benchmark``).
 
-    Context and continuation are encoded together and split after the context's own length, as lm-eval-harness does, so
-    that a token spanning the boundary counts as continuation. A held-out preference pair is a question with the choices
-    (chosen, rejected), in that order.
+    Context and continuation are split as lm-eval-harness does (``TemplateLM._encode_pair``): white space at the context's
+    end and the delimiter belong to the continuation, both are encoded together, and what comes after the context's own
+    length is the continuation, so that a token spanning the boundary counts as continuation. A held-out preference pair
+    is a question with the choices (chosen, rejected), in that order. A context that is too long for ``limit`` tokens
+    loses its start. PrimumError naming the row when a choice adds no token of its own, or does not fit.
     """
     result = []
     for row in rows:
         if isinstance(row, PreferenceRow):
             messages, choices, target, subject = row.prompt, [row.chosen, row.rejected], 0, ""
         else:
-            prompt = template(task["prompt"]).render(choice_values(row))
+            prompt = render_choice(task["prompt"], row)
             messages, choices = (Message("user", prompt),), _choices(row, task["scoring"])
             target, subject = row.target, row.subject
         if task["chat_template"]:
-            text = render(tokenizer, messages, generation_prompt=True) + task["delimiter"]
+            text = render(tokenizer, messages, generation_prompt=True)
         else:
-            text = _with_bos("\n".join(message.content for message in messages), tokenizer) + task["delimiter"]
+            plain = "\n".join(message.content for message in messages)
+            text = (tokenizer.bos_token or "") + harmless(tokenizer, plain)
+        text, space = text.rstrip(), text[len(text.rstrip()) :] + task["delimiter"]
         context = _encode(tokenizer, text)
-        continuations = [_encode(tokenizer, text + choice)[len(context) :] for choice in choices]
+        continuations = [
+            _encode(tokenizer, text + space + harmless(tokenizer, choice))[len(context) :] for choice in choices
+        ]
+        if not context or not all(continuations):
+            raise PrimumError(
+                f"{row.id}: the prompt or a choice has no token of its own: check its prompt and delimiter"
+            )
         room = limit - max(len(continuation) for continuation in continuations)
+        if room < 1:
+            raise PrimumError(
+                f"{row.id}: a choice fills all of {limit} tokens: raise engine.max_length or leave the row out"
+            )
         truncated = len(context) > room
         if truncated:
             context = context[-room:]
@@ -61,11 +78,6 @@ def _choices(row: ChoiceRow, scoring: str) -> list[str]:
     if scoring == "letter_and_answer":
         return [f"{letter}. {choice}" for letter, choice in zip(letters, row.choices, strict=True)]
     return list(row.choices)
-
-
-def _with_bos(text: str, tokenizer: Any) -> str:
-    bos = tokenizer.bos_token or ""
-    return text if text.startswith(bos) else bos + text
 
 
 def _encode(tokenizer: Any, text: str) -> list[int]:

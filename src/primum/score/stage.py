@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 import torch
 
 from primum.artifact.job import Item, Job, Result
+from primum.errors import PrimumError
 from primum.loading import load_model
 from primum.rows import ChoiceRow, PreferenceRow, from_table
 from primum.score.loglikelihood import loglikelihoods
@@ -40,14 +42,16 @@ def run(job: Job) -> Iterator[Result]:
     source = job.items[0].one("model")
     tokenizer = load_tokenizer(source)
     model = _load(source, engine)
+    # Positions that the model was not made for would give numbers without meaning.
+    limit = min(engine["max_length"], getattr(model.config, "max_position_embeddings", None) or engine["max_length"])
     for item in job.items:
-        asked = questions(_rows(item), item.spec, tokenizer, engine["max_length"])
+        asked = questions(_rows(item), item.spec, tokenizer, limit)
 
         def report(done: int, tokens: int, item: Item = item, total: int = len(asked)) -> None:
             job.progress.update(item.name, done, total, tokens, "tokens")
 
         packed = [(question.context, question.continuations) for question in asked]
-        sums = loglikelihoods(model, packed, tokenizer.pad_token_id or 0, engine["batch_tokens"], report)
+        sums = loglikelihoods(model, packed, tokenizer.pad_token_id, engine["batch_tokens"], report)
         records = [_record(*pair, item.spec["normalize"]) for pair in zip(asked, sums, strict=True)]
         counts = {"items": len(records), **{k: sum(r[k] for r in records) for k in ("correct", "truncated")}}
         yield Result(item, table=pa.Table.from_pylist(records, schema=SCORES), counts=counts)
@@ -68,6 +72,10 @@ def _record(question: Question, sums: list[float], normalize: str) -> dict[str, 
 
     ``normalize: characters`` is lm-eval-harness' acc_norm; ties go to the first choice, as with argmax.
     """
+    if not all(map(math.isfinite, sums)):
+        raise PrimumError(
+            f"{question.id}: a log-likelihood is not finite: check the model's weights or raise engine.dtype"
+        )
     tokens = [len(continuation) for continuation in question.continuations]
     lengths = {"none": [1] * len(sums), "tokens": tokens, "characters": question.characters}[normalize]
     scores = [value / max(length, 1) for value, length in zip(sums, lengths, strict=True)]

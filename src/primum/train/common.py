@@ -22,7 +22,10 @@ from primum.progress import Progress
 
 HISTORY = pa.schema(
     [pa.field("step", pa.int32(), nullable=False)]
-    + [pa.field(name, pa.float64()) for name in ("loss", "learning_rate", "grad_norm", "reward_accuracy", "reward_margin")]
+    + [
+        pa.field(name, pa.float64())
+        for name in ("loss", "learning_rate", "grad_norm", "reward_accuracy", "reward_margin")
+    ]
 )
 _LOGGED = {
     "loss": "loss",
@@ -38,6 +41,8 @@ def start(threads: int, seed: int) -> None:
     """Fix what changes the bits of a CPU run: threads, seeds, and deterministic kernels where there are any."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+    # cuBLAS reads it when it is first used; without it its results differ from run to run.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     set_seed(seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow.compute as pc
 from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
@@ -39,14 +40,14 @@ def run(job: Job) -> Iterator[Result]:
         trainer = _PrecomputedDPOTrainer(
             model=model,
             args=DPOConfig(**settings, beta=item.spec["beta"], precompute_ref_log_probs=True, max_length=None),
-            train_dataset=Dataset(table),
+            train_dataset=Dataset(table, fingerprint="pairs"),
             processing_class=tokenizer,
             data_collator=DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id),
         )
-        lengths = [
-            2 * len(pair["prompt_ids"]) + len(pair["chosen_ids"]) + len(pair["rejected_ids"]) for pair in table.to_pylist()
-        ]
-        fit(trainer, item.name, item.work, job.progress, sum(lengths) / len(lengths) * optimization["batch"])
+        # A prompt is in both of a pair's sequences.
+        columns = ("prompt_ids", "prompt_ids", "chosen_ids", "rejected_ids")
+        tokens = sum(pc.sum(pc.list_value_length(table.column(name))).as_py() for name in columns) / table.num_rows
+        fit(trainer, item.name, item.work, job.progress, tokens * optimization["batch"])
         log = trainer.state.log_history
         folder = save(trainer.model, tokenizer, log, item.work / "model", optimization["dtype"])
         yield Result(item, folder=folder, counts={"pairs": table.num_rows, "steps": log[-1]["step"]})

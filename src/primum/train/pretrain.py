@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from primum.artifact.job import Job, Result
-from primum.chat import BOS, EOS, EOT
+from primum.chat import BOS, EOS, EOT, harmless
 from primum.errors import PrimumError
 from primum.packing import Sample, pack
 from primum.rows import TextRow
@@ -22,14 +23,18 @@ def run(job: Job) -> Iterator[Result]:
         table = item.one("mixture").table()
         if not table.schema.equals(TextRow.SCHEMA):
             raise PrimumError(f"{item.name}: pretraining needs a mixture of text datasets")
-        texts = table.column("text").to_pylist()
         size = item.spec["architecture"]
         start(item.spec["threads"], item.spec["seed"])
+        texts = table.column("text").to_pylist()
         tokenizer = train_tokenizer(texts, size["vocab_size"])
         bos, eos = tokenizer.convert_tokens_to_ids([BOS, EOS])
         limit = item.spec["chunk_tokens"]
-        encoded = [[bos, *ids, eos][:limit] for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
-        chunks = pack([Sample(ids, ids) for ids in encoded], limit, item.spec["seed"])
+        samples = []
+        for text in texts:
+            ids = [bos, *tokenizer(harmless(tokenizer, text), add_special_tokens=False)["input_ids"], eos]
+            # A text longer than a chunk goes on in the next one: nothing of it is lost.
+            samples += [np.array(ids[at : at + limit], dtype=np.int32) for at in range(0, len(ids), limit)]
+        chunks = pack([Sample(ids, ids) for ids in samples], limit, item.spec["seed"])
         config = LlamaConfig(
             vocab_size=len(tokenizer),
             hidden_size=size["hidden_size"],
@@ -44,7 +49,11 @@ def run(job: Job) -> Iterator[Result]:
             pad_token_id=tokenizer.pad_token_id,
         )
         model = LlamaForCausalLM(config)
-        job.progress.say(f"{item.name}: {model.num_parameters():,} parameters, {chunks.num_rows:,} chunks of {limit} tokens")
-        log = train_on_chunks(model, tokenizer, chunks, item.spec, item.name, item.work, job.progress, attention_reset=True)
+        job.progress.say(
+            f"{item.name}: {model.num_parameters():,} parameters, {chunks.num_rows:,} chunks of {limit} tokens"
+        )
+        log = train_on_chunks(
+            model, tokenizer, chunks, item.spec, item.name, item.work, job.progress, attention_reset=True
+        )
         folder = save(model, tokenizer, log, item.work / "model", "float32")
         yield Result(item, folder=folder, counts={"parameters": model.num_parameters(), "steps": log[-1]["step"]})

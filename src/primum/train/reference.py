@@ -5,15 +5,20 @@ Computed once and kept, so that DPO never holds two models and a second run of i
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pyarrow as pa
 import torch
 
 from primum.artifact.job import Job, Result
 from primum.chat import render
-from primum.rows import Message, PreferenceRow, from_table
+from primum.errors import PrimumError
 from primum.loading import load_model
+from primum.progress import Progress
+from primum.rows import Message, PreferenceRow, from_table
 from primum.tokenizer import load_tokenizer
 from primum.train.common import start
 
@@ -23,44 +28,79 @@ REFERENCE = pa.schema(
     + [pa.field(name, _IDS, nullable=False) for name in ("prompt_ids", "chosen_ids", "rejected_ids")]
     + [pa.field(name, pa.float32(), nullable=False) for name in ("ref_chosen_logps", "ref_rejected_logps")]
 )
-_BATCH = 32
+# Padding included: the logits of a batch are this many times the vocabulary.
+_BATCH_TOKENS = 8192
 
 
 def run(job: Job) -> Iterator[Result]:
-    """One table (``REFERENCE``). A prompt renders once, with its generation prompt, so each sequence has one BOS."""
+    """One table (``REFERENCE``), in the pairs' order. Counts: pairs kept, truncated, dropped as too long or as equal."""
     for item in job.items:
         start(1, 0)
         source = item.one("model")
         tokenizer = load_tokenizer(source)
-        limit = item.spec["max_length"]
-        rows = from_table(item.one("pairs").table(), PreferenceRow)
+        counts: Counter[str] = Counter()
         records = []
-        counts = {"kept": 0, "prompt-too-long": 0, "truncated": 0}
-        for row in rows:
-            text = render(tokenizer, row.prompt, generation_prompt=True)
-            prompt = tokenizer(text, add_special_tokens=False)["input_ids"]
-            sides = []
-            for response in (row.chosen, row.rejected):
-                full = render(tokenizer, (*row.prompt, Message("assistant", response)), generation_prompt=False)
-                sides.append(tokenizer(full.removeprefix(text), add_special_tokens=False)["input_ids"])
-            if len(prompt) >= limit:
-                counts["prompt-too-long"] += 1
-                continue
-            counts["truncated"] += any(len(prompt) + len(side) > limit for side in sides)
-            counts["kept"] += 1
-            chosen, rejected = (side[: limit - len(prompt)] for side in sides)
-            records.append({"id": row.id, "prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected})
+        for row in from_table(item.one("pairs").table(), PreferenceRow):
+            try:
+                record, outcome = _tokenize(tokenizer, row, item.spec["max_length"])
+            except PrimumError as error:
+                raise PrimumError(f"{item.name}: {row.id}: {error}") from None
+            counts.update(outcome)
+            if record is not None:
+                records.append(record)
+        if not records:
+            raise PrimumError(f"{item.name}: no pair is left ({dict(counts)}): raise max_length or check the pairs")
         model = load_model(source, item.spec["dtype"]).eval()
         model.to("cuda" if torch.cuda.is_available() else "cpu")
-        for first in range(0, len(records), _BATCH):
-            batch = records[first : first + _BATCH]
-            for side in ("chosen", "rejected"):
-                sums = response_logprobs(model, [(r["prompt_ids"], r[f"{side}_ids"]) for r in batch], tokenizer.pad_token_id)
-                for record, value in zip(batch, sums, strict=True):
-                    record[f"ref_{side}_logps"] = value
-            done = first + len(batch)
-            job.progress.update(item.name, done, len(records), done, "pairs")
-        yield Result(item, table=pa.Table.from_pylist(records, schema=REFERENCE), counts=counts)
+        _add_logprobs(model, records, tokenizer.pad_token_id, item.name, job.progress)
+        yield Result(item, table=pa.Table.from_pylist(records, schema=REFERENCE), counts=dict(counts))
+
+
+def _tokenize(tokenizer: Any, row: PreferenceRow, limit: int) -> tuple[dict[str, Any] | None, list[str]]:
+    """The pair as tokens, at most ``limit`` a sequence (responses lose their end), and its outcome.
+
+    The prompt renders once, with its generation prompt, so that each sequence has one BOS; a response is what the
+    template adds to that.
+    """
+    text = render(tokenizer, row.prompt, generation_prompt=True)
+    prompt = tokenizer(text, add_special_tokens=False)["input_ids"]
+    sides = []
+    for response in (row.chosen, row.rejected):
+        full = render(tokenizer, (*row.prompt, Message("assistant", response)), generation_prompt=False)
+        if not full.startswith(text):
+            raise PrimumError(
+                f"{tokenizer.name_or_path}: its chat template rewrites earlier turns: responses are unclear"
+            )
+        sides.append(tokenizer(full.removeprefix(text), add_special_tokens=False)["input_ids"])
+    if len(prompt) >= limit:
+        return None, ["prompt-too-long"]
+    chosen, rejected = (side[: limit - len(prompt)] for side in sides)
+    if chosen == rejected:
+        return None, ["equal-texts"]
+    outcome = ["kept", "truncated"] if [chosen, rejected] != sides else ["kept"]
+    return {"id": row.id, "prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected}, outcome
+
+
+def _add_logprobs(model: Any, records: list[dict[str, Any]], pad: int, name: str, progress: Progress) -> None:
+    """Give every record its ``ref_chosen_logps`` and ``ref_rejected_logps``. PrimumError when one is not finite."""
+    asked = [(record, side) for record in records for side in ("chosen", "rejected")]
+    lengths = [len(record["prompt_ids"]) + len(record[f"{side}_ids"]) for record, side in asked]
+    # Longest first: what does not fit the memory fails at once, and a batch is padded little.
+    order = sorted(range(len(asked)), key=lambda i: (-lengths[i], i))
+    done = tokens = 0
+    while done < len(order):
+        chosen = order[done : done + max(1, _BATCH_TOKENS // lengths[order[done]])]
+        batch = [asked[i] for i in chosen]
+        sums = response_logprobs(model, [(record["prompt_ids"], record[f"{side}_ids"]) for record, side in batch], pad)
+        for (record, side), value in zip(batch, sums, strict=True):
+            if not math.isfinite(value):
+                raise PrimumError(
+                    f"{name}: {record['id']}: its log-probability is not finite: check the reference model"
+                )
+            record[f"ref_{side}_logps"] = value
+        done += len(chosen)
+        tokens += sum(lengths[i] for i in chosen)
+        progress.update(name, done, len(order), tokens, "tokens")
 
 
 @torch.inference_mode()
@@ -76,7 +116,11 @@ def response_logprobs(model: torch.nn.Module, pairs: Sequence[tuple[list[int], l
         mask[row, len(prompt) : length] = True
         attention[row, :length] = 1
     device = next(model.parameters()).device
-    logits = model(input_ids=ids.to(device), attention_mask=attention.to(device)).logits[:, :-1].float()
-    picked = torch.log_softmax(logits, -1).gather(2, ids[:, 1:, None].to(device)).squeeze(2)
-    sums: list[float] = (picked * mask[:, 1:].to(device)).sum(1).tolist()
+    logits = model(input_ids=ids.to(device), attention_mask=attention.to(device), use_cache=False).logits
+    sums: list[float] = []
+    # A row at a time in float32, since a batch of logits is the largest thing here.
+    for row, scores in enumerate(logits):
+        where = mask[row, 1:].to(device)
+        picked = scores[:-1][where].float().log_softmax(-1).gather(1, ids[row, 1:, None].to(device)[where])
+        sums.append(float(picked.double().sum()))
     return sums

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from primum.artifact.job import Job, Result
+from primum.errors import PrimumError
 from primum.loading import load_model
 from primum.tokenizer import load_tokenizer
 from primum.train.chunks import train_on_chunks
@@ -40,4 +41,9 @@ def _with_adapters(model: Any, lora: Mapping[str, Any]) -> Any:
         target_modules=list(lora["modules"]),
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, settings)
+    try:
+        return get_peft_model(model, settings)
+    except ValueError:
+        raise PrimumError(
+            f"lora.modules: the model has none of {', '.join(lora['modules'])}: name its linear layers"
+        ) from None

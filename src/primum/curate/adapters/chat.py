@@ -157,7 +157,8 @@ def slim_orca(files: Sequence[RawFile], dataset: str, *, collection: str | None 
     if collection is not None:
         allowed("collection", collection, _ORCA_COLLECTIONS)
         parts = _orca_collections([file for file in files if file.suffix == ".parquet"], dataset)
-    for position, record in all_records([file for file in files if file.suffix != ".parquet"]):
+        files = [file for file in files if file.suffix != ".parquet"]
+    for position, record in all_records(files):
         id = numbered(dataset, position)
         turns = [
             (_SHAREGPT_ROLES.get(str(turn.get("from")), "?"), record.as_text(turn.get("value"), "conversations"))
@@ -175,7 +176,7 @@ def slim_orca(files: Sequence[RawFile], dataset: str, *, collection: str | None 
 
 
 def _orca_collections(files: Sequence[RawFile], dataset: str) -> Mapping[bytes, str]:
-    """OpenOrca's questions (by :func:`_text_key`) and their collections: what comes before the dot of an id (``t0.5``)."""
+    """OpenOrca's questions (as :func:`_text_key`) and their collections: an id's part before the dot (``t0.5``)."""
     if not files:
         raise PrimumError(f"dataset {dataset!r}: a collection needs OpenOrca's Parquet files: see the catalog's entry")
     return {_text_key(record.text("question")): record.id("id").partition(".")[0] for _, record in all_records(files)}

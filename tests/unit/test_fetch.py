@@ -1,0 +1,164 @@
+"""Fetching from a server on this machine: checks, errors, and nothing half-written."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stage_artifacts import make_job
+from tenacity import wait_none
+
+from primum.curate import fetch
+from primum.errors import PrimumError
+
+DATA = b"id,question\n1,What is gout?\n" * 5000
+SHA256 = hashlib.sha256(DATA).hexdigest()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    asked: list[str] = []  # noqa: RUF012 - one server a test
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        if self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "/file.csv")
+            self.end_headers()
+        elif self.path == "/missing" or (self.path == "/busy" and len(self.asked) < 3) or self.path == "/down":
+            self.send_error(404 if self.path == "/missing" else 503)
+        else:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(DATA)))
+            self.end_headers()
+            broken = self.path == "/broken" or (self.path == "/flaky" and len(self.asked) < 3)
+            self.wfile.write(DATA[: len(DATA) // 2] if broken else DATA)
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.delenv(fetch.MIRROR_VARIABLE, raising=False)
+    monkeypatch.setattr(fetch._stream.retry, "wait", wait_none())
+    _Handler.asked = []
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    thread = threading.Thread(target=httpd.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{httpd.server_port}"
+    httpd.shutdown()
+    httpd.server_close()
+    thread.join()
+
+
+def _file(url: str | None, path: str = "a/file.csv", sha256: str | None = SHA256) -> dict[str, str | None]:
+    return {"path": path, "url": url, "sha256": sha256}
+
+
+def _fetch(work: Path, *files: dict[str, str | None], hub: str | None = None) -> Path:
+    spec = {"files": list(files), "hub": hub, "revision": "0" * 40 if hub else None}
+    result = next(iter(fetch.run(make_job(work, {}, {"d": (spec, {})}))))
+    assert result.folder is not None
+    assert result.counts == {"files": sum(path.is_file() for path in result.folder.rglob("*"))}
+    return result.folder
+
+
+def _refused(work: Path, *files: dict[str, str | None], hub: str | None = None) -> str:
+    """The error's message; nothing may be left in the work folder."""
+    with pytest.raises(PrimumError) as caught:
+        _fetch(work, *files, hub=hub)
+    assert not (work / "work" / "d" / "raw").exists()
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("path", ["file.csv", "moved"])
+def test_a_file_is_downloaded_and_checked(tmp_path: Path, server: str, path: str) -> None:
+    folder = _fetch(tmp_path, _file(f"{server}/{path}"), _file(f"{server}/{path}", "b.csv"))
+    assert (folder / "a/file.csv").read_bytes() == (folder / "b.csv").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("path", ["flaky", "busy"])
+def test_what_may_pass_is_tried_again(tmp_path: Path, server: str, path: str) -> None:
+    folder = _fetch(tmp_path, _file(f"{server}/{path}"))
+    assert (folder / "a/file.csv").read_bytes() == DATA
+    assert len(_Handler.asked) == 3
+
+
+def test_what_was_left_by_an_earlier_attempt_is_not_kept(tmp_path: Path, server: str) -> None:
+    left = tmp_path / "work" / "d" / "raw" / "old.csv"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    assert not (_fetch(tmp_path, _file(f"{server}/file.csv")) / "old.csv").exists()
+
+
+def test_a_missing_file_is_asked_for_once(tmp_path: Path, server: str) -> None:
+    message = _refused(tmp_path, _file(f"{server}/file.csv"), _file(f"{server}/missing", "b.csv"))
+    assert "/missing: HTTP 404" in message and "catalog" in message
+    assert _Handler.asked == ["/file.csv", "/missing"]
+
+
+@pytest.mark.parametrize(("path", "reason"), [("broken", "RemoteProtocolError"), ("down", "HTTP 503")])
+def test_a_server_that_stays_broken_is_an_error(tmp_path: Path, server: str, path: str, reason: str) -> None:
+    assert reason in _refused(tmp_path, _file(f"{server}/{path}"))
+    assert len(_Handler.asked) == 4
+
+
+def test_a_wrong_checksum_names_the_file_and_both_sums(tmp_path: Path, server: str) -> None:
+    message = _refused(tmp_path, _file(f"{server}/file.csv", sha256="0" * 64))
+    assert message.startswith("d: a/file.csv has sha256 ") and SHA256[:12] in message and "000000000000" in message
+
+
+def test_no_network_mentions_the_mirror(tmp_path: Path, server: str) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    message = _refused(tmp_path, _file(f"http://127.0.0.1:{port}/file.csv"))
+    assert "ConnectError" in message and "mirror=FOLDER" in message
+
+
+def test_a_mirror_is_used_instead_of_the_network_and_checked_alike(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror = tmp_path / "mirror"
+    (mirror / "a").mkdir(parents=True)
+    (mirror / "a" / "file.csv").write_bytes(DATA)
+    monkeypatch.setenv(fetch.MIRROR_VARIABLE, str(mirror))
+    assert (_fetch(tmp_path, _file(f"{server}/file.csv")) / "a/file.csv").read_bytes() == DATA
+    assert "mirror" in _refused(tmp_path, _file(f"{server}/file.csv", "other.csv"))
+    assert "mirror" in _refused(tmp_path, _file(f"{server}/file.csv", "a"))
+    (mirror / "a" / "file.csv").write_bytes(DATA[:-1])
+    assert "expected" in _refused(tmp_path, _file(f"{server}/file.csv"))
+    assert _Handler.asked == []
+
+
+def test_a_mirror_holds_hub_datasets_too_and_is_never_passed_by(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror = tmp_path / "mirror"
+    (mirror / "org" / "set" / "data.d").mkdir(parents=True)
+    (mirror / "org" / "set" / "data.csv").write_bytes(DATA)
+    monkeypatch.setenv(fetch.MIRROR_VARIABLE, str(mirror))
+    monkeypatch.setattr("primum.curate.snapshot.hub_snapshot", lambda *_: pytest.fail("went to the network"))
+    wanted = _file(None, "data*", None), _file(None, "*.csv", None)
+    folder = _fetch(tmp_path, *wanted, hub="org/set")
+    assert [path.name for path in folder.iterdir()] == ["data.csv"]
+    assert "org/other" in _refused(tmp_path, *wanted, hub="org/other")
+
+
+def test_a_shipped_file_is_copied_and_one_that_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shipped.csv").write_bytes(DATA)
+    assert (_fetch(tmp_path, _file(None, "shipped.csv")) / "shipped.csv").read_bytes() == DATA
+    message = _refused(tmp_path, _file(None, "gone.csv"))
+    assert "gone.csv" in message and "mirror" not in message
+    assert "by hand" in _refused(tmp_path, _file(None, "gone.csv", None))
