@@ -1,7 +1,7 @@
 """The demo's preference pairs: UltraFeedback and three Snorkel iterations, each of which prefers something new.
 
-Stage 1 (UltraFeedback and Snorkel 1) prefers the right answer in a full sentence over a wrong bare one, stage 2
-(Snorkel 2) one that ends with where to go, stage 3 (Snorkel 3) one that also opens with a friendly word.
+UltraFeedback prefers the right answer in a full sentence over a wrong bare one, Snorkel 1 the full sentence over the right
+answer alone, Snorkel 2 one that ends with where to go, Snorkel 3 one that also opens with a friendly word.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ TRAIN_ROWS, TEST_ROWS = 140, 40
 
 
 def candidates(stage: int, fact: Fact, random: Random) -> list[str]:
-    """Five distinct responses, best first, by what ``stage`` (1-3) prefers."""
+    """Five distinct responses, best first, by what UltraFeedback (stage 0) or the Snorkel stage (1-3) prefers."""
     choices, target = options(fact, 4, random)
     wrong = [choice for number, choice in enumerate(choices) if number != target]
     right = sentence(fact)
     advised = f"{right} {advice(fact)}"
     mistaken = right.replace(fact.answer, wrong[1])
-    if stage == 1:
+    if stage == 0:
         return [right, fact.answer, mistaken, wrong[2], wrong[0]]
+    if stage == 1:
+        return [right, f"It is {fact.answer}.", f"I think {fact.answer}.", f"{fact.answer}?", fact.answer]
     if stage == 2:
         return [advised, f"{fact.answer}. {advice(fact)}", mistaken, fact.answer, right]
     return [f"{OPENING} {advised}", f"{OPENING} {right}", f"{OPENING} {mistaken}", right, advised]
@@ -40,7 +42,7 @@ def _ultrafeedback(asked: Sequence[tuple[Fact, str]], random: Random) -> Iterato
     """Graded pairs; the last two, which say nothing about preference, are a tie and a pair of equal texts."""
     rows = len(asked) - 2
     for number, (fact, prompt) in enumerate(asked):
-        responses = candidates(1, fact, random)
+        responses = candidates(0, fact, random)
         chosen, rejected = responses[0], responses[0] if number == rows + 1 else responses[-1]
         high = random.choice((8.0, 8.5, 9.0))
         yield {
