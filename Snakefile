@@ -47,6 +47,7 @@ def begin(wildcards):
     if workflow.is_main_process and workflow.executor_plugin is not None and not BEGUN:
         BEGUN.append(True)
         try:
+            RUN.check()
             if not (workflow.dryrun or workflow.touch):
                 RUN.begin()
             if not workflow.touch:

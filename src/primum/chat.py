@@ -58,7 +58,7 @@ def render(tokenizer: Any, messages: Sequence[Message], generation_prompt: bool)
         )
     except TemplateError:
         roles = ", ".join(message.role for message in messages) or "none"
-        raise PrimumError(f"{tokenizer.name_or_path}: its chat template refuses turns of the roles {roles}") from None
+        raise PrimumError(f"{tokenizer.name_or_path}: its chat template refuses the roles {roles}") from None
     return text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import json
 import os
@@ -29,7 +30,9 @@ def _parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", help="print an artifact's manifest and a few of its columns")
     show.add_argument("artifact", type=Path, help="a .parquet file, a folder, or the manifest of either")
     show.add_argument("--rows", type=int, default=5, help="how many rows to print (default: 5)")
-    show.add_argument("--show-harmful-text", action="store_true", help="also print requests, responses and judges' words")
+    show.add_argument(
+        "--show-harmful-text", action="store_true", help="also print requests, responses and judges' words"
+    )
 
     commands.add_parser("schema", help="print the JSON schema of experiment files")
 
@@ -46,7 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo-data", help="write the demo's data files, at their shipped size or a larger one")
     demo.add_argument("folder", type=Path)
     demo.add_argument("--seed", type=int, default=0)
-    demo.add_argument("--table5", type=float, metavar="SHARE", help="write the SFT sources at this share of Table 5's counts")
+    demo.add_argument(
+        "--table5", type=float, metavar="SHARE", help="write the SFT sources at this share of Table 5's counts"
+    )
 
     for name, stage in STAGES.items():
         job = commands.add_parser(name, help=f"stage: {stage.help}")
@@ -67,6 +72,9 @@ _OFFLINE = {
     "VLLM_NO_USAGE_STATS": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _run_stage(name: str, arguments: argparse.Namespace) -> None:
@@ -93,6 +101,11 @@ def _run_stage(name: str, arguments: argparse.Namespace) -> None:
         execute(request, load, progress)
     except PrimumError as error:
         progress.say(f"error: {error}")
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        progress.say(f"error: {error.filename or arguments.store}: {os.strerror(error.errno)}: make room and run again")
         raise SystemExit(1) from None
 
 

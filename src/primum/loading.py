@@ -15,8 +15,7 @@ def load_model(model: Artifact, dtype: str = "float32") -> Any:
     """A causal language model from an artifact's safetensors, every file verified against the manifest."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    for name in model.manifest.files:
-        model.file(name)
+    model.verify()
     return AutoModelForCausalLM.from_pretrained(
         model.data, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=getattr(torch, dtype)
     )

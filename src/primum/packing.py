@@ -76,10 +76,11 @@ def pack(samples: Sequence[Sample], chunk_tokens: int, seed: int) -> pa.Table:
     sizes = np.array([len(members) for members in bins], dtype=np.int64)
     bounds = np.concatenate([[0], np.cumsum(sizes)])  # of chunks, in samples
     tokens = np.concatenate([[0], np.cumsum(lengths)])[bounds]  # of chunks, in tokens
+    nothing = [np.zeros(0, dtype=np.int32)]
     columns = [
         pa.array([f"{number:08d}" for number in range(len(bins))], type=pa.string()),
-        _lists(tokens, np.concatenate([samples[index].input_ids for index in order] or [lengths])),
-        _lists(tokens, np.concatenate([samples[index].labels for index in order] or [lengths])),
+        _lists(tokens, np.concatenate([samples[index].input_ids for index in order] or nothing)),
+        _lists(tokens, np.concatenate([samples[index].labels for index in order] or nothing)),
         _lists(bounds, lengths),
     ]
     return pa.Table.from_arrays(columns, schema=PACKED)

@@ -41,7 +41,9 @@ def locked_versions(envs: Path) -> dict[str, str]:
             raise PrimumError(f"{lock}: missing: restore it from the project, or run make lock") from None
         for name, version in pins:
             if versions.setdefault(name.lower(), version) != version:
-                raise PrimumError(f"{lock}: {name}=={version}, but cpu.lock has {versions[name.lower()]}: run make lock")
+                raise PrimumError(
+                    f"{lock}: {name}=={version}, but cpu.lock has {versions[name.lower()]}: run make lock"
+                )
     return versions
 
 
@@ -261,7 +263,9 @@ class Plan:
     def _judge(self, name: str) -> str:
         judge = self.experiment.judges[name.partition("/")[0]]
         common, libraries = self._judge_common(name.partition("/")[0])
-        return self._spec("judge", common, {prompts: {} for prompts in judge.prompts}, libraries, reads=[judge.model or ""])
+        return self._spec(
+            "judge", common, {prompts: {} for prompts in judge.prompts}, libraries, reads=[judge.model or ""]
+        )
 
     def _agreement(self, name: str) -> str:
         judge = self.experiment.judges[name]

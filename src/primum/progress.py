@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -19,15 +20,18 @@ class Progress:
         self._interval = interval
         self._streams: list[TextIO] = [sys.stderr]
         if log is not None:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            self._streams.append(log.open("a", encoding="utf-8"))
+            with suppress(OSError):
+                log.parent.mkdir(parents=True, exist_ok=True)
+                self._streams.append(log.open("a", encoding="utf-8"))
         self._started: dict[str, tuple[float, float]] = {}
         self._printed = 0.0
 
     def say(self, message: str) -> None:
         """Print a line, headed by the stage."""
         for stream in self._streams:
-            print(f"[{self._stage}] {message}", file=stream, flush=True)
+            # A full disk must not hide what there is to say behind an error about the log.
+            with suppress(OSError):
+                print(f"[{self._stage}] {message}", file=stream, flush=True)
 
     def update(self, name: str, done: int, total: int, amount: float = 0.0, unit: str = "rows", note: str = "") -> None:
         """Report ``done`` of ``total`` steps of ``name``; ``amount`` is how many ``unit`` that is so far (for the rate)."""

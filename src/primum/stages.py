@@ -40,7 +40,9 @@ STAGES: dict[str, Stage] = {
         (*_TABLE, "rensa", "jinja2"),
         "clean, deduplicate, decontaminate and sample a mixture, with a ledger",
     ),
-    "pairs": Stage("primum.curate.pairs", "curate", "table", ("rows",), (), _TABLE, "join the preference pairs of a stage"),
+    "pairs": Stage(
+        "primum.curate.pairs", "curate", "table", ("rows",), (), _TABLE, "join the preference pairs of a stage"
+    ),
     "pack": Stage(
         "primum.curate.pack",
         "curate",
@@ -50,23 +52,49 @@ STAGES: dict[str, Stage] = {
         ("transformers", "tokenizers", "pyarrow", "jinja2"),
         "render a mixture with a model's chat template and pack it into chunks",
     ),
-    "pretrain": Stage("primum.train.pretrain", "pretrain", "folder", ("mixture",), (), _TRAIN, "train a tokenizer and a model"),
+    "pretrain": Stage(
+        "primum.train.pretrain", "pretrain", "folder", ("mixture",), (), _TRAIN, "train a tokenizer and a model"
+    ),
     "sft": Stage("primum.train.sft", "sft", "folder", ("model", "packed"), (), _TRAIN, "supervised fine-tuning"),
     "reference": Stage(
         "primum.train.reference", "dpo", "table", ("model", "pairs"), (), _TRAIN, "reference log-probabilities of pairs"
     ),
     "dpo": Stage("primum.train.dpo", "dpo", "folder", ("model", "pairs"), (), _TRAIN, "direct preference optimization"),
     "generate": Stage(
-        "primum.generate.stage", "generate", "table", ("model",), ("prompts",), _MODEL, "a model's responses to prompt sets"
+        "primum.generate.stage",
+        "generate",
+        "table",
+        ("model",),
+        ("prompts",),
+        _MODEL,
+        "a model's responses to prompt sets",
     ),
     "judge": Stage(
-        "primum.judge.stage", "judge", "table", ("judge",), ("responses",), _MODEL, "harm scores or refusals of responses"
+        "primum.judge.stage",
+        "judge",
+        "table",
+        ("judge",),
+        ("responses",),
+        _MODEL,
+        "harm scores or refusals of responses",
     ),
     "agreement": Stage(
-        "primum.judge.agreement", "judge", "table", ("judge", "graded"), (), _MODEL, "a judge's agreement with graded pairs"
+        "primum.judge.agreement",
+        "judge",
+        "table",
+        ("judge", "graded"),
+        (),
+        _MODEL,
+        "a judge's agreement with graded pairs",
     ),
     "score": Stage(
-        "primum.score.stage", "score", "table", ("model",), ("benchmarks",), _MODEL, "log-likelihood scores of benchmarks"
+        "primum.score.stage",
+        "score",
+        "table",
+        ("model",),
+        ("benchmarks",),
+        _MODEL,
+        "log-likelihood scores of benchmarks",
     ),
     "tables": Stage(
         "primum.tables.stage",

@@ -16,9 +16,8 @@ def load_tokenizer(model: Artifact) -> Any:
     """
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(
-        model.data, local_files_only=True, trust_remote_code=False, use_fast=True
-    )
+    model.verify(weights=False)
+    tokenizer = AutoTokenizer.from_pretrained(model.data, local_files_only=True, trust_remote_code=False, use_fast=True)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

@@ -6,7 +6,6 @@ Imports neither torch nor pandas: every cluster job parses the Snakefile again.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from primum.artifact.manifest import load_manifest
 from primum.artifact.store import Store
 from primum.cli import REFRESH_VARIABLE, is_refreshed
 from primum.errors import PrimumError
@@ -165,6 +165,11 @@ class Workflow:
                     forced.append(path)
         return forced
 
+    def check(self) -> None:
+        """PrimumError if a job cannot be asked for: a template or a lock that is missing, say."""
+        for stage, name, _ in self.jobs():
+            self.plan.spec(stage, name)
+
     def check_refresh(self) -> None:
         """PrimumError when ``refresh`` names no job of this experiment."""
         for part in filter(None, self.refresh.split(",")):
@@ -235,9 +240,10 @@ def executable_path() -> str:
 
 
 def _job_of(manifest: Path) -> str | None:
-    try:
-        return str(json.loads(manifest.read_text(encoding="utf-8"))["job"])
-    except FileNotFoundError:
+    """The spec that an artifact was made for: None if there is none, empty (so that it is made again) if it is damaged."""
+    if not manifest.exists():
         return None
-    except (ValueError, KeyError, TypeError):
+    try:
+        return load_manifest(manifest).job
+    except PrimumError:
         return ""

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from runs import ROOT, contents, manifests, run
 
 from primum.artifact.manifest import Artifact
-from runs import ROOT, contents, manifests, run
 
 pytestmark = pytest.mark.demo
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-
 from runs import ROOT, command, contents, environment, run
 
 pytestmark = pytest.mark.faults

@@ -19,7 +19,8 @@ from primum.tokenizer import train_tokenizer
 TEXTS = ["A patient has a cough and asks for advice.", "Take 20 mg of tea\n\nand rest  for 3 days: it helps."] * 3
 # Llama 3's own: numbers stand alone, so that the space before one is a token of its own.
 LLAMA3_SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 
 
@@ -71,7 +72,7 @@ def reference(tokenizer: Any, messages: Sequence[Message]) -> tuple[list[int], l
 
 
 _CONTENT = st.text(
-    st.sampled_from(list("ab cough 12 .,:-\n'") + ["\u00e9", "\u53d1", "\U0001f480", "\u00a0"]), min_size=1, max_size=30
+    st.sampled_from([*list("ab cough 12 .,:-\n'"), "é", "发", "💀", "\xa0"]), min_size=1, max_size=30
 ).filter(lambda text: bool(text.strip()))
 _EXCHANGE = st.tuples(_CONTENT, _CONTENT)
 
@@ -157,14 +158,15 @@ CONVERSATION = [
             "{% for m in messages %}[{{ m.role }}]{{ m.content }};{% endfor %}{% if add_generation_prompt %}>>{% endif %}",
             "rewrites earlier turns",
         ),
-        ("{{ raise_exception('roles: ' + messages[0].content) }}", "refuses turns of the roles user"),
+        ("{{ raise_exception('roles: ' + messages[0].content) }}", "refuses the roles user"),
         (None, "has no chat template"),
     ],
 )
 def test_templates_whose_spans_cannot_be_told_are_refused(template: str | None, reason: str) -> None:
     with pytest.raises(PrimumError, match=reason) as caught:
         tokenize_conversation(_templated(template), CONVERSATION, train_on_inputs=False)
-    assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_template_that_asks_for_the_date_gets_the_same_one_every_day() -> None:

@@ -20,7 +20,9 @@ def test_clean_text_by_hand() -> None:
 def test_cleaning_twice_is_cleaning_once(text: str) -> None:
     once = clean_text(text)
     assert clean_text(once) == once
-    assert once == once.strip() and "\n\n\n" not in once and "\r" not in once
+    assert once == once.strip()
+    assert "\n\n\n" not in once
+    assert "\r" not in once
 
 
 def _chat(*turns: tuple[str, str]) -> ChatRow:

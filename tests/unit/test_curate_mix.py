@@ -68,7 +68,8 @@ def mix(
     items_ = [Item(name, {"output": name}, inputs, name, work / name) for name in ("rows", "ledger")]
     made = {result.item.name: result.table for result in run(Job("mix", common, items_, Progress("mix", interval=0)))}
     rows_table, ledger = made["rows"], made["ledger"]
-    assert rows_table is not None and ledger is not None
+    assert rows_table is not None
+    assert ledger is not None
     counts = {(row["source"], row["outcome"]): row["rows"] for row in ledger.to_pylist()}
     return rows_table, counts, ledger
 
@@ -86,7 +87,10 @@ def test_each_outcome_by_hand(tmp_path: Path) -> None:
         chat("a/4", f"Q: {QUESTION}", "The axillary nerve."),  # contaminated
         chat("a/5", "How long does a flu last?", "A week."),
     ]
-    b = [chat("b/0", "How long does a flu last?", "A week."), *(chat(f"b/{i}", f"Q{i}?", f"A{i}.") for i in range(1, 6))]
+    b = [
+        chat("b/0", "How long does a flu last?", "A week."),
+        *(chat(f"b/{i}", f"Q{i}?", f"A{i}.") for i in range(1, 6)),
+    ]
     rows, counts, ledger = mix(
         tmp_path,
         {"a": a, "b": b},
@@ -110,7 +114,8 @@ def test_each_outcome_by_hand(tmp_path: Path) -> None:
         ("(unlisted)", "kept"): 0,
     }
     ids = rows.column("id").to_pylist()
-    assert ids == sorted(ids) and ids[:2] == ["a/0", "a/5"]
+    assert ids == sorted(ids)
+    assert ids[:2] == ["a/0", "a/5"]
     b_ids = [id for id in ids if id.startswith("b/")]
     assert len(b_ids) == 6, "three rows, twice"
     assert {id.removesuffix("+1") for id in b_ids} <= {f"b/{i}" for i in range(1, 6)}
@@ -131,9 +136,7 @@ def test_the_first_source_keeps_a_duplicate(tmp_path: Path) -> None:
 
 def test_deduplicate_is_a_switch(tmp_path: Path) -> None:
     rows = [chat("a/0", "Q?", LONG), chat("a/1", "Q?", LONG), chat("a/2", "Q?", LONG.replace("word29", "other"))]
-    kept = {
-        how: mix(tmp_path / how, {"a": rows}, deduplicate=how)[1]["a", "kept"] for how in ("none", "exact", "near")
-    }
+    kept = {how: mix(tmp_path / how, {"a": rows}, deduplicate=how)[1]["a", "kept"] for how in ("none", "exact", "near")}
     assert kept == {"none": 3, "exact": 2, "near": 1}
 
 
@@ -198,7 +201,9 @@ def test_errors_name_the_mixture_or_the_row_and_never_the_text(tmp_path: Path) -
     assert "judge" in _message(tmp_path / "4", {"g": graded})
     choice = [ChoiceRow("c/0", "c", "", "", "secret", ("a", "b"), 0)]
     message = _message(tmp_path / "5", {"c": choice}, choice_prompt="{{ qestion }}")
-    assert "c/0" in message and "question" in message and "secret" not in message
+    assert "c/0" in message
+    assert "question" in message
+    assert "secret" not in message
     many = [ChoiceRow("c/0", "c", "", "", "secret", tuple(map(str, range(27))), 26)]
     assert "27 choices" in _message(tmp_path / "6", {"c": many})
 

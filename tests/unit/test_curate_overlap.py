@@ -25,7 +25,19 @@ def test_shingles_by_hand() -> None:
 
 
 def test_exact_duplicates_are_of_words_and_order() -> None:
-    texts = ["A cough.", "a  COUGH", "cough a", "!", "?", "!", "TNF-\u03b1", "TNF-\u03b2", "\u53d1\u70e7", "\u54b3\u55fd", ""]
+    texts = [
+        "A cough.",
+        "a  COUGH",
+        "cough a",
+        "!",
+        "?",
+        "!",
+        "TNF-\u03b1",
+        "TNF-\u03b2",
+        "\u53d1\u70e7",
+        "\u54b3\u55fd",
+        "",
+    ]
     # Texts without a word are the same only if their characters are; Greek and Chinese letters are words like others.
     assert exact_duplicates(texts) == [None, 0, None, None, None, 3, None, None, None, None, None]
 

@@ -44,11 +44,15 @@ def test_a_question_becomes_a_pair_of_its_answer_and_a_seeded_wrong_one(tmp_path
     ]
     table = _pairs(tmp_path / "1", rows).table
     made = from_table(table, PreferenceRow)
-    assert {row.chosen for row in made} == {"y"} and {row.rejected for row in made} == {"w", "x", "z"}
+    assert {row.chosen for row in made} == {"y"}
+    assert {row.rejected for row in made} == {"w", "x", "z"}
     assert made[0].prompt == (Message("user", "Question 0?"),)
     again, other = _pairs(tmp_path / "2", rows).table, _pairs(tmp_path / "3", rows, seed=2).table
-    assert table is not None and again is not None and other is not None
-    assert again.equals(table) and not other.equals(table)
+    assert table is not None
+    assert again is not None
+    assert other is not None
+    assert again.equals(table)
+    assert not other.equals(table)
 
 
 def test_errors(tmp_path: Path) -> None:

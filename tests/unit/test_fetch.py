@@ -101,7 +101,8 @@ def test_what_was_left_by_an_earlier_attempt_is_not_kept(tmp_path: Path, server:
 
 def test_a_missing_file_is_asked_for_once(tmp_path: Path, server: str) -> None:
     message = _refused(tmp_path, _file(f"{server}/file.csv"), _file(f"{server}/missing", "b.csv"))
-    assert "/missing: HTTP 404" in message and "catalog" in message
+    assert "/missing: HTTP 404" in message
+    assert "catalog" in message
     assert _Handler.asked == ["/file.csv", "/missing"]
 
 
@@ -113,7 +114,9 @@ def test_a_server_that_stays_broken_is_an_error(tmp_path: Path, server: str, pat
 
 def test_a_wrong_checksum_names_the_file_and_both_sums(tmp_path: Path, server: str) -> None:
     message = _refused(tmp_path, _file(f"{server}/file.csv", sha256="0" * 64))
-    assert message.startswith("d: a/file.csv has sha256 ") and SHA256[:12] in message and "000000000000" in message
+    assert message.startswith("d: a/file.csv has sha256 ")
+    assert SHA256[:12] in message
+    assert "000000000000" in message
 
 
 def test_no_network_mentions_the_mirror(tmp_path: Path, server: str) -> None:
@@ -121,7 +124,8 @@ def test_no_network_mentions_the_mirror(tmp_path: Path, server: str) -> None:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
     message = _refused(tmp_path, _file(f"http://127.0.0.1:{port}/file.csv"))
-    assert "ConnectError" in message and "mirror=FOLDER" in message
+    assert "ConnectError" in message
+    assert "mirror=FOLDER" in message
 
 
 def test_a_mirror_is_used_instead_of_the_network_and_checked_alike(
@@ -160,5 +164,6 @@ def test_a_shipped_file_is_copied_and_one_that_is_not_there_is_named(
     (tmp_path / "shipped.csv").write_bytes(DATA)
     assert (_fetch(tmp_path, _file(None, "shipped.csv")) / "shipped.csv").read_bytes() == DATA
     message = _refused(tmp_path, _file(None, "gone.csv"))
-    assert "gone.csv" in message and "mirror" not in message
+    assert "gone.csv" in message
+    assert "mirror" not in message
     assert "by hand" in _refused(tmp_path, _file(None, "gone.csv", None))

@@ -59,9 +59,7 @@ def _quiet(done: int, tokens: int) -> None:
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("batch_tokens", [1, 64, 300, 100_000])
-def test_choices_behind_one_context_score_as_if_each_stood_alone(
-    llama: Any, batch_tokens: int, attention: str
-) -> None:
+def test_choices_behind_one_context_score_as_if_each_stood_alone(llama: Any, batch_tokens: int, attention: str) -> None:
     questions = _ragged(0, 25)
     llama.set_attn_implementation(attention)
     found = loglikelihoods(llama, questions, 1, batch_tokens, _quiet)
@@ -80,7 +78,8 @@ def test_batches_hold_no_more_than_asked_and_all_is_reported(llama: Any) -> None
     hook.remove()
     assert all(rows * width <= 100 or rows == 1 for rows, width in widths)
     total = sum(len(context) + sum(map(len, choices)) for context, choices in questions)
-    assert reported[-1] == (20, total) and len(reported) == len(widths)
+    assert reported[-1] == (20, total)
+    assert len(reported) == len(widths)
 
 
 def test_the_order_of_questions_does_not_matter(llama: Any) -> None:
@@ -103,7 +102,8 @@ def test_normalisation_by_hand(normalize: str, prediction: int) -> None:
     record = _record(_question([2, 4, 9], [1, 4, 3]), [-6.0, -8.0, -9.0], normalize)
     assert record["prediction"] == prediction
     assert record["correct"] is (prediction == 1)
-    assert record["loglikelihoods"] == [-6.0, -8.0, -9.0] and record["tokens"] == [1, 4, 3]
+    assert record["loglikelihoods"] == [-6.0, -8.0, -9.0]
+    assert record["tokens"] == [1, 4, 3]
 
 
 def test_a_tie_goes_to_the_first_choice_and_nan_is_no_score() -> None:
@@ -121,18 +121,23 @@ def _score(work: Path, model: Path, rows: list[Row], max_length: int = 1024, **b
     spec = {key: getattr(task, key) for key in keys}
     common = {"engine": {"dtype": "float32", "max_length": max_length, "batch_tokens": 512}, "seed": 0}
     table = table_artifact(work / "b.parquet", to_table(rows, type(rows[0])))
-    return next(iter(run(make_job(work, common, {"b": (spec, {"model": folder_artifact(model), "benchmarks": table})}))))
+    return next(
+        iter(run(make_job(work, common, {"b": (spec, {"model": folder_artifact(model), "benchmarks": table})})))
+    )
 
 
 def test_the_stage_scores_a_benchmark(tmp_path: Path, tiny_model: Path, llama: Any) -> None:
     from transformers import AutoTokenizer
 
     rows: list[Row] = [
-        ChoiceRow(f"b/{i}", "b", "s", "", "What helps " + "a cough " * i + "?", ("rest", "tea and water", "a doctor"), i % 3)
+        ChoiceRow(
+            f"b/{i}", "b", "s", "", "What helps " + "a cough " * i + "?", ("rest", "tea and water", "a doctor"), i % 3
+        )
         for i in range(6)
     ]
     result = _score(tmp_path, tiny_model, rows, normalize="characters")
-    assert result.table is not None and result.table.schema.equals(SCORES)
+    assert result.table is not None
+    assert result.table.schema.equals(SCORES)
     records = result.table.to_pylist()
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     for record, row in zip(records, rows, strict=True):
@@ -154,7 +159,10 @@ def test_the_stage_scores_a_benchmark(tmp_path: Path, tiny_model: Path, llama: A
 
 def test_a_held_out_pair_is_a_question_whose_first_choice_is_right(tmp_path: Path, tiny_model: Path) -> None:
     prompt = (Message("system", "Be kind."), Message("user", "A cough?"))
-    rows: list[Row] = [PreferenceRow("p/0", "p", prompt, "rest", "tea"), PreferenceRow("p/1", "p", prompt, "tea", "rest")]
+    rows: list[Row] = [
+        PreferenceRow("p/0", "p", prompt, "rest", "tea"),
+        PreferenceRow("p/1", "p", prompt, "tea", "rest"),
+    ]
     table = _score(tmp_path, tiny_model, rows, group="preference", normalize="tokens").table
     assert isinstance(table, pa.Table)
     first, second = table.to_pylist()

@@ -117,16 +117,19 @@ def test_a_context_that_is_too_long_loses_its_start(tokenizer: Any) -> None:
     longest = max(map(len, whole.continuations))
     assert not _ask(tokenizer, limit=len(whole.context) + longest).truncated
     cut = _ask(tokenizer, limit=len(whole.context) + longest - 1)
-    assert cut.truncated and cut.context == whole.context[1:] and cut.continuations == whole.continuations
+    assert cut.truncated
+    assert cut.context == whole.context[1:]
+    assert cut.continuations == whole.continuations
     shortest = _ask(tokenizer, limit=longest + 1)
-    assert shortest.truncated and shortest.context == whole.context[-1:]
+    assert shortest.truncated
+    assert shortest.context == whole.context[-1:]
     with pytest.raises(PrimumError, match=f"b/0: a choice fills all of {longest} tokens"):
         _ask(tokenizer, limit=longest)
 
 
 def test_a_choice_without_tokens_is_an_error(tokenizer: Any) -> None:
     row = ChoiceRow("b/7", "b", "", "", "secret", ("", "tea"), 0)
-    with pytest.raises(PrimumError, match="b/7: .*no token of its own") as caught:
+    with pytest.raises(PrimumError, match=r"b/7: .*no token of its own") as caught:
         _ask(tokenizer, row, chat_template=False)
     assert "secret" not in str(caught.value)
 
@@ -135,9 +138,10 @@ def test_text_cannot_end_its_own_turn(tokenizer: Any) -> None:
     row = ChoiceRow("b/0", "b", "", "", "Hi<|eot_id|>", ("a<|eot_id|>", "b"), 0)
     made = _ask(tokenizer, row)
     end = tokenizer.convert_tokens_to_ids("<|eot_id|>")
-    assert made.context.count(end) == 1 and not any(end in ids for ids in made.continuations)
+    assert made.context.count(end) == 1
+    assert not any(end in ids for ids in made.continuations)
 
 
 def test_an_unknown_name_in_a_prompt_is_an_error_that_lists_the_valid_ones(tokenizer: Any) -> None:
-    with pytest.raises(PrimumError, match="b/0: template .*may use context, question, choices"):
+    with pytest.raises(PrimumError, match=r"b/0: template .*may use context, question, choices"):
         _ask(tokenizer, prompt="{{ qestion }}")

@@ -23,7 +23,9 @@ PAIRS = [
     PreferenceRow(
         f"p/{i}",
         "p",
-        (Message("system", "Be kind."), Message("user", "cough " * (1 + i % 4))) if i % 2 else (Message("user", f"tea {i}"),),
+        (Message("system", "Be kind."), Message("user", "cough " * (1 + i % 4)))
+        if i % 2
+        else (Message("user", f"tea {i}"),),
         "rest " * (1 + i % 5) + "and water",
         "A doctor" + " and tea" * (i % 3),
     )
@@ -34,7 +36,9 @@ PAIRS = [
 def _reference(work: Path, model: Path, pairs: list[PreferenceRow], limit: int = 128) -> Result:
     rows = table_artifact(work / "pairs.parquet", to_table(pairs, PreferenceRow))
     spec = {"max_length": limit, "dtype": "float32"}
-    return next(iter(reference.run(make_job(work, {}, {"m": (spec, {"model": folder_artifact(model), "pairs": rows})}))))
+    return next(
+        iter(reference.run(make_job(work, {}, {"m": (spec, {"model": folder_artifact(model), "pairs": rows})})))
+    )
 
 
 def _dpo(work: Path, model: Path, table: pa.Table, beta: float = 0.1, **changes: Any) -> Path:
@@ -112,7 +116,7 @@ def test_log_probabilities_are_those_of_trl(referenced: pa.Table, tiny_model: Pa
     from trl import DPOConfig, DPOTrainer
     from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-    tokenizer = AutoTokenizer.from_pretrained(tiny_model, pad_token="<|end_of_text|>")  # noqa: S106
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model, pad_token="<|end_of_text|>")
     columns = ["prompt_ids", "chosen_ids", "rejected_ids"]
     trainer = DPOTrainer(
         model=AutoModelForCausalLM.from_pretrained(tiny_model),
@@ -141,7 +145,8 @@ def test_too_long_pairs_are_cut_or_left_out_and_counted(tmp_path: Path, tiny_mod
     assert result.counts == {"kept": 2, "truncated": 1, "prompt-too-long": 1, "equal-texts": 1}
     assert result.table is not None
     chosen, rejected = (result.table.column(f"{side}_ids").to_pylist() for side in ("chosen", "rejected"))
-    assert len(chosen[1]) == 20 and all(len(ids) < 20 for ids in [chosen[0], *rejected])
+    assert len(chosen[1]) == 20
+    assert all(len(ids) < 20 for ids in [chosen[0], *rejected])
     with pytest.raises(PrimumError, match=r"m: no pair is left .*max_length"):
         _reference(tmp_path / "2", tiny_model, pairs, 5)
 
@@ -174,7 +179,9 @@ def test_the_first_loss_is_ln_2_and_then_it_falls(aligned: Path) -> None:
 def test_a_later_loss_is_dpos_by_hand(tmp_path: Path, tiny_model: Path, referenced: pa.Table) -> None:
     """-log sigmoid(beta * ((chosen - reference) - (rejected - reference))) of an imagined reference."""
     margins = [0.5 * i for i in range(referenced.num_rows)]
-    shifted = [value - margin for value, margin in zip(referenced.column("ref_chosen_logps").to_pylist(), margins, strict=True)]
+    shifted = [
+        value - margin for value, margin in zip(referenced.column("ref_chosen_logps").to_pylist(), margins, strict=True)
+    ]
     place = referenced.schema.get_field_index("ref_chosen_logps")
     table = referenced.set_column(place, referenced.schema.field(place), pa.array(shifted, type=pa.float32()))
     expected = sum(math.log(1 + math.exp(-0.3 * margin)) for margin in margins) / len(margins)
@@ -195,9 +202,10 @@ def test_the_same_seed_gives_the_same_bytes_resumed_or_not(
         if state.global_step == 2:
             raise KeyboardInterrupt
 
-    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as killed:
         killed.setattr(common.Watch, "on_step_begin", stop)
-        _dpo(tmp_path, tiny_model, referenced, checkpoint_steps=1)
+        with pytest.raises(KeyboardInterrupt):
+            _dpo(tmp_path, tiny_model, referenced, checkpoint_steps=1)
     resumed = _dpo(tmp_path, tiny_model, referenced, checkpoint_steps=1)
     assert "resuming from checkpoint-2" in (tmp_path / "log.txt").read_text()
     assert _bytes(resumed) == _bytes(aligned)
@@ -215,5 +223,5 @@ def test_a_batch_is_the_same_at_once_and_accumulated(
 
 def test_what_is_saved_names_no_place(aligned: Path, tiny_model: Path) -> None:
     for path in aligned.iterdir():
-        for word in (str(aligned.parents[2]), str(tiny_model), "/tmp", "/root", "/home"):  # noqa: S108
+        for word in (str(aligned.parents[2]), str(tiny_model), "/tmp", "/root", "/home"):
             assert word.encode() not in path.read_bytes(), (path.name, word)

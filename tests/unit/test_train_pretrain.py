@@ -56,17 +56,21 @@ def test_it_learns_and_is_a_llama_with_llama_3s_special_tokens(pretrained: Path)
     losses = pq.read_table(pretrained / "history.parquet").column("loss").to_pylist()
     assert losses[-1] < losses[0] - 0.3
     tokenizer, model = AutoTokenizer.from_pretrained(pretrained), AutoModelForCausalLM.from_pretrained(pretrained)
-    assert model.config.model_type == "llama" and model.config.vocab_size == len(tokenizer) == 300
+    assert model.config.model_type == "llama"
+    assert model.config.vocab_size == len(tokenizer) == 300
     assert tokenizer.convert_tokens_to_ids(list(SPECIAL_TOKENS)) == [0, 1, 2, 3, 4]
-    assert tokenizer.eos_token == "<|eot_id|>" and model.config.eos_token_id == 4  # noqa: S105
+    assert tokenizer.eos_token == "<|eot_id|>"
+    assert model.config.eos_token_id == 4
     assert tokenizer.chat_template is not None
 
 
 def test_the_same_text_gives_the_same_bytes(pretrained: Path, tmp_path: Path) -> None:
     again = _pretrain(tmp_path, _rows(TEXTS)).folder
-    assert again is not None and _digests(again) == _digests(pretrained)
+    assert again is not None
+    assert _digests(again) == _digests(pretrained)
     other = _pretrain(tmp_path / "other", _rows(TEXTS), seed=4).folder
-    assert other is not None and _digests(other)["model.safetensors"] != _digests(pretrained)["model.safetensors"]
+    assert other is not None
+    assert _digests(other)["model.safetensors"] != _digests(pretrained)["model.safetensors"]
 
 
 def test_texts_longer_than_a_chunk_go_on_in_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +89,8 @@ def test_texts_longer_than_a_chunk_go_on_in_the_next(tmp_path: Path, monkeypatch
     assert result.folder is not None
     tokenizer = AutoTokenizer.from_pretrained(result.folder)
     said = [tokenizer.decode(sample.input_ids) for sample in packed]
-    assert len(said) > 2 and all(len(sample.input_ids) <= 64 for sample in packed)
+    assert len(said) > 2
+    assert all(len(sample.input_ids) <= 64 for sample in packed)
     assert "".join(said[:-1]) == f"<|begin_of_text|>{text}<|end_of_text|>"
     assert said[-1] == "<|begin_of_text|>Say < |eot_id|> aloud.<|end_of_text|>"
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 import shutil
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +107,7 @@ def test_a_batch_is_the_same_at_once_and_accumulated(
 
 
 @pytest.mark.parametrize("reset", [True, False])
-def test_the_first_loss_is_that_of_the_samples(
-    tmp_path: Path, tiny_model: Path, chunks: pa.Table, reset: bool
-) -> None:
+def test_the_first_loss_is_that_of_the_samples(tmp_path: Path, tiny_model: Path, chunks: pa.Table, reset: bool) -> None:
     """One step over all chunks: the mean over labelled tokens, each sample alone, or each chunk as one sequence."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -118,7 +118,7 @@ def test_the_first_loss_is_that_of_the_samples(
     for chunk in few.to_pylist():
         starts = {sum(chunk["seq_lengths"][:i]) for i in range(len(chunk["seq_lengths"]))}
         bounds = sorted(starts | {len(chunk["input_ids"])}) if reset else [0, len(chunk["input_ids"])]
-        for first, last in zip(bounds, bounds[1:], strict=False):
+        for first, last in pairwise(bounds):
             with torch.inference_mode():
                 logprobs = model(torch.tensor([chunk["input_ids"][first:last]])).logits[0].log_softmax(-1)
             for place in range(first + 1, last):
@@ -127,6 +127,25 @@ def test_the_first_loss_is_that_of_the_samples(
                     tokens += 1
     result = _sft(tmp_path, tiny_model, few, reset=reset, batch=6, steps=1, micro_batch=2)
     assert _losses(result) == [pytest.approx(total / tokens, abs=1e-3)]
+
+
+def test_the_loss_of_a_model_that_caps_its_logits_is_its_own(
+    tmp_path: Path, tiny_model: Path, chunks: pa.Table
+) -> None:
+    """Gemma 2 squeezes its logits between -2 and 2 here, so no token is less likely than e^-4 / 300."""
+    import torch
+    from transformers import Gemma2Config, Gemma2ForCausalLM
+
+    folder = tmp_path / "gemma"
+    shutil.copytree(tiny_model, folder)
+    torch.manual_seed(0)
+    config = Gemma2Config(
+        vocab_size=309, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=2, head_dim=16, final_logit_softcapping=2.0, initializer_range=2.0, pad_token_id=1,
+    )  # fmt: skip
+    Gemma2ForCausalLM(config).save_pretrained(folder)
+    loss = _losses(_sft(tmp_path, folder, chunks.slice(0, 6), batch=6, steps=1))
+    assert 0 < loss[0] < math.log(309) + 4
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, tiny_model: Path, chunks: pa.Table, trained: Path) -> None:
@@ -182,9 +201,10 @@ def test_a_resumed_run_gives_the_same_bytes_whatever_happened_to_its_checkpoints
     damage: Callable[[Path], None] | None,
     resumed_from: str,
 ) -> None:
-    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as killed:
         _stop_after(killed, 3)
-        _sft(tmp_path, tiny_model, chunks, checkpoint_steps=1)
+        with pytest.raises(KeyboardInterrupt):
+            _sft(tmp_path, tiny_model, chunks, checkpoint_steps=1)
     checkpoints = tmp_path / "work" / "m" / "checkpoints"
     assert {p.name for p in checkpoints.glob("checkpoint-*")} == {"checkpoint-2", "checkpoint-3"}
     assert not (tmp_path / "work" / "m" / "model").exists()
@@ -211,9 +231,10 @@ def test_a_run_killed_between_its_last_checkpoint_and_its_end_resumes_there(
 def test_without_a_whole_checkpoint_training_starts_again(
     tmp_path: Path, tiny_model: Path, chunks: pa.Table, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as killed:
         _stop_after(killed, 1)
-        _sft(tmp_path, tiny_model, chunks, checkpoint_steps=1)
+        with pytest.raises(KeyboardInterrupt):
+            _sft(tmp_path, tiny_model, chunks, checkpoint_steps=1)
     _remove_rng(tmp_path / "work" / "m" / "checkpoints" / "checkpoint-1")
     assert _digests(_folder(_sft(tmp_path, tiny_model, chunks, checkpoint_steps=1))) == _digests(trained)
 
@@ -249,7 +270,7 @@ def test_history_has_a_row_a_step(trained: Path) -> None:
 def test_what_is_saved_names_no_place_and_no_time(trained: Path, tiny_model: Path) -> None:
     for path in trained.iterdir():
         data = path.read_bytes()
-        for word in (str(trained.parents[2]), str(tiny_model), "/tmp", "/root", "/home", "20260", "2026-"):  # noqa: S108
+        for word in (str(trained.parents[2]), str(tiny_model), "/tmp", "/root", "/home", "20260", "2026-"):
             assert word.encode() not in data, (path.name, word)
     assert not (trained / "training_args.bin").exists()
 
@@ -263,9 +284,7 @@ def test_low_rank_adapters_are_merged(tmp_path: Path, tiny_model: Path, chunks: 
     )
     assert set(start) == set(merged)
     changed = {name for name in start if not start[name].equal(merged[name])}
-    assert changed == {
-        f"model.layers.{i}.self_attn.{name}.weight" for i in range(2) for name in ("q_proj", "v_proj")
-    }
+    assert changed == {f"model.layers.{i}.self_attn.{name}.weight" for i in range(2) for name in ("q_proj", "v_proj")}
     for name in changed:
         assert (merged[name] - start[name]).svd().S[2:].max() < 1e-4, "a change of rank 2"
 
@@ -276,17 +295,16 @@ def test_adapters_resume_to_the_same_bytes(
     pytest.importorskip("peft")
     lora = {"r": 2, "dropout": 0.1}
     whole = _sft(tmp_path / "1", tiny_model, chunks, lora)
-    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as killed:
         _stop_after(killed, 2)
-        _sft(tmp_path / "2", tiny_model, chunks, lora, checkpoint_steps=1)
+        with pytest.raises(KeyboardInterrupt):
+            _sft(tmp_path / "2", tiny_model, chunks, lora, checkpoint_steps=1)
     resumed = _sft(tmp_path / "2", tiny_model, chunks, lora, checkpoint_steps=1)
     assert "resuming from checkpoint-2" in (tmp_path / "2" / "log.txt").read_text()
     assert _digests(_folder(resumed)) == _digests(_folder(whole))
 
 
-def test_adapters_of_layers_that_are_not_there_are_an_error(
-    tmp_path: Path, tiny_model: Path, chunks: pa.Table
-) -> None:
+def test_adapters_of_layers_that_are_not_there_are_an_error(tmp_path: Path, tiny_model: Path, chunks: pa.Table) -> None:
     pytest.importorskip("peft")
     with pytest.raises(PrimumError, match=r"lora.modules: .*query_key_value"):
         _sft(tmp_path, tiny_model, chunks, {"modules": ["query_key_value"]})
@@ -296,7 +314,8 @@ def test_epochs_and_warm_up_in_steps(tmp_path: Path, monkeypatch: pytest.MonkeyP
     # 85,136 chunks of 8,192 tokens at a batch of 32, twice: the 5,321 steps of Med42-v2's 8B model.
     optimization = _optimization(batch=32, steps=None, epochs=2, warmup_ratio=0.03, micro_batch=1)
     made = arguments(optimization, 85_136, 0, tmp_path)
-    assert made["max_steps"] == 2 * 2661 and made["warmup_steps"] == 160
+    assert made["max_steps"] == 2 * 2661
+    assert made["warmup_steps"] == 160
     assert made["gradient_accumulation_steps"] == 32
     monkeypatch.setenv("WORLD_SIZE", "16")
     assert arguments({**optimization, "micro_batch": 2}, 85_136, 0, tmp_path)["gradient_accumulation_steps"] == 1

@@ -40,7 +40,11 @@ def _parse(path: Path, stamp: tuple[int, int]) -> tuple[str, frozenset[str]]:
         body = getattr(node, "body", None)
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and body:
             first = body[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
                 node.body = body[1:]
     dumped = ast.dump(tree, annotate_fields=False, include_attributes=False)
     own = frozenset(name for name in names if name == PACKAGE or name.startswith(f"{PACKAGE}."))

@@ -100,9 +100,12 @@ def execute(request: Request, load: Callable[[], Run], progress: Progress) -> No
         return
     check_libraries(spec["libraries"])
     with ExitStack() as locks:
-        # In key order, so that two jobs that share items cannot wait for each other.
-        for item, _ in sorted(pending.values(), key=lambda pair: pair[0].key):
-            locks.enter_context(request.store.lock(item.key, partial(progress.say, f"{item.name}: waiting for its maker")))
+        # In key order, so that two jobs that share items cannot wait for each other; once a key, or a job with two equal
+        # items would wait for itself.
+        for _, item in sorted({item.key: item for item, _ in pending.values()}.items()):
+            locks.enter_context(
+                request.store.lock(item.key, partial(progress.say, f"{item.name}: waiting for its maker"))
+            )
         pending = _take(request, list(pending.values()), progress)
         if pending:
             _compute(request, spec, pending, load, progress)
@@ -128,13 +131,16 @@ def _compute(
     load: Callable[[], Run],
     progress: Progress,
 ) -> None:
-    job = Job(spec["stage"], spec["common"], [item for item, _ in pending.values()], progress)
+    # Equal items (the same question to the same data under two names) are made once, and published under each name.
+    items = {item.key: item for item, _ in reversed(pending.values())}
+    job = Job(spec["stage"], spec["common"], list(reversed(items.values())), progress)
     started = time.time()
     for result in load()(job):
-        item, output = pending.pop(result.item.name)
+        item = result.item
         before = request.store.find(item.key) if request.refresh else None
         manifest = _store(request, spec, result, started)
-        _publish(request, manifest, output, taken=False)
+        for name in [name for name, (each, _) in pending.items() if each.key == item.key]:
+            _publish(request, manifest, pending.pop(name)[1], taken=False)
         shutil.rmtree(item.work, ignore_errors=True)
         if request.refresh:
             verdict = "new" if before is None else "the same" if before.content == manifest.content else "DIFFERENT"
@@ -173,7 +179,7 @@ def _restore(store: Store, artifact: Artifact) -> None:
     """Data that was deleted beside its manifest comes back from the store."""
     if artifact.manifest.kind == "table" and not artifact.data.exists():
         found = store.find(artifact.manifest.key)
-        if found is None:
+        if found is None or found.content != artifact.manifest.content:
             raise PrimumError(f"{artifact.data}: missing, and not in the store: delete {artifact.path} and run again")
         store.take(found, artifact.data)
 
@@ -232,7 +238,9 @@ def check_libraries(libraries: Mapping[str, str]) -> None:
         if installed is None:
             raise PrimumError(f"{name} is not installed: install {name}=={wanted} from the lock in envs/")
         if installed != wanted:
-            raise PrimumError(f"{name} {installed} is installed, the lock says {wanted}: install from the lock in envs/")
+            raise PrimumError(
+                f"{name} {installed} is installed, the lock says {wanted}: install from the lock in envs/"
+            )
 
 
 def _installed(package: str) -> str | None:

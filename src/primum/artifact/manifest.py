@@ -14,6 +14,7 @@ from primum.artifact.table import content_hash, fsync, read_table
 from primum.errors import PrimumError
 
 SCHEMA_VERSION = 1
+_CHECKSUM = "checksum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +45,32 @@ def artifact_key(spec: dict[str, Any], inputs: dict[str, list[str]]) -> str:
 
 
 def load_manifest(path: Path) -> Manifest:
-    """Read a manifest; PrimumError with the path and the remedy if it is missing or not one."""
+    """Read a manifest; PrimumError with the path and the remedy if it is missing, not one, or changed since it was saved."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
+        checksum = record.pop(_CHECKSUM, None)
         manifest = Manifest(**record)
     except FileNotFoundError:
         raise PrimumError(f"{path}: no such artifact: run the stage that makes it") from None
-    except (ValueError, TypeError):
-        raise PrimumError(f"{path}: not a manifest: delete it and run again") from None
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise PrimumError(f"{path}: not a manifest, or damaged: if primum made it, delete it and run again") from None
+    except OSError as error:
+        raise PrimumError(f"{path}: cannot be read: {error.strerror}") from None
     if manifest.schema_version != SCHEMA_VERSION:
         raise PrimumError(f"{path}: schema version {manifest.schema_version}, expected {SCHEMA_VERSION}: run again")
+    if checksum != digest(record):
+        raise PrimumError(f"{path}: damaged: it is not what was written there: delete it and run again")
     return manifest
 
 
 def save_manifest(manifest: Manifest, path: Path) -> None:
-    """Write the manifest to a temporary name in the same folder, fsync it, and rename it into place."""
+    """Write the manifest, with its own checksum, to a temporary name in the same folder, fsync it, and rename it into place."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # As JSON has it (tuples are lists), so that the checksum is that of what is read back.
+    record = json.loads(json.dumps(asdict(manifest)))
     try:
-        temporary.write_text(json.dumps(asdict(manifest), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        content = json.dumps({**record, _CHECKSUM: digest(record)}, indent=1, sort_keys=True)
+        temporary.write_text(content + "\n", encoding="utf-8")
         fsync(temporary)
         temporary.replace(path)
     finally:
@@ -95,6 +104,12 @@ class Artifact:
         if columns is None and content_hash(table) != self.manifest.content:
             raise PrimumError(f"{self.data}: is not what its manifest describes: delete it and run again")
         return table
+
+    def verify(self, weights: bool = True) -> None:
+        """Check every file of a folder artifact, its safetensors only with ``weights``. PrimumError naming a changed one."""
+        for name in self.manifest.files:
+            if weights or not name.endswith(".safetensors"):
+                self.file(name)
 
     def file(self, name: str) -> Path:
         """The path of one file of a folder artifact, its checksum verified."""

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from primum.errors import PrimumError
 
 _SLICE_ROWS = 65_536
+_ROW_GROUP = 50_000
 
 
 def check_table(table: pa.Table, name: str) -> None:
@@ -39,7 +40,15 @@ def write_table(table: pa.Table, path: Path, metadata: dict[str, str]) -> None:
     footer = {f"primum.{key}": value for key, value in metadata.items()}
     stamped = table.replace_schema_metadata(footer)
     # Compliant nesting would rename the items of lists, and a table would not read back with its own schema.
-    pq.write_table(stamped, path, compression="zstd", write_page_checksum=True, use_compliant_nested_type=False)
+    # Small row groups, since one that holds over 2 GB of nested text cannot be read.
+    pq.write_table(
+        stamped,
+        path,
+        compression="zstd",
+        write_page_checksum=True,
+        use_compliant_nested_type=False,
+        row_group_size=_ROW_GROUP,
+    )
     fsync(path)
     if content_hash(read_table(path)) != content_hash(table):
         raise PrimumError(f"{path.name}: the file does not read back as written: check the disk")
@@ -83,7 +92,9 @@ def _update(state: Any, array: pa.Array) -> None:
         compact = pa.concat_arrays([filled.slice(0, 0), filled]) if filled.offset else filled
         data = compact.buffers()[2]
         if data is not None and len(filled):
-            offsets = pa.Array.from_buffers(pa.int32(), len(compact) + 1, [None, compact.buffers()[1]], offset=compact.offset)
+            offsets = pa.Array.from_buffers(
+                pa.int32(), len(compact) + 1, [None, compact.buffers()[1]], offset=compact.offset
+            )
             state.update(memoryview(data)[offsets[0].as_py() : offsets[len(compact)].as_py()])
     elif pa.types.is_list(kind):
         lengths = pc.fill_null(pc.list_value_length(array), 0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
+
 from primum.artifact.folder import MANIFEST
 from primum.artifact.manifest import Artifact
 from primum.experiment import load_experiment
@@ -12,9 +14,20 @@ from primum.layout import Layout
 from primum.plan import Plan
 from primum.workflow import Workflow
 
-# Columns that may hold harmful text, or text that a model wrote.
-HIDDEN = frozenset({"request", "response", "safe_response", "chosen", "rejected", "raw", "reason", "messages", "prompt", "text"})
+# The columns of text that hold names and slugs only. Any other text may be harmful or a model's own, and a column added
+# tomorrow is hidden until it is named here.
+SHOWN = frozenset(
+    {"id", "source", "subject", "category", "status", "model", "judge", "prompts", "benchmark", "start", "note"}
+    | {"mixture", "dataset", "domain", "outcome"}
+)
 _WIDTH = 60
+
+
+def is_hidden(field: pa.Field) -> bool:
+    """Whether a column may hold harmful text: all but numbers and the columns ``SHOWN``; token ids spell text too."""
+    kind = field.type.value_type if pa.types.is_list(field.type) else field.type
+    number = pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_integer(field.type)
+    return not number and field.name not in SHOWN
 
 
 def find_manifest(path: Path) -> Path:
@@ -31,20 +44,22 @@ def show(path: Path, rows: int, harmful: bool) -> None:
     print(f"{artifact.path}\n  stage    {manifest.stage}\n  content  {manifest.content}\n  key      {manifest.key}")
     for role, hashes in manifest.inputs.items():
         print(f"  input    {role}: {', '.join(content[:12] for content in hashes)}")
-    print(f"  spec     {json.dumps(manifest.spec['common'])[:400]}")
-    print(f"           {json.dumps(manifest.spec['item'])[:400]}")
+    print(f"  spec     {json.dumps(manifest.spec.get('common'))[:400]}")
+    print(f"           {json.dumps(manifest.spec.get('item'))[:400]}")
     print(f"  counts   {json.dumps(manifest.counts)}\n  run      {json.dumps(manifest.run)}")
     if manifest.kind == "folder":
         for name, sha256 in manifest.files.items():
             print(f"  file     {sha256[:12]}  {name}")
         return
     table = artifact.table()
-    hidden = [name for name in table.column_names if name in HIDDEN and not harmful]
+    hidden = [field.name for field in table.schema if is_hidden(field) and not harmful]
     print(f"  rows     {table.num_rows:,}")
     for row in table.slice(0, rows).to_pylist():
         print("  -")
         for name, value in row.items():
-            text = f"({len(str(value))} characters, hidden)" if name in hidden else str(value)
+            # Escaped: what a model wrote must not steer the terminal.
+            shown = value if isinstance(value, str) and value.isprintable() else repr(value)
+            text = f"({len(str(value))} characters, hidden)" if name in hidden else shown
             print(f"    {name}: {text if harmful or len(text) <= _WIDTH else text[:_WIDTH] + '...'}")
     if hidden:
         print(f"  hidden   {', '.join(hidden)}: may hold harmful text; --show-harmful-text prints it")
@@ -60,7 +75,11 @@ def check(name: str, root: Path) -> None:
         print(f"  {kind}  {', '.join(getattr(experiment.evaluate, kind)) or 'none'}")
     datasets = Workflow(experiment, Plan(experiment, root), Layout(""), "", "").datasets()
     unknown = [
-        *(f"models.{n}" for n in experiment.needed_models() if getattr(experiment.models[n], "revision", "") == "unknown"),
+        *(
+            f"models.{n}"
+            for n in experiment.needed_models()
+            if getattr(experiment.models[n], "revision", "") == "unknown"
+        ),
         *(f"datasets.{n}" for n in datasets if experiment.datasets[n].revision == "unknown"),
     ]
     if unknown:
@@ -75,4 +94,4 @@ def check(name: str, root: Path) -> None:
         print(f"  {len(missing)} files have no address and are not here, put them in place: {', '.join(missing)}")
 
 
-__all__ = ["HIDDEN", "check", "find_manifest", "show"]
+__all__ = ["SHOWN", "check", "find_manifest", "is_hidden", "show"]

@@ -30,6 +30,7 @@ def open_engine(settings: Mapping[str, Any], model: Artifact, journal: Path | No
         from primum.engine.openai_engine import OpenAIEngine, read_endpoint
 
         return OpenAIEngine(read_endpoint(model.file(ENDPOINT)), settings["concurrency"], journal)
+    model.verify()
     _refuse_custom_code(model.data)
     if kind == "vllm":
         from primum.engine.vllm_engine import VLLMEngine

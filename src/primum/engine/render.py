@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from primum.chat import harmless, render
 from primum.engine.protocol import Conversation, clean
 from primum.errors import PrimumError
+from primum.rows import Message
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -65,20 +67,13 @@ def prompt_ids(tokenizer: Any, conversations: Sequence[Conversation]) -> list[li
     Special tokens spelled out in a message are broken up (``< |eot_id|>``), so that no text can end its own turn.
     PrimumError when the model's template refuses the roles that a conversation uses.
     """
-    from jinja2 import TemplateError
-
-    specials = sorted(str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
     rendered = []
     for conversation in conversations:
-        messages = [{"role": m.role, "content": _harmless(m.content, specials)} for m in conversation]
+        turns = [Message(message.role, clean(message.content)[0]) for message in conversation]
         if tokenizer.chat_template is None:
-            text = "\n\n".join(message["content"] for message in messages)
+            text = "\n\n".join(harmless(tokenizer, turn.content) for turn in turns)
         else:
-            try:
-                text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-            except TemplateError:
-                roles = ", ".join(message["role"] for message in messages)
-                raise PrimumError(f"the chat template refuses the roles {roles}: leave out the system prompt") from None
+            text = render(tokenizer, turns, generation_prompt=True)
         rendered.append(_one_bos(tokenizer, tokenizer(text, add_special_tokens=False)["input_ids"]))
     return rendered
 
@@ -88,14 +83,6 @@ def answer_text(tokenizer: Any, new: Sequence[int], ends: Sequence[int]) -> tupl
     end = next((position for position, token in enumerate(new) if token in ends), None)
     text: str = tokenizer.decode(list(new) if end is None else list(new[:end]), skip_special_tokens=True)
     return text, end
-
-
-def _harmless(text: str, specials: Sequence[str]) -> str:
-    text = clean(text)[0]
-    for token in specials:
-        if len(token) > 1 and token in text:
-            text = text.replace(token, f"{token[0]} {token[1:]}")
-    return text
 
 
 def _one_bos(tokenizer: Any, ids: list[int]) -> list[int]:

@@ -73,7 +73,10 @@ class Experiment(Frozen):
                 raise ValueError(f"{where}: no {kind[:-1]} {name!r}; there are: {', '.join(sorted(known)) or 'none'}")
         for name in self.models:
             self.lineage(name)
-        for name in self.evaluate.models:
+            for parent in self.parents(name):
+                if isinstance(self.models[parent], EndpointModel):
+                    raise ValueError(f"models.{name}: cannot be trained from {parent!r}, a model behind an endpoint")
+        for name in self.needed_models():
             if isinstance(self.models[name], EndpointModel) and self.engine_of(name).kind != "openai":
                 raise ValueError(f"models.{name}: an endpoint model needs engine kind 'openai'")
         for name, judge in self.judges.items():

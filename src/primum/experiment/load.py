@@ -22,6 +22,8 @@ class _UniqueKeys(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.Saf
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise PrimumError(f"line {key_node.start_mark.line + 1}: a key that is no plain value: quote it")
             if key in seen:
                 raise PrimumError(f"line {key_node.start_mark.line + 1}: key {key!r} is given twice: remove one")
             seen.add(key)
@@ -35,8 +37,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a safe loader
     except FileNotFoundError:
         raise PrimumError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError):
+        raise PrimumError(f"{path}: cannot be read as UTF-8 text: check the file") from None
     except PrimumError as error:
         raise PrimumError(f"{path}: {error}") from None
+    except (RecursionError, ValueError):  # nesting beyond measure; a date such as 2024-99-99
+        raise PrimumError(f"{path}: not valid YAML: nested too deeply, or a value that is no date: quote it") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark else ""
@@ -63,17 +69,30 @@ def load_experiment(name: str, root: Path) -> Experiment:
     """
     path = experiment_path(name, root)
     content = read_yaml(path)
-    for catalog in content.get("catalogs") or ():
+    catalogs = content.get("catalogs") or []
+    if not isinstance(catalogs, list) or not all(isinstance(catalog, str) for catalog in catalogs):
+        raise PrimumError(f"{path}: catalogs: expected a list of names, such as [demo-datasets]")
+    for catalog in catalogs:
         file = root / "config" / "catalog" / f"{catalog}.yaml"
         for section, entries in read_yaml(file).items():
             if section not in CATALOG_SECTIONS:
                 raise PrimumError(f"{file}: unknown section {section!r}; valid: {', '.join(CATALOG_SECTIONS)}")
-            own = content.setdefault(section, {})
-            for key, entry in (entries or {}).items():
+            own = _entries(content, section, path)
+            for key, entry in _entries({section: entries}, section, file).items():
                 if key in own:
                     raise PrimumError(f"{path}: {section}.{key} is also in catalog {catalog!r}: rename one")
                 own[key] = entry
     return validate(content, path)
+
+
+def _entries(content: dict[str, Any], section: str, path: Path) -> dict[str, Any]:
+    """The entries of a section, empty if it has none."""
+    if content.get(section) is None:
+        content[section] = {}
+    if not isinstance(content[section], dict):
+        raise PrimumError(f"{path}: {section}: expected names with their entries")
+    entries: dict[str, Any] = content[section]
+    return entries
 
 
 def validate(content: dict[str, Any], path: Path) -> Experiment:
@@ -87,6 +106,6 @@ def validate(content: dict[str, Any], path: Path) -> Experiment:
         where = ".".join(
             str(part) for index, part in enumerate(first["loc"]) if not (inside_models and index == 2 and part in tags)
         )
-        message = first["msg"].removeprefix("Value error, ")
+        message = " ".join(first["msg"].removeprefix("Value error, ").split())
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise PrimumError(f"{path}: {where + ': ' if where else ''}{message}{more}") from None

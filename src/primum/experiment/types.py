@@ -24,7 +24,10 @@ def _number(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("is a boolean where a number is expected")
     if isinstance(value, str):
-        return float(value)
+        try:
+            return float(value)
+        except ValueError:
+            raise ValueError("is a text where a number is expected") from None
     return value
 
 
@@ -34,7 +37,7 @@ def _relative(path: str) -> str:
     return path
 
 
-Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Number = Annotated[float, BeforeValidator(_number, json_schema_input_type=float | str), Field(allow_inf_nan=False)]
 Positive = Annotated[Number, Field(gt=0)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, strict=True)]
@@ -45,14 +48,14 @@ RelativePath = Annotated[str, AfterValidator(_relative)]
 class Frozen(BaseModel):
     """Immutable, with unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
     def _name_the_valid_keys(cls, value: Any) -> Any:
         if isinstance(value, dict):
             valid = [field.alias or name for name, field in cls.model_fields.items()]
-            unknown = sorted(str(key) for key in value if key not in valid and key not in cls.model_fields)
+            unknown = sorted(str(key) for key in value if key not in valid)
             if unknown:
                 raise ValueError(f"unknown key {unknown[0]!r}; valid keys: {', '.join(valid)}")
         return value

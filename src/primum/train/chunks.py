@@ -60,7 +60,7 @@ class _ChunkTrainer(SFTTrainer):  # type: ignore[misc]
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        if return_outputs or num_items_in_batch is None or inputs["input_ids"].is_cuda:
+        if return_outputs or num_items_in_batch is None or not self._scores_here(inputs["input_ids"]):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         labels = inputs["labels"][:, 1:]
         learned = labels != IGNORED
@@ -70,6 +70,14 @@ class _ChunkTrainer(SFTTrainer):  # type: ignore[misc]
         ).last_hidden_state
         logits = core.get_output_embeddings()(states[:, :-1][learned]).float()
         return torch.nn.functional.cross_entropy(logits, labels[learned], reduction="sum") / num_items_in_batch
+
+    def _scores_here(self, ids: torch.Tensor) -> bool:
+        """One float32 process on a CPU: autocast and several processes work through the whole model's forward.
+
+        And an architecture whose logits are its head's output, which others scale or cap (Gemma 2, Granite, Cohere).
+        """
+        plain = self.model.config.model_type in ("llama", "mistral") and not self.args.bf16
+        return plain and ids.device.type == "cpu" and self.accelerator.num_processes == 1
 
 
 def train_on_chunks(

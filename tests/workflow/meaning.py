@@ -1,0 +1,272 @@
+"""What an experiment file means, written down by hand and read from its YAML alone: which jobs there are, which job reads
+which, and which jobs a key belongs to. The tests hold Snakemake's plans against this.
+
+A job is named as the planner names it: its rule and its wildcards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+Document = dict[str, Any]
+Path = tuple[Any, ...]
+TABLES = ("benchmarks", "preferences", "safety", "judges", "training", "curation")
+TRAINING = {"pretrain": "pretrain_model", "sft": "sft_model", "dpo": "dpo_model"}
+
+
+class Meaning:
+    """``document`` is an experiment file as plain YAML, its datasets (of a catalog) left out."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.models: Document = document["models"]
+        self.evaluated: list[str] = document["evaluate"]["models"]
+        self.benchmarks: list[str] = document["evaluate"].get("benchmarks", [])
+        self.prompts: list[str] = document["evaluate"].get("prompts", [])
+        self.judges: list[str] = document["evaluate"].get("judges", [])
+        self.mixtures: Document = document.get("mixtures", {})
+
+    def needed(self) -> list[str]:
+        """The models that are made: the evaluated ones, the judges, and all their ancestors, who come first."""
+        listed: list[str] = []
+
+        def visit(model: str) -> None:
+            for parent in self.parents(model):
+                visit(parent)
+            if model not in listed:
+                listed.append(model)
+
+        for model in (*self.evaluated, *(self._judge(name)["model"] for name in self.judges if self._rubric(name))):
+            visit(model)
+        return listed
+
+    def parents(self, model: str) -> list[str]:
+        entry = self.models[model]
+        return [entry[key] for key in ("from", "reference") if key in entry]
+
+    def _judge(self, name: str) -> Document:
+        return self.document["judges"][name]
+
+    def _rubric(self, name: str) -> bool:
+        return self._judge(name)["kind"] == "rubric"
+
+    def used_mixtures(self) -> set[str]:
+        return {self.models[m]["data"] for m in self.needed() if self.models[m]["train"] != "dpo"}
+
+    def benchmark_datasets(self) -> list[str]:
+        """What mixtures are decontaminated against: the benchmarks that test knowledge, not preferences."""
+        benchmarks = [self.document["benchmarks"][name] for name in self.benchmarks]
+        return [entry["dataset"] for entry in benchmarks if entry.get("group", "benchmark") == "benchmark"]
+
+    # Sets of jobs -------------------------------------------------------------------------------------------------
+
+    def trained(self, model: str) -> set[str]:
+        return {f"{TRAINING[self.models[model]['train']]} {model}"} if model in self.needed() else set()
+
+    def generating(self) -> set[str]:
+        return {f"generate_responses {model}" for model in self.evaluated} if self.prompts else set()
+
+    def scoring(self) -> set[str]:
+        return {f"score_benchmarks {model}" for model in self.evaluated} if self.benchmarks else set()
+
+    def judging(self, judge: str) -> set[str]:
+        return {f"judge_{judge} {model}" for model in self.evaluated} if judge in self.judges else set()
+
+    def agreeing(self, judge: str) -> set[str]:
+        return {f"judge_agreement {judge}"} if judge in self.judges and "graded" in self._judge(judge) else set()
+
+    def asking(self, judge: str) -> set[str]:
+        """All jobs in which a judge is asked."""
+        return self.judging(judge) | self.agreeing(judge)
+
+    def rubric_judging(self) -> set[str]:
+        return {job for name in self.judges if self._rubric(name) for job in self.asking(name)}
+
+    def mixing(self, names: list[str] | None = None) -> set[str]:
+        return {f"mix_sources {name}" for name in self.used_mixtures() if names is None or name in names}
+
+    def decontaminating(self) -> set[str]:
+        return self.mixing([name for name, entry in self.mixtures.items() if entry.get("decontaminate", True)])
+
+    # Who reads what -----------------------------------------------------------------------------------------------
+
+    def readers(self) -> dict[str, set[str]]:
+        """Job -> the jobs that read what it makes."""
+        readers: dict[str, set[str]] = {}
+
+        def edge(maker: str, *jobs: str) -> None:
+            readers.setdefault(maker, set()).update(jobs)
+            for job in jobs:
+                readers.setdefault(job, set())
+
+        def dataset(name: str, *jobs: str) -> None:
+            edge(f"fetch_dataset {name}", f"read_dataset {name}")
+            edge(f"read_dataset {name}", *jobs)
+
+        for mixture in self.used_mixtures():
+            edge(f"mix_sources {mixture}", "aggregate_tables")  # the ledger
+            for source in self.mixtures[mixture]["sources"].values():
+                dataset(source["dataset"], f"mix_sources {mixture}")
+        for name in self.benchmark_datasets():
+            dataset(name, *self.decontaminating())
+        for name in self.prompts:
+            dataset(self.document["prompts"][name]["dataset"], *self.generating())
+        for name in self.benchmarks:
+            dataset(self.document["benchmarks"][name]["dataset"], *self.scoring())
+        for name in self.judges:
+            if "graded" in self._judge(name):
+                dataset(self._judge(name)["graded"], *self.agreeing(name))
+            for model in self.evaluated:
+                edge(f"generate_responses {model}", f"judge_{name} {model}")
+                edge(f"judge_{name} {model}", "aggregate_tables")
+            for job in self.agreeing(name):
+                edge(job, "aggregate_tables")
+        for model in self.needed():
+            entry = self.models[model]
+            (job,) = self.trained(model)
+            edge(job, "aggregate_tables")
+            if entry["train"] == "pretrain":
+                edge(f"mix_sources {entry['data']}", job)
+            elif entry["train"] == "sft":
+                edge(f"mix_sources {entry['data']}", f"pack_chunks {model}")
+                edge(f"pack_chunks {model}", job)
+                edge(*self.trained(entry["from"]), job, f"pack_chunks {model}")
+            else:
+                for name in self.document["preferences"][entry["data"]]["datasets"]:
+                    dataset(name, f"join_pairs {entry['data']}")
+                edge(f"join_pairs {entry['data']}", f"reference_logprobs {model}")
+                edge(f"reference_logprobs {model}", job)
+                edge(*self.trained(entry["from"]), job)
+                edge(*self.trained(entry.get("reference", entry["from"])), f"reference_logprobs {model}")
+            for name in self.judges:
+                if self._judge(name).get("model") == model:
+                    edge(job, *self.asking(name))
+        for model in self.evaluated:
+            for jobs in (self.generating(), self.scoring()):
+                for job in (each for each in jobs if each.endswith(f" {model}")):
+                    edge(*self.trained(model), job)
+                    edge(job, "aggregate_tables")
+        edge("aggregate_tables", "write_report", *(f"export_csv {table}" for table in TABLES))
+        return readers
+
+    def closure(self, jobs: Iterable[str]) -> set[str]:
+        """``jobs`` and everything that reads, however indirectly, what they make."""
+        readers = self.readers()
+        found, waiting = set(), list(jobs)
+        while waiting:
+            job = waiting.pop()
+            if job not in found:
+                found.add(job)
+                waiting += readers[job]
+        return found
+
+    # Which jobs a key belongs to ----------------------------------------------------------------------------------
+
+    def owners(self, path: Path) -> set[str]:
+        """The jobs whose own question changes with the value at ``path``; what reads them comes on top."""
+        section, *rest = path
+        presented = {"aggregate_tables", "write_report"}
+        engine = self.generating() | self.scoring() | self.rubric_judging()
+        match section, *rest:
+            case ["title" | "description" | "disclaimer"]:
+                return {"write_report"}
+            case ["seed"]:
+                packs = {f"pack_chunks {m}" for m in self.needed() if self.models[m]["train"] == "sft"}
+                pairs = {
+                    f"join_pairs {self.models[m]['data']}" for m in self.needed() if self.models[m]["train"] == "dpo"
+                }
+                training = {job for model in self.needed() for job in self.trained(model)}
+                return self.mixing() | packs | pairs | training | engine
+            case ["mixtures", mixture, *_]:
+                return self.mixing([mixture])
+            case ["preferences", name, *_]:
+                return {f"join_pairs {name}"}
+            case ["models", model, "title" | "size_class"]:
+                return presented
+            case ["models", model, "engine", *_]:
+                judging = {
+                    job for name in self.judges if self._judge(name).get("model") == model for job in self.asking(name)
+                }
+                own = {f"generate_responses {model}", f"score_benchmarks {model}"} if model in self.evaluated else set()
+                return judging | own
+            case ["models", model, key, *more]:
+                return self._trained_with(model, key, more, presented)
+            case ["prompts", _, "kind"]:
+                return presented
+            case ["prompts", *_]:
+                return self.generating()
+            case ["benchmarks", _, "title" | "macro"]:
+                return presented
+            case ["benchmarks", _, "normalize"]:
+                return self.scoring() | presented
+            case ["benchmarks", _, "group"]:
+                return self.scoring() | presented | self.decontaminating()
+            case ["benchmarks", name, "dataset"]:
+                knowledge = self.document["benchmarks"][name].get("group", "benchmark") == "benchmark"
+                return self.scoring() | (self.decontaminating() if knowledge else set())
+            case ["benchmarks", *_]:
+                return self.scoring()
+            case ["judges", name, "prompts", *_]:
+                return self.judging(name) | {"aggregate_tables"}
+            case ["judges", name, "template" | "policies"]:
+                sources = {mixture: entry["sources"].values() for mixture, entry in self.mixtures.items()}
+                rendered = [mixture for mixture, each in sources.items() if any(s.get("judge") == name for s in each)]
+                return self.asking(name) | self.mixing(rendered)
+            case ["judges", name, "graded"]:
+                return self.agreeing(name)
+            case ["judges", name, "sampling", *_]:
+                return self.asking(name)
+            case ["judges", name, "model"]:
+                return self.asking(name) | presented  # another model is trained, and listed
+            case ["evaluate", "models", *_]:
+                return {"aggregate_tables"}  # and the report, when they are listed in another order
+            case ["evaluate", "judges", *_]:
+                return presented
+            case ["evaluate", "benchmarks", *_]:
+                return self.scoring() | presented
+            case ["evaluate", "prompts", *_]:
+                return self.generating() | presented
+            case ["engine", *_]:
+                return engine
+            case ["sampling", *_]:
+                return self.generating()
+            case ["resources" | "overrides", *_]:
+                return set()
+        raise AssertionError(f"nobody has said which jobs {'.'.join(map(str, path))} belongs to")
+
+    def _trained_with(self, model: str, key: str, more: list[Any], presented: set[str]) -> set[str]:
+        train = self.models[model]["train"]
+        packed, referred, trained = {f"pack_chunks {model}"}, {f"reference_logprobs {model}"}, self.trained(model)
+        match train, key, *more:
+            case ["pretrain", "data"]:
+                return trained | presented
+            case ["sft", "data"]:
+                return packed | presented
+            case ["dpo", "data"]:
+                return referred | presented
+            case ["sft", "from"]:
+                return packed | trained | presented
+            case ["dpo", "from"]:
+                return (trained if "reference" in self.models[model] else trained | referred) | presented
+            case ["sft", "chunk_tokens" | "train_on_inputs"]:
+                return packed
+            case ["sft", "seed"]:
+                return packed | trained
+            case ["dpo", "max_length" | "reference"]:
+                return referred
+            case ["dpo", "optimization", "dtype"]:
+                return trained | referred
+        return trained
+
+
+def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """(path, value) of everything in a YAML document that is neither a mapping nor a sequence."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            yield from leaves(entry, (*path, key))
+    elif isinstance(value, list):
+        for index, entry in enumerate(value):
+            yield from leaves(entry, (*path, index))
+    else:
+        yield path, value

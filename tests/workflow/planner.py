@@ -1,0 +1,143 @@
+"""What Snakemake would run: a process that answers each question in a fork of its own, so that none sees another's state.
+
+Started with a copy of the project as its working folder and the copy's ``src`` on PYTHONPATH; reads one JSON request a
+line, writes one JSON answer a line. Questions: ``plan`` (a dry-run of `all`), ``finish`` (write every output as if it had
+been made, and let Snakemake record it), ``jobs`` (what the package lists).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import yaml
+from snakemake.api import SnakemakeApi
+from snakemake.settings.enums import Quietness, RerunTrigger
+from snakemake.settings.types import (
+    ConfigSettings,
+    DAGSettings,
+    ExecutionSettings,
+    OutputSettings,
+    ResourceSettings,
+)
+
+from primum.artifact.manifest import Manifest, save_manifest
+from primum.workflow import open_workflow
+
+
+def _rerun_triggers() -> frozenset[RerunTrigger]:
+    """Those of the project's default profile, which the command line uses."""
+    (profile,) = Path("profiles/default").glob("*.yaml")
+    names = yaml.safe_load(profile.read_text(encoding="utf-8"))["rerun-triggers"]
+    return frozenset(RerunTrigger.parse_choice(name) for name in names)
+
+
+def _build(request: Mapping[str, Any], executor: str) -> Any:
+    """The DAG after a dry-run or a touch."""
+    with SnakemakeApi(OutputSettings(quiet=frozenset({Quietness.ALL}), dryrun=executor == "dryrun")) as api:
+        workflow_api = api.workflow(
+            resource_settings=ResourceSettings(cores=2),
+            config_settings=ConfigSettings(config=request.get("config", {})),
+            snakefile=Path("Snakefile"),
+        )
+        dag_api = workflow_api.dag(
+            DAGSettings(
+                targets=frozenset(request.get("targets", ["all"])),
+                forceall=executor == "touch" or request.get("forceall", False),
+                forcerun=frozenset(request.get("forcerun", ())),
+                rerun_triggers=_rerun_triggers(),
+            )
+        )
+        dag_api.execute_workflow(executor=executor, execution_settings=ExecutionSettings(lock=False))
+        return workflow_api._workflow.dag
+
+
+def plan(request: Mapping[str, Any]) -> dict[str, Any]:
+    """``planned``: the jobs that would run; ``stale``: those whose outputs were made for another spec; ``all`` jobs."""
+    dag = _build(request, "dryrun")
+    jobs = {_id(job): job for job in dag.jobs if not job.rule.norun}
+    return {
+        "planned": [name for name, job in jobs.items() if dag.finished(job)],
+        "stale": [name for name, job in jobs.items() if _stale(job)],
+        "all": list(jobs),
+    }
+
+
+def _id(job: Any) -> str:
+    return " ".join([job.rule.name, *map(str, job.wildcards_dict.values())])
+
+
+def _stale(job: Any) -> bool:
+    """Whether what is there was made for another spec than the planned one; jobs without spec (CSV) never are."""
+    if "spec" not in dict(job.params.items()):
+        return False
+    for path in (Path(str(path)) for path in job.output if str(path).endswith(".json")):
+        try:
+            if json.loads(path.read_text())["job"] != str(job.params.spec):
+                return True
+        except (ValueError, FileNotFoundError):
+            return True
+    return False
+
+
+def finish(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Every output as if it had been made for the planned spec, recorded by Snakemake's touch."""
+    workflow = open_workflow(request.get("config", {}), Path.cwd())
+    for stage, name, paths in workflow.jobs():
+        for path in map(Path, paths):
+            folder = path.name == "manifest.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not folder:
+                path.with_suffix(".parquet").write_bytes(b"")
+            if stage == "report":
+                (path.parent / "index.html").write_text("")
+            spec = workflow.plan.spec(stage, name)
+            save_manifest(Manifest("folder" if folder else "table", stage, {}, {}, "", "", {}, spec), path)
+    for path in workflow.targets("tables"):
+        if path.endswith(".csv"):
+            Path(path).write_text("")
+    # Snakemake's touch waits a tenth of a second a job, for file systems with coarse times.
+    with mock.patch("time.sleep"):
+        _build(request, "touch")
+    return {}
+
+
+def jobs(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Stage, name, spec and manifests of every job."""
+    workflow = open_workflow(request.get("config", {}), Path.cwd())
+    return {"jobs": [[stage, name, workflow.plan.spec(stage, name), paths] for stage, name, paths in workflow.jobs()]}
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)  # what Snakemake prints must not mix with the answers
+    os.dup2(silence, 2)
+    jobs({})  # the syntax trees of all modules, which the forks inherit
+    for line in sys.stdin:
+        request = json.loads(line)
+        read_end, write_end = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(read_end)
+            try:
+                answer = {"plan": plan, "finish": finish, "jobs": jobs}[request["ask"]](request)
+            except BaseException as error:
+                answer = {"error": f"{type(error).__name__}: {error}"}
+            with os.fdopen(write_end, "w", encoding="utf-8") as pipe:
+                json.dump(answer, pipe)
+            os._exit(0)
+        os.close(write_end)
+        with os.fdopen(read_end, encoding="utf-8") as pipe:
+            print(pipe.read() or '{"error": "the planner died"}', file=answers, flush=True)
+        os.waitpid(child, 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,435 @@
+"""What is not in the experiment file: code, locks, catalogs, data files, and what must plan nothing."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from modulefinder import ModuleFinder
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import DEMO, ROOT, Planner
+from meaning import Document, Meaning, leaves
+
+# Stage -> its module, and the rules that run it. Written down here, not read from the package.
+STAGES = {
+    "fetch": ("primum.curate.fetch", "fetch_dataset"),
+    "read": ("primum.curate.read", "read_dataset"),
+    "mix": ("primum.curate.mix", "mix_sources"),
+    "pairs": ("primum.curate.pairs", "join_pairs"),
+    "pack": ("primum.curate.pack", "pack_chunks"),
+    "pretrain": ("primum.train.pretrain", "pretrain_model"),
+    "sft": ("primum.train.sft", "sft_model"),
+    "reference": ("primum.train.reference", "reference_logprobs"),
+    "dpo": ("primum.train.dpo", "dpo_model"),
+    "generate": ("primum.generate.stage", "generate_responses"),
+    "judge": ("primum.judge.stage", "judge_"),
+    "agreement": ("primum.judge.agreement", "judge_agreement"),
+    "score": ("primum.score.stage", "score_benchmarks"),
+    "tables": ("primum.tables.stage", "aggregate_tables"),
+    "report": ("primum.report.stage", "write_report"),
+}
+LIBRARIES = {
+    "torch": {"pretrain", "sft", "reference", "dpo", "generate", "judge", "agreement", "score"},
+    "transformers": {"pack", "pretrain", "sft", "reference", "dpo", "generate", "judge", "agreement", "score"},
+    "trl": {"pretrain", "sft", "reference", "dpo"},
+    "rensa": {"mix"},
+    "jinja2": {"mix", "pack", "generate", "judge", "agreement", "score", "report"},
+    "scipy": {"agreement", "tables"},
+    "pyarrow": set(STAGES) - {"fetch"},
+}
+# These run in no job, or only start one: a change in them plans nothing.
+OUTSIDE = {
+    "artifact.code",
+    "audit",
+    "cli",
+    "demo",
+    "layout",
+    "plan",
+    "stages",
+    "workflow",
+    "curate.snapshot",
+    "tables.csv",
+}
+DOCUMENT: Document = yaml.safe_load(DEMO)
+MEANING = Meaning(DOCUMENT)
+SOURCES = {
+    ".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((ROOT / "src" / "primum").rglob("*.py"))
+}
+
+
+def _jobs(stage: str) -> set[str]:
+    """The demo's jobs of a stage. Only judges that ask a model read anything of an engine, but all run the same code."""
+    rule = STAGES[stage][1]
+    every = set(MEANING.readers())
+    if stage == "judge":
+        return {job for name in MEANING.judges for job in MEANING.judging(name)}
+    return {job for job in every if job.split()[0] == rule}
+
+
+def _closures() -> dict[str, set[str]]:
+    """Stage -> the package's modules that it imports, found by the standard library's finder, which reads bytecode."""
+    closures = {}
+    for stage, (module, _) in STAGES.items():
+        finder = ModuleFinder(path=[str(ROOT / "src")])
+        finder.import_hook(module, None, ["run"])
+        closures[stage] = {name for name in finder.modules if name.split(".")[0] == "primum"}
+    return closures
+
+
+@pytest.fixture(scope="module")
+def closures() -> dict[str, set[str]]:
+    return _closures()
+
+
+def _file(module: str) -> str:
+    return str(SOURCES[module].relative_to(ROOT))
+
+
+def _with_statement(source: str) -> str:
+    return f"{source}\n_CHANGED_BY_A_TEST = 1\n"
+
+
+def _reworded(source: str) -> str:
+    """The same program: other comments, docstrings, quotes, blank lines and line breaks."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if documented and ast.get_docstring(node, clean=False) is not None:
+            body[0].value = ast.Constant("Said otherwise.")
+    return f"# A new comment.\n\n\n{ast.unparse(tree)}\n# And one more.\n"
+
+
+def _planned_for(planner: Planner, edits: dict[str, str | bytes]) -> tuple[set[str], set[str]]:
+    """(jobs whose spec is new, jobs planned) with files replaced."""
+    with ExitStack() as stack:
+        for name, text in edits.items():
+            stack.enter_context(planner.edited(name, text))
+        answer = planner.ask("plan")
+    return set(answer["stale"]), set(answer["planned"])
+
+
+def _source(planner: Planner, module: str) -> str:
+    return (planner.project / _file(module)).read_text(encoding="utf-8")
+
+
+def test_a_statement_in_a_module_plans_the_stages_that_import_it(
+    planner: Planner, closures: dict[str, set[str]]
+) -> None:
+    wrong = []
+    inside = {module for modules in closures.values() for module in modules}
+    for module in sorted(inside & set(SOURCES)):
+        stages = [stage for stage, modules in closures.items() if module in modules]
+        expected = set().union(*(_jobs(stage) for stage in stages))
+        stale, planned = _planned_for(planner, {_file(module): _with_statement(_source(planner, module))})
+        if stale != expected or planned != MEANING.closure(expected):
+            wrong.append(f"{module}: missing {sorted(expected - stale)}, too many {sorted(stale - expected)}")
+    assert not wrong, "\n".join(wrong)[:4000]
+
+
+@pytest.mark.parametrize(
+    ("module", "stages"),
+    [
+        ("primum.train.dpo", {"dpo"}),
+        ("primum.train.reference", {"reference"}),
+        ("primum.judge.parse", {"judge", "agreement"}),
+        ("primum.judge.agreement", {"agreement"}),
+        ("primum.score.loglikelihood", {"score"}),
+        ("primum.curate.overlap", {"mix"}),
+        ("primum.curate.adapters.choice", {"read"}),
+        ("primum.tables.statistics", {"tables"}),
+        ("primum.report.svg", {"report"}),
+        ("primum.loading", {"sft", "reference", "dpo", "score"}),
+        ("primum.artifact.table", set(STAGES)),
+        ("primum.errors", set(STAGES)),
+    ],
+)
+def test_the_closures_of_known_modules(closures: dict[str, set[str]], module: str, stages: set[str]) -> None:
+    assert {stage for stage, modules in closures.items() if module in modules} == stages
+
+
+def test_modules_outside_every_stage_plan_nothing(planner: Planner, closures: dict[str, set[str]]) -> None:
+    inside = set().union(*closures.values())
+    outside = set(SOURCES) - inside
+    tops = {name.removeprefix("primum.") for name in outside}
+    assert {name for name in tops if name.split(".")[0] not in OUTSIDE} <= OUTSIDE
+    edits: dict[str, str | bytes] = {_file(name): _with_statement(_source(planner, name)) for name in outside}
+    assert _planned_for(planner, edits) == (set(), set())
+
+
+def test_comments_docstrings_and_formatting_plan_nothing(planner: Planner) -> None:
+    edits: dict[str, str | bytes] = {_file(name): _reworded(_source(planner, name)) for name in SOURCES}
+    assert _planned_for(planner, edits) == (set(), set())
+
+
+def test_the_pages_template_plans_the_report(planner: Planner) -> None:
+    name = "src/primum/report/page.html.j2"
+    text = (planner.project / name).read_text(encoding="utf-8")
+    assert _planned_for(planner, {name: text + "\n<!-- new -->\n"}) == ({"write_report"}, {"write_report"})
+
+
+# Locks --------------------------------------------------------------------------------------------------------------
+
+
+def _bumped(planner: Planner, library: str) -> dict[str, str | bytes]:
+    """Every lock with another version of ``library``."""
+    edits: dict[str, str | bytes] = {}
+    for path in sorted((planner.project / "envs").glob("*.lock")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        new = [f"{library}==999.0" if line.split("==")[0].lower() == library else line for line in lines]
+        edits[str(path.relative_to(planner.project))] = "\n".join(new) + "\n"
+    return edits
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_locked_version_plans_the_stages_that_use_it(planner: Planner, library: str) -> None:
+    stages = LIBRARIES[library]
+    asking = MEANING.rubric_judging()
+    expected = set().union(*(_jobs(stage) for stage in stages))
+    if library != "pyarrow":  # a judge that matches phrases asks no model
+        expected -= _jobs("judge") - asking
+    stale, planned = _planned_for(planner, _bumped(planner, library))
+    assert stale == expected
+    assert planned == MEANING.closure(expected)
+
+
+def test_libraries_that_change_no_result_plan_nothing(planner: Planner) -> None:
+    for library in ("snakemake", "httpx", "pydantic"):
+        assert _planned_for(planner, _bumped(planner, library)) == (set(), set())
+
+
+def test_comments_in_a_lock_plan_nothing(planner: Planner) -> None:
+    path = planner.project / "envs/cpu.lock"
+    pins = [line for line in path.read_text(encoding="utf-8").splitlines() if "==" in line]
+    text = "# Another comment.\n" + "\n".join(f"{pin}\n    # via somebody" for pin in reversed(pins)) + "\n"
+    assert _planned_for(planner, {"envs/cpu.lock": text}) == (set(), set())
+
+
+# Swapped values, order and spelling ---------------------------------------------------------------------------------
+
+
+def _swapped(path: tuple[str, ...], one: str, other: str) -> Document:
+    document: Any = yaml.safe_load(DEMO)
+    place = document
+    for key in path:
+        place[key] = dict(place[key])  # no longer shared with other models by an anchor
+        place = place[key]
+    assert place[one] != place[other]
+    place[one], place[other] = place[other], place[one]
+    return document
+
+
+@pytest.mark.parametrize(
+    ("path", "one", "other", "expected"),
+    [
+        (("models", "sft", "optimization"), "learning_rate", "weight_decay", {"sft_model sft"}),
+        (("models", "base", "architecture"), "hidden_size", "intermediate_size", {"pretrain_model base"}),
+        (("models", "dpo-1", "optimization"), "learning_rate", "warmup_ratio", {"dpo_model dpo-1"}),
+    ],
+)
+def test_two_values_that_change_places(
+    planner: Planner, path: tuple[str, ...], one: str, other: str, expected: set[str]
+) -> None:
+    document = _swapped(path, one, other)
+    with planner.experiment(document) as given:
+        answer = planner.ask("plan", config={"experiment": given})
+    assert set(answer["stale"]) == expected
+    assert set(answer["planned"]) == MEANING.closure(expected)
+
+
+def test_learning_rate_and_beta_change_places(planner: Planner) -> None:
+    document: Any = yaml.safe_load(DEMO)
+    model = document["models"]["dpo-2"]
+    optimization = dict(model["optimization"])
+    rate, optimization["learning_rate"] = optimization["learning_rate"], model["beta"]
+    model.update(beta=rate, optimization=optimization)
+    with planner.experiment(document) as given:
+        answer = planner.ask("plan", config={"experiment": given})
+    assert set(answer["stale"]) == {"dpo_model dpo-2"}
+
+
+def _backwards(value: Any, path: tuple[Any, ...] = ()) -> Any:
+    """Every mapping's keys the other way round, but for a mixture's sources, whose order is that of the mixture."""
+    if isinstance(value, dict):
+        ordered = len(path) == 3 and path[0] == "mixtures" and path[2] == "sources"
+        keys = list(value) if ordered else list(reversed(value))
+        return {key: _backwards(value[key], (*path, key)) for key in keys}
+    return (
+        [_backwards(entry, (*path, index)) for index, entry in enumerate(value)] if isinstance(value, list) else value
+    )
+
+
+def test_the_order_of_keys_and_the_spelling_of_numbers_plan_nothing(planner: Planner) -> None:
+    text = yaml.safe_dump(_backwards(DOCUMENT), sort_keys=False, default_flow_style=True, width=40)
+    with planner.edited("config/experiments/demo.yaml", "# Written otherwise.\n" + text):
+        answer = planner.ask("plan")
+    assert (answer["planned"], answer["stale"]) == ([], [])
+    document = yaml.safe_load(DEMO)
+    for model in document["models"].values():
+        rate = model["optimization"] = dict(model["optimization"])
+        rate["learning_rate"] = str(float(rate["learning_rate"]))
+    with planner.experiment(document) as given:
+        assert planner.planned(config={"experiment": given}) == set()
+
+
+def test_the_order_of_a_mixtures_sources_is_part_of_it(planner: Planner) -> None:
+    document = yaml.safe_load(DEMO)
+    sources = document["mixtures"]["safety"]["sources"]
+    document["mixtures"]["safety"]["sources"] = dict(reversed(sources.items()))
+    with planner.experiment(document) as given:
+        answer = planner.ask("plan", config={"experiment": given})
+    assert set(answer["stale"]) == {"mix_sources safety"}
+
+
+def test_a_comment_in_the_snakefile_and_the_rules_plans_nothing(planner: Planner) -> None:
+    names = ["Snakefile", *(str(path.relative_to(planner.project)) for path in planner.project.glob("rules/*.smk"))]
+    edits: dict[str, str | bytes] = {
+        name: (planner.project / name).read_text(encoding="utf-8") + "\n# new\n" for name in names
+    }
+    assert _planned_for(planner, edits) == (set(), set())
+
+
+# Catalogs and data files --------------------------------------------------------------------------------------------
+
+CATALOG_NAME = "config/catalog/demo-datasets.yaml"
+CATALOG: Document = yaml.safe_load((ROOT / CATALOG_NAME).read_text(encoding="utf-8"))
+DATASETS = {job.split()[1] for job in MEANING.readers() if job.startswith("fetch_dataset ")}
+
+
+def _catalog_changes() -> dict[str, tuple[Document, set[str]]]:
+    """Every key of one used dataset of each adapter, changed alone: the file and the jobs that the key belongs to."""
+    changes = {}
+    chosen = {CATALOG["datasets"][name]["adapter"]: name for name in sorted(DATASETS, reverse=True)}
+    chosen |= {str(entry["options"]): name for name, entry in CATALOG["datasets"].items() if entry.get("options")}
+    for name in sorted(set(chosen.values()) & DATASETS):
+        for path, value in leaves(CATALOG["datasets"][name]):
+            if path[0] == "files" and path[1]:
+                continue  # as the first one
+            document: Any = yaml.safe_load((ROOT / CATALOG_NAME).read_text(encoding="utf-8"))
+            place = document["datasets"][name]
+            for key in path[:-1]:
+                place = place[key]
+            shipped = "data/demo/corpus.jsonl" if value != "data/demo/corpus.jsonl" else "data/demo/xstest.csv"
+            place[path[-1]] = shipped if path[0] == "files" else value + 1 if isinstance(value, int) else f"{value}2"
+            own = {
+                "files": {f"fetch_dataset {name}"},
+                "adapter": {f"read_dataset {name}"},
+                "options": {f"read_dataset {name}"},
+            }
+            changes[f"{name}.{'.'.join(map(str, path))}"] = (document, own.get(path[0], set()))
+    return changes
+
+
+def test_each_key_of_a_catalog(planner: Planner) -> None:
+    wrong = []
+    said_only = []
+    for name, (document, expected) in _catalog_changes().items():
+        if not expected:
+            said_only.append(name)
+            continue
+        stale, planned = _planned_for(planner, {CATALOG_NAME: yaml.safe_dump(document, sort_keys=False)})
+        if stale != expected or planned != MEANING.closure(expected):
+            wrong.append(f"{name}: specs {sorted(stale)}, plan of {len(planned)} jobs")
+    assert not wrong, "\n".join(wrong)
+    assert {name.rsplit(".")[-1] for name in said_only} == {"title", "license"}
+    document = yaml.safe_load((ROOT / CATALOG_NAME).read_text(encoding="utf-8"))
+    for entry in document["datasets"].values():
+        entry.update(title="Another title", license="Another licence", citation="Somebody")
+    assert _planned_for(planner, {CATALOG_NAME: yaml.safe_dump(document)}) == (set(), set())
+
+
+def test_an_edit_of_a_shipped_file_plans_the_datasets_that_are_made_of_it(planner: Planner) -> None:
+    for name in ("data/demo/xstest.csv", "data/demo/corpus.jsonl"):
+        made = {d for d in DATASETS if any(file["path"] == name for file in CATALOG["datasets"][d]["files"])}
+        expected = {f"fetch_dataset {dataset}" for dataset in made}
+        content = (planner.project / name).read_bytes()
+        stale, planned = _planned_for(planner, {name: content + b"\n"})
+        assert stale == expected
+        assert planned == MEANING.closure(expected)
+
+
+def test_a_word_in_a_rubric_plans_what_it_asks(planner: Planner) -> None:
+    name = DOCUMENT["judges"]["harm"]["template"]
+    text = (planner.project / name).read_text(encoding="utf-8")
+    expected = MEANING.owners(("judges", "harm", "template"))
+    stale, planned = _planned_for(planner, {name: text + " Please."})
+    assert (stale, planned) == (expected, MEANING.closure(expected))
+
+
+# Times and metadata -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def touched(path: Path) -> Iterator[None]:
+    """``path`` as if it had been written now."""
+    status = path.stat()
+    os.utime(path)
+    try:
+        yield
+    finally:
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_touched_files_plan_nothing(planner: Planner) -> None:
+    for path in planner.project.rglob("*"):
+        if path.is_file() and ".snakemake" not in path.parts and "results" not in path.parts:
+            os.utime(path)
+    assert planner.planned() == set()
+    with touched(planner.project / "results/demo/models/base/manifest.json"):
+        assert planner.planned() == set()  # newer than what was made from it, but with the content that was recorded
+
+
+def test_lost_metadata(planner: Planner, tmp_path: Path) -> None:
+    """Without Snakemake's memory the manifests still tell: nothing is planned until a spec changes."""
+    shutil.move(planner.project / ".snakemake/metadata", tmp_path / "metadata")
+    try:
+        assert planner.planned() == set()
+        document = _swapped(("models", "sft", "optimization"), "learning_rate", "weight_decay")
+        with planner.experiment(document) as given:
+            assert planner.planned(config={"experiment": given}) == MEANING.closure({"sft_model sft"})
+        # A touched input can no longer be recognised; its readers start, and take what they made from the store.
+        with touched(planner.project / "results/demo/models/base/manifest.json"):
+            assert planner.planned() == MEANING.closure(MEANING.readers()["pretrain_model base"])
+    finally:
+        shutil.rmtree(planner.project / ".snakemake/metadata", ignore_errors=True)
+        shutil.move(tmp_path / "metadata", planner.project / ".snakemake/metadata")
+    assert planner.planned() == set()
+
+
+def test_a_damaged_manifest_is_made_again(planner: Planner) -> None:
+    name = "results/demo/scores/sft/medqa.json"
+    text = (planner.project / name).read_text(encoding="utf-8")
+    for damaged in (text[: len(text) // 2], text.replace('"stage": "score"', '"stage": "scorf"'), ""):
+        with planner.edited(name, damaged):
+            assert planner.planned() == MEANING.closure({"score_benchmarks sft"})
+
+
+# What was asked for by hand -----------------------------------------------------------------------------------------
+
+
+def test_refresh_plans_the_stage_and_its_readers(planner: Planner) -> None:
+    dpo = _jobs("dpo") | _jobs("reference")
+    assert planner.planned(config={"refresh": "dpo"}) == MEANING.closure(dpo)
+    one = {"dpo_model dpo-3", "reference_logprobs dpo-3"}
+    assert planner.planned(config={"refresh": "dpo:dpo-3"}) == MEANING.closure(one)
+    both = {"generate_responses base", *_jobs("report")}
+    assert planner.planned(config={"refresh": "generate:base,report"}) == MEANING.closure(both)
+    assert planner.planned(config={"refresh": "judge:refusal"}) == MEANING.closure(MEANING.judging("refusal"))
+
+
+def test_snakemakes_own_ways_to_force(planner: Planner) -> None:
+    assert planner.planned(forcerun=["sft_model"]) == MEANING.closure(_jobs("sft"))
+    assert planner.planned(forceall=True) == set(MEANING.readers())
+
+
+def test_a_stage_is_a_target(planner: Planner) -> None:
+    target = planner.ask("plan", targets=["sft"], forceall=True)["planned"]
+    assert set(_jobs("sft")) <= set(target)
+    assert not any(job.startswith(("dpo_model", "generate_", "aggregate_")) for job in target)
