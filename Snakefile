@@ -33,7 +33,10 @@ shell.prefix(f"set -euo pipefail; {executable_path()}")
 
 
 wildcard_constraints:
-    **{name: r"[a-z0-9]+(?:[.-][a-z0-9]+)*" for name in ("dataset", "mixture", "preferences", "model", "prompts", "judge")},
+    **{
+        name: r"[a-z0-9]+(?:[.-][a-z0-9]+)*"
+        for name in ("dataset", "mixture", "preferences", "model", "prompts", "judge")
+    },
 
 
 BEGUN = []
@@ -128,4 +131,6 @@ onsuccess:
 
 
 onerror:
-    print(f"Stopped. The logs are under {AT.results}/logs; run the same command again to go on from here.")
+    print(
+        f"Stopped. The logs are under {AT.results}/logs; run the same command again to go on from here."
+    )

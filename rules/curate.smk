@@ -33,10 +33,10 @@ rule fetch_model:
         begin,
     output:
         AT.model("{model}"),
-    wildcard_constraints:
-        model=RUN.names("hub", "endpoint"),
     log:
         AT.log("fetch", "{model}"),
+    wildcard_constraints:
+        model=RUN.names("hub", "endpoint"),
     params:
         spec=lambda w: RUN.plan.spec("snapshot", w.model),
     shell:
@@ -66,7 +66,9 @@ rule mix_sources:
     input:
         rows=lambda w: [AT.rows(name) for name in RUN.sources(w.mixture)],
         drops=lambda w: [AT.drops(name) for name in RUN.sources(w.mixture)],
-        benchmarks=lambda w: [AT.rows(name) for name in RUN.plan.decontaminating(w.mixture)],
+        benchmarks=lambda w: [
+            AT.rows(name) for name in RUN.plan.decontaminating(w.mixture)
+        ],
     output:
         manifests=[AT.mixture("{mixture}"), AT.ledger("{mixture}")],
         tables=[parquet(AT.mixture("{mixture}")), parquet(AT.ledger("{mixture}"))],
@@ -85,7 +87,10 @@ rule mix_sources:
 
 rule join_pairs:
     input:
-        rows=lambda w: [AT.rows(name) for name in RUN.experiment.preferences[w.preferences].datasets],
+        rows=lambda w: [
+            AT.rows(name)
+            for name in RUN.experiment.preferences[w.preferences].datasets
+        ],
     output:
         manifest=AT.pairs("{preferences}"),
         table=parquet(AT.pairs("{preferences}")),
@@ -107,10 +112,10 @@ rule pack_chunks:
     output:
         manifest=AT.packed("{model}"),
         table=parquet(AT.packed("{model}")),
-    wildcard_constraints:
-        model=RUN.names("sft"),
     log:
         AT.log("pack", "{model}"),
+    wildcard_constraints:
+        model=RUN.names("sft"),
     resources:
         **resources_of("curate"),
     params:

@@ -11,10 +11,18 @@
 rule generate_responses:
     input:
         model=AT.model("{model}"),
-        prompts=[AT.rows(RUN.experiment.prompts[name].dataset) for name in RUN.experiment.evaluate.prompts],
+        prompts=[
+            AT.rows(RUN.experiment.prompts[name].dataset)
+            for name in RUN.experiment.evaluate.prompts
+        ],
     output:
-        manifests=[AT.generation("{model}", name) for name in RUN.experiment.evaluate.prompts],
-        tables=[parquet(AT.generation("{model}", name)) for name in RUN.experiment.evaluate.prompts],
+        manifests=[
+            AT.generation("{model}", name) for name in RUN.experiment.evaluate.prompts
+        ],
+        tables=[
+            parquet(AT.generation("{model}", name))
+            for name in RUN.experiment.evaluate.prompts
+        ],
     log:
         AT.log("generate", "{model}"),
     benchmark:
@@ -37,10 +45,19 @@ for judge in RUN.experiment.evaluate.judges:
             f"judge_{judge}"
         input:
             judge=RUN.judge_model(judge),
-            responses=[AT.generation("{model}", name) for name in RUN.experiment.judges[judge].prompts],
+            responses=[
+                AT.generation("{model}", name)
+                for name in RUN.experiment.judges[judge].prompts
+            ],
         output:
-            manifests=[AT.judgement(judge, "{model}", name) for name in RUN.experiment.judges[judge].prompts],
-            tables=[parquet(AT.judgement(judge, "{model}", name)) for name in RUN.experiment.judges[judge].prompts],
+            manifests=[
+                AT.judgement(judge, "{model}", name)
+                for name in RUN.experiment.judges[judge].prompts
+            ],
+            tables=[
+                parquet(AT.judgement(judge, "{model}", name))
+                for name in RUN.experiment.judges[judge].prompts
+            ],
         log:
             AT.log("judge", f"{judge}/{{model}}"),
         benchmark:
@@ -77,10 +94,18 @@ rule judge_agreement:
 rule score_benchmarks:
     input:
         model=AT.model("{model}"),
-        benchmarks=[AT.rows(RUN.experiment.benchmarks[name].dataset) for name in RUN.experiment.evaluate.benchmarks],
+        benchmarks=[
+            AT.rows(RUN.experiment.benchmarks[name].dataset)
+            for name in RUN.experiment.evaluate.benchmarks
+        ],
     output:
-        manifests=[AT.score("{model}", name) for name in RUN.experiment.evaluate.benchmarks],
-        tables=[parquet(AT.score("{model}", name)) for name in RUN.experiment.evaluate.benchmarks],
+        manifests=[
+            AT.score("{model}", name) for name in RUN.experiment.evaluate.benchmarks
+        ],
+        tables=[
+            parquet(AT.score("{model}", name))
+            for name in RUN.experiment.evaluate.benchmarks
+        ],
     log:
         AT.log("score", "{model}"),
     benchmark:

@@ -10,12 +10,12 @@ rule pretrain_model:
         mixture=lambda w: AT.mixture(RUN.training_data(w.model)),
     output:
         AT.model("{model}"),
-    wildcard_constraints:
-        model=RUN.names("pretrain"),
     log:
         AT.log("pretrain", "{model}"),
     benchmark:
         AT.benchmark("pretrain", "{model}")
+    wildcard_constraints:
+        model=RUN.names("pretrain"),
     threads: lambda w: RUN.threads("pretrain", w.model)
     resources:
         **resources_of("pretrain"),
@@ -32,12 +32,12 @@ rule sft_model:
         packed=AT.packed("{model}"),
     output:
         AT.model("{model}"),
-    wildcard_constraints:
-        model=RUN.names("sft"),
     log:
         AT.log("sft", "{model}"),
     benchmark:
         AT.benchmark("sft", "{model}")
+    wildcard_constraints:
+        model=RUN.names("sft"),
     threads: lambda w: RUN.threads("sft", w.model)
     resources:
         **resources_of("sft"),
@@ -55,12 +55,12 @@ rule reference_logprobs:
     output:
         manifest=AT.reference("{model}"),
         table=parquet(AT.reference("{model}")),
-    wildcard_constraints:
-        model=RUN.names("dpo"),
     log:
         AT.log("reference", "{model}"),
     benchmark:
         AT.benchmark("reference", "{model}")
+    wildcard_constraints:
+        model=RUN.names("dpo"),
     threads: lambda w: RUN.threads("dpo", w.model)
     resources:
         **resources_of("dpo"),
@@ -77,12 +77,12 @@ rule dpo_model:
         pairs=AT.reference("{model}"),
     output:
         AT.model("{model}"),
-    wildcard_constraints:
-        model=RUN.names("dpo"),
     log:
         AT.log("dpo", "{model}"),
     benchmark:
         AT.benchmark("dpo", "{model}")
+    wildcard_constraints:
+        model=RUN.names("dpo"),
     threads: lambda w: RUN.threads("dpo", w.model)
     resources:
         **resources_of("dpo"),

@@ -147,7 +147,7 @@ class Plan:
             "seed": self.experiment.seed,
             "order": list(mixture.sources),
             "judges": {judge: self._judge_prompt(judge) for judge in self._rendering_judges(name)},
-            "benchmarks": [benchmark for benchmark in self.decontaminating(name)],
+            "benchmarks": self.decontaminating(name),
         }
         return self._spec("mix", common, {"rows": {"output": "rows"}, "ledger": {"output": "ledger"}})
 
