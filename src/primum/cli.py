@@ -109,15 +109,21 @@ def _run_stage(name: str, arguments: argparse.Namespace) -> None:
         raise SystemExit(1) from None
 
 
+# How many parts of an output's path are names (see ``primum.layout``), where it is more than the last one.
+_NAMED_AFTER = {"generate": 2, "score": 2, "judge": 3, "agreement": 2}
+
+
 def is_refreshed(stage: str, outputs: list[Path], refresh: str) -> bool:
     """Whether ``refresh`` (``dpo``, or ``dpo:name``, several separated by commas) asks for this job.
 
-    ``name`` is any part of an output's path: a model, a dataset, a mixture, a judge.
+    ``name`` is what an output is named after: a model, a dataset, a mixture, a prompt set, a judge.
     """
+    depth = _NAMED_AFTER.get(stage, 1)
+    paths = [output.parent if STAGES[stage].kind == "folder" else output.with_suffix("") for output in outputs]
+    names = {part for path in paths for part in path.parts[-depth:]}
     for part in filter(None, refresh.split(",")):
         wanted, _, name = part.partition(":")
-        named = not name or any(name in (*output.parent.parts, output.stem) for output in outputs)
-        if named and wanted in (stage, STAGES[stage].target):
+        if wanted in (stage, STAGES[stage].target) and (not name or name in names):
             return True
     return False
 

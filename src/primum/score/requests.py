@@ -33,7 +33,8 @@ def questions(
     Context and continuation are split as lm-eval-harness does (``TemplateLM._encode_pair``): white space at the context's
     end and the delimiter belong to the continuation, both are encoded together, and what comes after the context's own
     length is the continuation, so that a token spanning the boundary counts as continuation. A held-out preference pair
-    is a question with the choices (chosen, rejected), in that order. A context that is too long for ``limit`` tokens
+    is a question with the choices (chosen, rejected), in that order, each a whole turn with its end, as in DPO's own
+    sums: whether a response stops where it does is part of what is preferred. A context that is too long for ``limit`` tokens
     loses its start. PrimumError naming the row when a choice adds no token of its own, or does not fit.
     """
     result = []
@@ -49,11 +50,13 @@ def questions(
         else:
             plain = "\n".join(message.content for message in messages)
             text = (tokenizer.bos_token or "") + harmless(tokenizer, plain)
+        if isinstance(row, PreferenceRow) and task["chat_template"]:
+            answers = [_turn(tokenizer, messages, text, choice, row.id) for choice in choices]
+        else:
+            answers = [harmless(tokenizer, choice) for choice in choices]
         text, space = text.rstrip(), text[len(text.rstrip()) :] + task["delimiter"]
         context = _encode(tokenizer, text)
-        continuations = [
-            _encode(tokenizer, text + space + harmless(tokenizer, choice))[len(context) :] for choice in choices
-        ]
+        continuations = [_encode(tokenizer, text + space + answer)[len(context) :] for answer in answers]
         if not context or not all(continuations):
             raise PrimumError(
                 f"{row.id}: the prompt or a choice has no token of its own: check its prompt and delimiter"
@@ -69,6 +72,14 @@ def questions(
         characters = [len(choice) for choice in choices]
         result.append(Question(row.id, subject, context, continuations, characters, target, truncated))
     return result
+
+
+def _turn(tokenizer: Any, messages: Sequence[Message], prompt: str, response: str, row: str) -> str:
+    """The response as the chat template renders it, its end included."""
+    full = render(tokenizer, (*messages, Message("assistant", response)), generation_prompt=False)
+    if not full.startswith(prompt):
+        raise PrimumError(f"{row}: the chat template rewrites the prompt once it is answered: set chat_template: false")
+    return full.removeprefix(prompt)
 
 
 def _choices(row: ChoiceRow, scoring: str) -> list[str]:
