@@ -56,7 +56,8 @@ def begin(wildcards):
             if not workflow.touch:
                 workflow.dag.forcefiles.update(RUN.forced())
         except PrimumError as error:
-            raise WorkflowError(str(error)) from None
+            # Snakemake would wrap any Exception of an input function in ten lines.
+            raise SystemExit(f"primum: error: {error}") from None
     return []
 
 

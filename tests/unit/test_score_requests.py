@@ -105,10 +105,11 @@ def test_without_a_template_there_is_one_bos(tokenizer: Any) -> None:
     assert _texts(tokenizer, made)[0] == "\nrest"
 
 
-def test_a_pair_is_a_question(tokenizer: Any) -> None:
+def test_a_pair_is_a_question_of_whole_turns(tokenizer: Any) -> None:
     row = PreferenceRow("p/0", "p", (Message("user", "A cough?"),), "rest", "tea")
     made = _ask(tokenizer, row, group="preference")
-    assert _texts(tokenizer, made) == ["\n\nrest", "\n\ntea"]
+    assert _texts(tokenizer, made) == ["\n\nrest<|eot_id|>", "\n\ntea<|eot_id|>"]
+    assert made.characters == [4, 3]
     assert (made.target, made.subject) == (0, "")
 
 

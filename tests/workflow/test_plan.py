@@ -244,7 +244,7 @@ def test_each_leaf_plans_exactly_its_jobs(prepared: list[Planner], section: str)
     assert not wrong, "\n".join(wrong)[:4000]
 
 
-@pytest.mark.parametrize("path", _ADDED, ids=lambda path: ".".join(path))
+@pytest.mark.parametrize("path", _ADDED, ids=".".join)
 def test_each_key_left_at_its_default_plans_exactly_its_jobs(prepared: list[Planner], path: tuple[Any, ...]) -> None:
     document = _document()
     wrong = _check(prepared[0], document, _replaced(document, path, _ADDED[path]), path)
@@ -253,9 +253,9 @@ def test_each_key_left_at_its_default_plans_exactly_its_jobs(prepared: list[Plan
 
 def test_all_resources_at_once_plan_nothing(prepared: list[Planner]) -> None:
     document = _document()
-    for path in LEAVES:
+    for path, value in LEAVES.items():
         if path[0] == "resources":
-            document = _replaced(document, path, LEAVES[path] + 1)
+            document = _replaced(document, path, value + 1)
     with prepared[0].experiment(document) as given:
         assert prepared[0].planned(config={"experiment": given}) == set()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,6 +15,7 @@ from tiny import snakemake, started, taken, verdicts, write
 from primum.artifact.manifest import load_manifest, save_manifest
 from primum.artifact.store import Store
 from primum.artifact.table import content_hash, write_table
+from primum.errors import PrimumError
 
 RULES = {
     "fetch_dataset", "read_dataset", "mix_sources", "pretrain_model", "pack_chunks", "sft_model", "generate_responses",
@@ -22,22 +23,27 @@ RULES = {
 }  # fmt: skip
 
 
+STAGES = {"fetch", "read", "mix", "pretrain", "pack", "sft", "generate", "judge", "score", "tables", "report"}
+
+
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project in which the tiny experiment has run."""
     project = copy_project(tmp_path_factory.mktemp("tiny") / "project")
     write(project)
     output = snakemake(project)
     assert started(output) == RULES
     assert taken(output) == set()
-    yield project
+    return project
 
 
 def contents(project: Path, experiment: str = "tiny") -> dict[str, str]:
     """Artifact -> content hash."""
-    manifests = (project / "results" / experiment).rglob("*.json")
-    loaded = {str(path.relative_to(project)): path for path in manifests if path.name != "experiment.json"}
-    return {name: load_manifest(path).content for name, path in loaded.items()}
+    found = {}
+    for path in (project / "results" / experiment).rglob("*.json"):
+        with suppress(PrimumError):  # a tokenizer's files, say, are no manifests
+            found[str(path.relative_to(project))] = load_manifest(path).content
+    return found
 
 
 def test_a_second_run_does_nothing(project: Path) -> None:
@@ -51,7 +57,7 @@ def test_a_lost_folder_comes_back_from_the_store(project: Path) -> None:
     shutil.rmtree(project / "results/tiny")
     output = snakemake(project)
     assert started(output) == RULES
-    assert len(taken(output)) == len(RULES)
+    assert taken(output) == STAGES
     assert verdicts(output) == {}
     assert contents(project) == before
     runs = [load_manifest(path).run for path in (project / "results/tiny/models").rglob("manifest.json")]
@@ -113,10 +119,10 @@ def test_snakemakes_own_ways_to_force_take_from_the_store(project: Path) -> None
     before = contents(project)
     output = snakemake(project, "--forcerun", "sft_model")
     assert "sft_model" in started(output)
-    assert len(taken(output)) == len(started(output))
+    assert taken(output) == {"sft", "generate", "judge", "score", "tables", "report"}
     output = snakemake(project, "--forceall")
     assert started(output) == RULES
-    assert len(taken(output)) == len(RULES)
+    assert taken(output) == STAGES
     assert contents(project) == before
     output = snakemake(project, "-R", "score_benchmarks")
     assert taken(output) == {"score", "tables", "report"}

@@ -1,0 +1,133 @@
+"""Two runs in one folder, and runs that were killed."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from conftest import copy_project, environment
+from tiny import TINY, command, snakemake, started, write
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from primum.workflow import open_workflow
+run = open_workflow({"experiment": "tiny"}, Path.cwd())
+run.begin()
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    project = copy_project(tmp_path / "project")
+    write(project)
+    return project
+
+
+@pytest.fixture
+def holder(project: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the experiment, as a run does."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD],
+        cwd=project,
+        env=environment(project),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_the_second_run_says_who_holds_the_folder_and_stops(project: Path, holder: subprocess.Popen[str]) -> None:
+    output = snakemake(project, fails=True)
+    (line,) = [line for line in output.splitlines() if "in use" in line]
+    said = (
+        rf"primum: error: results/tiny is in use by process {holder.pid} on \S+ since [\d :-]+: wait for it, or stop it"
+    )
+    assert re.fullmatch(said, line)
+    assert "Traceback" not in output
+    assert started(output) == set()
+    assert not (project / "results/tiny/data").exists()
+    # Looking is allowed, and so is another experiment in the same folder.
+    assert "fetch_dataset" in snakemake(project, "--dry-run")
+    write(project, TINY | {"name": "other"})
+    assert started(snakemake(project, "--until", "fetch_dataset", experiment="other")) == {"fetch_dataset"}
+
+
+def test_the_holder_may_die_in_any_way(project: Path, holder: subprocess.Popen[str]) -> None:
+    holder.kill()
+    holder.wait()
+    assert (project / "results/tiny/.lock").read_text().startswith(f"process {holder.pid} ")
+    assert started(snakemake(project, "--until", "fetch_dataset")) == {"fetch_dataset"}
+
+
+def _started_run(project: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command(*arguments),
+        cwd=project,
+        env=environment(project),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _wait_for(condition: object, seconds: float = 60) -> None:
+    assert callable(condition)
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_after_kill_9_the_same_command_goes_on(project: Path) -> None:
+    """Snakemake alone is killed while a job trains: no unlock, and the job that survived it is not done twice."""
+    log = project / "results/tiny/logs/pretrain/base.log"
+    first = _started_run(project, "--until", "pretrain_model")
+    _wait_for(log.exists)
+    time.sleep(0.5)  # the job has claimed its key, and is loading torch
+    first.kill()
+    first.wait()
+    os.killpg(first.pid, signal.SIGSTOP)  # the job is an orphan now, and takes its time
+    assert list((project / ".snakemake/locks").glob("*.lock"))
+    second = _started_run(project, "--until", "pretrain_model")
+    try:
+        _wait_for(lambda: log.exists() and "base: waiting for its maker" in log.read_text())
+        os.killpg(first.pid, signal.SIGCONT)
+        assert second.wait(timeout=60) == 0
+    finally:
+        for run in (first, second):
+            with suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGKILL)
+    assert "base: taken from the store" in log.read_text()
+    assert (project / "results/tiny/models/base/manifest.json").exists()
+    assert started(snakemake(project, "--until", "pretrain_model")) == set()
+
+
+def test_after_everything_was_killed_nothing_half_written_is_used(project: Path) -> None:
+    run = _started_run(project, "--until", "pretrain_model")
+    _wait_for(lambda: any((project / "results/tiny/logs/pretrain").glob("*.log")))
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    assert not (project / "results/tiny/models/base/manifest.json").exists()
+    store = project / "results/.store"
+    dead = store / "tmp" / f"{os.uname().nodename}-{run.pid}-00000000"
+    dead.mkdir(parents=True)
+    output = snakemake(project, "--until", "pretrain_model")
+    assert started(output) == {"pretrain_model"}
+    assert not list((store / "tmp").iterdir())
