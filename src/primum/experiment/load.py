@@ -21,6 +21,8 @@ class _UniqueKeys(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.Saf
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue  # "<<": what it brings in gives way to the mapping's own keys
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
                 raise PrimumError(f"line {key_node.start_mark.line + 1}: a key that is no plain value: quote it")
