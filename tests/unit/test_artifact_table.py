@@ -129,7 +129,10 @@ ROWS = st.lists(
             "share": st.none() | st.floats(allow_nan=False),
             "right": st.none() | st.booleans(),
             "tags": st.none() | st.lists(st.none() | st.text("ab", max_size=3), max_size=3),
-            "turns": st.none() | st.lists(st.fixed_dictionaries({"role": st.sampled_from("ua"), "content": st.text("ab", max_size=2)}), max_size=2),
+            "turns": st.none()
+            | st.lists(
+                st.fixed_dictionaries({"role": st.sampled_from("ua"), "content": st.text("ab", max_size=2)}), max_size=2
+            ),
         }
     ),
     max_size=6,

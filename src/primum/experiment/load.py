@@ -106,7 +106,9 @@ def validate(content: dict[str, Any], path: Path) -> Experiment:
         tags = {"hub", "endpoint", "pretrain", "sft", "dpo"}
         inside_models = first["loc"][:1] == ("models",)
         where = ".".join(
-            str(part) for index, part in enumerate(first["loc"]) if not (inside_models and index == 2 and part in tags)
+            str(part) if str(part).isprintable() else repr(part)
+            for index, part in enumerate(first["loc"])
+            if not (inside_models and index == 2 and part in tags)
         )
         message = " ".join(first["msg"].removeprefix("Value error, ").split())
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
