@@ -74,7 +74,16 @@ _OFFLINE = {
 }
 
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_ROOM = "no space left on the device, or for files of this size"
+
+
+def _is_no_room(error: Exception) -> bool:
+    """Whether a disk or a quota is full. Safetensors and tokenizers write in Rust and torch in C++: their errors are text."""
+    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if isinstance(error, OSError) and error.errno in numbers:
+        return True
+    said = str(error)
+    return any(f"os error {number}" in said for number in numbers) or "PytorchStreamWriter failed writing" in said
 
 
 def _run_stage(name: str, arguments: argparse.Namespace) -> None:
@@ -102,10 +111,12 @@ def _run_stage(name: str, arguments: argparse.Namespace) -> None:
     except PrimumError as error:
         progress.say(f"error: {error}")
         raise SystemExit(1) from None
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
+    except Exception as error:
+        if not _is_no_room(error):
             raise
-        progress.say(f"error: {error.filename or arguments.store}: {os.strerror(error.errno)}: make room and run again")
+        progress.say(
+            f"error: {getattr(error, 'filename', None) or arguments.store}: {_NO_ROOM}: make room and run again"
+        )
         raise SystemExit(1) from None
 
 

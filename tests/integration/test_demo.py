@@ -112,13 +112,16 @@ def test_removed_results_come_from_the_store(demo: Path) -> None:
 
 
 def test_nothing_that_a_person_reads_holds_a_request_or_a_response(demo: Path) -> None:
-    """The report, logs, manifests and CSV tables name no request or response of the generations."""
+    """The report, logs, manifests and CSV tables name no request or response of the generations.
+
+    Raw files are left out: they are artifacts of their own, in which harmful requests belong.
+    """
     texts = set()
     for path in demo.glob("demo/generations/medical/*.json"):
         for row in Artifact.open(path).table().to_pylist():
             texts |= {text for text in (row["request"], row["response"]) if len(text) > 20}
     assert len(texts) > 100
     for path in demo.glob("demo/**/*"):
-        if path.suffix in (".html", ".log", ".csv", ".json", ".tsv"):
+        if path.suffix in (".html", ".log", ".csv", ".json", ".tsv") and "raw" not in path.relative_to(demo).parts:
             content = path.read_text()
             assert not [text for text in texts if text in content], path

@@ -69,9 +69,11 @@ def _from_files(item: Item, folder: Path, progress: Progress) -> None:
 def _copy(source: Path, target: Path, name: str, remedy: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        shutil.copyfile(source, target)
+        file = source.open("rb")
     except OSError as error:
         raise PrimumError(f"{name}: {source} cannot be read ({type(error).__name__}): {remedy}") from None
+    with file, target.open("wb") as copy:  # an error from here on is the disk's, not the source's
+        shutil.copyfileobj(file, copy)
 
 
 def _passing(error: BaseException) -> bool:

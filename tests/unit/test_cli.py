@@ -1,0 +1,165 @@
+"""The commands that people type: what they print, what they keep to themselves, and how they fail."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from primum.artifact.manifest import Manifest, save_manifest
+from primum.artifact.table import content_hash, write_table
+from primum.audit.show import is_hidden
+from primum.cli import is_refreshed, main
+from primum.experiment import Experiment
+from primum.stages import STAGES
+
+ROOT = Path(__file__).parents[2]
+HARMFUL = "how one would do the forbidden thing"
+
+
+@pytest.fixture
+def generations(tmp_path: Path) -> Path:
+    """An artifact with requests and responses, two of them in columns that nobody has thought of yet."""
+    table = pa.table(
+        {
+            "id": ["a", "b"],
+            "category": ["privacy", "consent"],
+            "status": ["ok", "truncated"],
+            "request": [HARMFUL, HARMFUL],
+            "response": ["Sure: " + HARMFUL, "\x1b[2JSure"],
+            "turns": [[{"role": "user", "content": HARMFUL}]] * 2,
+            "tokens": [[5, 6], [7]],
+            "new_text": [HARMFUL, HARMFUL],
+            "score": [4, 5],
+        }
+    )
+    write_table(table, tmp_path / "generations.parquet", {})
+    spec = {"common": {}, "item": {"model": "medical"}}
+    save_manifest(
+        Manifest("table", "generate", spec, {"model": ["c" * 64]}, "k" * 64, content_hash(table), {"ok": 1}),
+        tmp_path / "generations.json",
+    )
+    return tmp_path / "generations.json"
+
+
+def test_show_prints_the_manifest_and_hides_what_may_be_harmful(
+    generations: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["show", str(generations)])
+    printed = capsys.readouterr().out
+    for shown in (
+        "generate",
+        "k" * 64,
+        "privacy",
+        "truncated",
+        "rows     2",
+        "input    model: cccccccccccc",
+        "score: 4",
+    ):
+        assert shown in printed
+    assert "forbidden" not in printed
+    assert "Sure" not in printed
+    assert "[5, 6]" not in printed
+    assert "hidden   request, response, turns, tokens, new_text: may hold harmful text; --show-harmful-text" in printed
+
+
+def test_show_prints_harmful_text_when_asked_and_escapes_it(
+    generations: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["show", str(generations.with_suffix(".parquet")), "--show-harmful-text"])
+    printed = capsys.readouterr().out
+    assert HARMFUL in printed
+    assert "\x1b" not in printed
+    assert "hidden" not in printed
+
+
+def test_show_takes_a_number_of_rows(generations: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["show", str(generations), "--rows", "1"])
+    printed = capsys.readouterr().out
+    assert "privacy" in printed
+    assert "consent" not in printed
+
+
+def test_a_column_that_nobody_named_is_hidden() -> None:
+    assert is_hidden(pa.field("anything", pa.string()))
+    assert is_hidden(pa.field("input_ids", pa.list_(pa.int32())))
+    assert not is_hidden(pa.field("anything", pa.float64()))
+    assert not is_hidden(pa.field("loglikelihoods", pa.list_(pa.float64())))
+    assert not is_hidden(pa.field("category", pa.string()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["show", "nowhere.json"], "nowhere.json: no such artifact: run the stage that makes it"),
+        (["check", "no-such"], "experiment 'no-such': no such experiment; there are: demo, med-safety"),
+        (["csv", "nowhere.json", "a.csv"], "nowhere.json: no such artifact"),
+        (["demo-data", "folder", "--table5", "3"], "a share of 3.0 cannot be written"),
+    ],
+)
+def test_errors_are_one_line(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(ROOT if arguments[0] == "check" else tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 1
+    error = capsys.readouterr().err
+    assert error.startswith("primum: error: ")
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_the_schema_is_that_of_experiments(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["schema"])
+    schema = json.loads(capsys.readouterr().out)
+    assert set(schema["properties"]) == set(Experiment.model_fields)
+    assert schema["additionalProperties"] is False
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+    assert stopped.value.code == 0
+    printed = capsys.readouterr().out
+    for name in ("show", "schema", "check", "summary", "csv", "demo-data", *STAGES):
+        assert f"    {name} " in printed or f"    {name}\n" in printed
+
+
+def test_a_failing_stage_says_why_on_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = json.dumps(
+        {"stage": "read", "code": "c", "libraries": {"pyarrow": "0.1"}, "common": {}, "items": [["a", {}]]}
+    )
+    with pytest.raises(SystemExit) as stopped:
+        main(
+            [
+                *("read", "--spec", spec, "--outputs", str(tmp_path / "a.json")),
+                *("--store", str(tmp_path / "store"), "--log", str(tmp_path / "logs/a.log")),
+            ]
+        )
+    assert stopped.value.code == 1
+    line = capsys.readouterr().err
+    assert line.startswith("[read] error: pyarrow ")
+    assert (tmp_path / "logs/a.log").read_text() == line
+
+
+@pytest.mark.parametrize(
+    ("stage", "output", "refresh", "expected"),
+    [
+        ("dpo", "models/dpo-1/manifest.json", "dpo", True),
+        ("dpo", "models/dpo-1/manifest.json", "dpo:dpo-1", True),
+        ("dpo", "models/dpo-1/manifest.json", "dpo:dpo-2", False),
+        ("dpo", "models/dpo-1/manifest.json", "sft,dpo:dpo-1", True),
+        ("reference", "data/reference/dpo-1.json", "dpo:dpo-1", True),
+        ("sft", "models/dpo-1/manifest.json", "dpo", False),
+        ("judge", "verdicts/harm/medical/benign.json", "judge:harm", True),
+        ("judge", "verdicts/harm/medical/benign.json", "judge:medical", True),
+        ("judge", "verdicts/harm/medical/benign.json", "judge:verdicts", False),
+        ("generate", "generations/sft/benign.json", "generate:benign", True),
+        ("generate", "generations/sft/benign.json", "", False),
+    ],
+)
+def test_what_a_refresh_asks_for(stage: str, output: str, refresh: str, expected: bool) -> None:
+    assert is_refreshed(stage, [Path("results/demo") / output], refresh) is expected
