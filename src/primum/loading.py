@@ -6,15 +6,14 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM
-from transformers.utils import logging as transformers_logging
 
 from primum.artifact.manifest import Artifact
+from primum.progress import hush_transformers
 
 
 def load_model(model: Artifact, dtype: str = "float32") -> Any:
     """A causal language model from an artifact's safetensors, every file verified against the manifest."""
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    hush_transformers()
     model.verify()
     return AutoModelForCausalLM.from_pretrained(
         model.data, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=getattr(torch, dtype)

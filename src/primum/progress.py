@@ -46,3 +46,11 @@ class Progress:
         speed = f", {rate:,.0f} {unit}/s" if rate and elapsed > 0.05 else ""
         eta = f", {left:.0f} s left" if 0 < done < total and elapsed > 1 else ""
         self.say(f"{name}: {done:,}/{total:,}{speed}{eta}{', ' + note if note else ''}")
+
+
+def hush_transformers() -> None:
+    """Keep transformers' own progress bars and notices out of the progress lines."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

@@ -55,7 +55,7 @@ def write(project: Path, document: dict[str, Any] = TINY) -> None:
 def command(*arguments: str, experiment: str = "tiny") -> list[str]:
     given = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
     others = [argument for argument in arguments if argument not in given]
-    base = [sys.executable, "-m", "snakemake", "all", "--cores", "2", "--nocolor", *others]
+    base = [sys.executable, "-m", "snakemake", "all", "--cores", "2", "--nocolor", "--quiet", "host", *others]
     return [*base, "--config", f"experiment={experiment}", *given]
 
 

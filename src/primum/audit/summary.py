@@ -29,7 +29,7 @@ def summarize(results: Path) -> str:
         lines.append("Not everything was scored: " + ", ".join(f"{name} {n:,}" for name, n in (+not_scored).items()))
     tables = sorted(results.glob("tables/*.csv"))
     if tables:
-        lines.append("Tables:  " + "  ".join(str(path) for path in tables))
+        lines.append(f"Tables:  {results / 'tables'}: {', '.join(path.stem for path in tables)} (.parquet and .csv)")
     page = results / "report" / "index.html"
     if page.exists():
         lines.append(f"Report:  {page}")

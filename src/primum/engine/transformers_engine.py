@@ -18,6 +18,7 @@ from primum.engine.protocol import Conversation, Report, Response, clean, conver
 from primum.engine.render import answer_text, end_tokens, load_tokenizer, prompt_ids, prompt_limit
 from primum.errors import PrimumError
 from primum.experiment.types import Sampling
+from primum.progress import hush_transformers
 
 
 class SampleTokens(LogitsProcessor):  # type: ignore[misc]
@@ -72,6 +73,7 @@ class TransformersEngine:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._tokenizer = load_tokenizer(folder)
         self._ends = end_tokens(self._tokenizer, folder)
+        hush_transformers()
         try:
             model: Any
             model, loading = AutoModelForCausalLM.from_pretrained(

@@ -14,11 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from transformers import PrinterCallback, TrainerCallback, set_seed
-from transformers.utils import logging as transformers_logging
 
 from primum.artifact.folder import file_sha256
 from primum.errors import PrimumError
-from primum.progress import Progress
+from primum.progress import Progress, hush_transformers
 
 HISTORY = pa.schema(
     [pa.field("step", pa.int32(), nullable=False)]
@@ -39,8 +38,7 @@ _COMPLETE = "complete.json"
 
 def start(threads: int, seed: int) -> None:
     """Fix what changes the bits of a CPU run: threads, seeds, and deterministic kernels where there are any."""
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    hush_transformers()
     # cuBLAS reads it when it is first used; without it its results differ from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
