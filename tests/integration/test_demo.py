@@ -5,36 +5,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 import pytest
-import yaml
-from runs import ROOT, contents, manifests, run
+from runs import contents, manifests, run
 
 from primum.artifact.manifest import Artifact
 
-pytestmark = pytest.mark.demo
-
-
-@pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of results of one run of the demo."""
-    results = tmp_path_factory.mktemp("demo")
-    run(results, experiment=experiment(results))
-    return results
-
-
-def experiment(results: Path) -> str:
-    """The demo, or a copy of it with another seed."""
-    seed = os.environ.get("PRIMUM_DEMO_SEED")
-    if seed is None:
-        return "demo"
-    content = yaml.safe_load((ROOT / "config/experiments/demo.yaml").read_text())
-    path = results / "seeded.yaml"
-    path.write_text(yaml.safe_dump({**content, "seed": int(seed)}, sort_keys=False))
-    return str(path)
+pytestmark = [pytest.mark.demo, pytest.mark.xdist_group("demo")]
 
 
 def accuracies(demo: Path, table: str) -> dict[tuple[str, str], float]:
@@ -96,17 +75,17 @@ def test_the_judge_agrees_with_the_graded_pairs(demo: Path) -> None:
     assert row["exact"] >= 0.85
 
 
-def test_a_second_run_does_nothing(demo: Path) -> None:
+def test_a_second_run_does_nothing(demo: Path, experiment: str) -> None:
     before = contents(demo)
-    output = run(demo, experiment=experiment(demo))
+    output = run(demo, experiment=experiment)
     assert "Nothing to be done" in output
     assert contents(demo) == before
 
 
-def test_removed_results_come_from_the_store(demo: Path) -> None:
+def test_removed_results_come_from_the_store(demo: Path, experiment: str) -> None:
     before = contents(demo)
     shutil.rmtree(demo / "demo")
-    run(demo, experiment=experiment(demo))
+    run(demo, experiment=experiment)
     assert contents(demo) == before
     assert all(record["run"]["taken_from_store"] for record in manifests(demo).values())  # type: ignore[index]
 
