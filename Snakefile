@@ -15,7 +15,7 @@ from primum.audit.summary import summarize
 from primum.errors import PrimumError
 from primum.layout import parquet
 from primum.plan import TABLES
-from primum.workflow import executable_path, open_workflow
+from primum.workflow import open_workflow, shell_prefix
 
 min_version("9.27")
 
@@ -29,7 +29,7 @@ AT = RUN.layout
 STORE = RUN.store
 resources_of = RUN.resources
 
-shell.prefix(f"set -euo pipefail; {executable_path()}")
+shell.prefix(shell_prefix(RUN.site))
 
 
 wildcard_constraints:

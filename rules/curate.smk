@@ -25,7 +25,7 @@ rule fetch_dataset:
     params:
         spec=lambda w: RUN.plan.spec("fetch", w.dataset),
     shell:
-        "primum fetch --spec {params.spec:q} --outputs {output:q} --store {STORE:q} --log {log:q}"
+        "exec primum fetch --spec {params.spec:q} --outputs {output:q} --store {STORE:q} --log {log:q}"
 
 
 rule fetch_model:
@@ -40,7 +40,7 @@ rule fetch_model:
     params:
         spec=lambda w: RUN.plan.spec("snapshot", w.model),
     shell:
-        "primum snapshot --spec {params.spec:q} --outputs {output:q} --store {STORE:q} --log {log:q}"
+        "exec primum snapshot --spec {params.spec:q} --outputs {output:q} --store {STORE:q} --log {log:q}"
 
 
 rule read_dataset:
@@ -58,7 +58,7 @@ rule read_dataset:
     params:
         spec=lambda w: RUN.plan.spec("read", w.dataset),
     shell:
-        "primum read --spec {params.spec:q} --raw {input.raw:q} --outputs {output.manifests:q}"
+        "exec primum read --spec {params.spec:q} --raw {input.raw:q} --outputs {output.manifests:q}"
         " --store {STORE:q} --log {log:q}"
 
 
@@ -81,7 +81,7 @@ rule mix_sources:
     params:
         spec=lambda w: RUN.plan.spec("mix", w.mixture),
     shell:
-        "primum mix --spec {params.spec:q} --rows {input.rows:q} --drops {input.drops:q}"
+        "exec primum mix --spec {params.spec:q} --rows {input.rows:q} --drops {input.drops:q}"
         " --benchmarks {input.benchmarks:q} --outputs {output.manifests:q} --store {STORE:q} --log {log:q}"
 
 
@@ -101,7 +101,7 @@ rule join_pairs:
     params:
         spec=lambda w: RUN.plan.spec("pairs", w.preferences),
     shell:
-        "primum pairs --spec {params.spec:q} --rows {input.rows:q} --outputs {output.manifest:q}"
+        "exec primum pairs --spec {params.spec:q} --rows {input.rows:q} --outputs {output.manifest:q}"
         " --store {STORE:q} --log {log:q}"
 
 
@@ -121,5 +121,5 @@ rule pack_chunks:
     params:
         spec=lambda w: RUN.plan.spec("pack", w.model),
     shell:
-        "primum pack --spec {params.spec:q} --mixture {input.mixture:q} --model {input.model:q}"
+        "exec primum pack --spec {params.spec:q} --mixture {input.mixture:q} --model {input.model:q}"
         " --outputs {output.manifest:q} --store {STORE:q} --log {log:q}"

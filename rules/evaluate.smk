@@ -33,7 +33,7 @@ rule generate_responses:
     params:
         spec=lambda w: RUN.plan.spec("generate", w.model),
     shell:
-        "primum generate --spec {params.spec:q} --model {input.model:q} --prompts {input.prompts:q}"
+        "exec primum generate --spec {params.spec:q} --model {input.model:q} --prompts {input.prompts:q}"
         " --outputs {output.manifests:q} --store {STORE:q} --log {log:q}"
 
 
@@ -64,11 +64,11 @@ for judge in RUN.experiment.evaluate.judges:
             AT.benchmark("judge", f"{judge}/{{model}}")
         threads: RUN.threads("judge")
         resources:
-            **resources_of("judge"),
+            **resources_of("judge", judge),
         params:
             spec=lambda w, judge=judge: RUN.plan.spec("judge", f"{judge}/{w.model}"),
         shell:
-            "primum judge --spec {params.spec:q} --judge {input.judge:q} --responses {input.responses:q}"
+            "exec primum judge --spec {params.spec:q} --judge {input.judge:q} --responses {input.responses:q}"
             " --outputs {output.manifests:q} --store {STORE:q} --log {log:q}"
 
 
@@ -87,7 +87,7 @@ rule judge_agreement:
     params:
         spec=lambda w: RUN.plan.spec("agreement", w.judge),
     shell:
-        "primum agreement --spec {params.spec:q} --judge {input.judge:q} --graded {input.graded:q}"
+        "exec primum agreement --spec {params.spec:q} --judge {input.judge:q} --graded {input.graded:q}"
         " --outputs {output.manifest:q} --store {STORE:q} --log {log:q}"
 
 
@@ -116,5 +116,5 @@ rule score_benchmarks:
     params:
         spec=lambda w: RUN.plan.spec("score", w.model),
     shell:
-        "primum score --spec {params.spec:q} --model {input.model:q} --benchmarks {input.benchmarks:q}"
+        "exec primum score --spec {params.spec:q} --model {input.model:q} --benchmarks {input.benchmarks:q}"
         " --outputs {output.manifests:q} --store {STORE:q} --log {log:q}"

@@ -23,7 +23,7 @@ rule aggregate_tables:
     params:
         spec=lambda w: RUN.plan.spec("tables"),
     shell:
-        "primum tables --spec {params.spec:q} --scores {input.scores:q} --judgements {input.judgements:q}"
+        "exec primum tables --spec {params.spec:q} --scores {input.scores:q} --judgements {input.judgements:q}"
         " --generations {input.generations:q} --ledgers {input.ledgers:q} --trained {input.trained:q}"
         " --agreements {input.agreements:q} --outputs {output.manifests:q} --store {STORE:q} --log {log:q}"
 
@@ -36,7 +36,7 @@ rule export_csv:
     wildcard_constraints:
         table="|".join(TABLES),
     shell:
-        "primum csv {input.manifest:q} {output:q}"
+        "exec primum csv {input.manifest:q} {output:q}"
 
 
 rule write_report:
@@ -52,5 +52,5 @@ rule write_report:
     params:
         spec=lambda w: RUN.plan.spec("report"),
     shell:
-        "primum report --spec {params.spec:q} --tables {input.tables:q} --outputs {output.manifest:q}"
+        "exec primum report --spec {params.spec:q} --tables {input.tables:q} --outputs {output.manifest:q}"
         " --store {STORE:q} --log {log:q}"

@@ -22,8 +22,9 @@ rule pretrain_model:
     params:
         spec=lambda w: RUN.plan.spec("pretrain", w.model),
     shell:
-        "primum pretrain --spec {params.spec:q} --mixture {input.mixture:q} --outputs {output:q}"
+        "exec primum pretrain --spec {params.spec:q} --mixture {input.mixture:q} --outputs {output:q}"
         " --store {STORE:q} --log {log:q}"
+        " --nodes {resources.nodes} --processes {resources.processes}"
 
 
 rule sft_model:
@@ -44,8 +45,9 @@ rule sft_model:
     params:
         spec=lambda w: RUN.plan.spec("sft", w.model),
     shell:
-        "primum sft --spec {params.spec:q} --model {input.model:q} --packed {input.packed:q} --outputs {output:q}"
+        "exec primum sft --spec {params.spec:q} --model {input.model:q} --packed {input.packed:q} --outputs {output:q}"
         " --store {STORE:q} --log {log:q}"
+        " --nodes {resources.nodes} --processes {resources.processes}"
 
 
 rule reference_logprobs:
@@ -63,11 +65,11 @@ rule reference_logprobs:
         model=RUN.names("dpo"),
     threads: lambda w: RUN.threads("dpo", w.model)
     resources:
-        **resources_of("dpo"),
+        **resources_of("reference"),
     params:
         spec=lambda w: RUN.plan.spec("reference", w.model),
     shell:
-        "primum reference --spec {params.spec:q} --model {input.model:q} --pairs {input.pairs:q}"
+        "exec primum reference --spec {params.spec:q} --model {input.model:q} --pairs {input.pairs:q}"
         " --outputs {output.manifest:q} --store {STORE:q} --log {log:q}"
 
 
@@ -89,5 +91,6 @@ rule dpo_model:
     params:
         spec=lambda w: RUN.plan.spec("dpo", w.model),
     shell:
-        "primum dpo --spec {params.spec:q} --model {input.model:q} --pairs {input.pairs:q} --outputs {output:q}"
+        "exec primum dpo --spec {params.spec:q} --model {input.model:q} --pairs {input.pairs:q} --outputs {output:q}"
         " --store {STORE:q} --log {log:q}"
+        " --nodes {resources.nodes} --processes {resources.processes}"

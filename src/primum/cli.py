@@ -7,8 +7,10 @@ import errno
 import importlib
 import json
 import os
+import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from primum.artifact.job import Request, Run, execute
 from primum.artifact.store import Store
@@ -17,6 +19,7 @@ from primum.progress import Progress
 from primum.stages import STAGES
 
 REFRESH_VARIABLE = "PRIMUM_REFRESH"
+_TRAINED = ("pretrain", "sft", "dpo")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,6 +41,11 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="validate an experiment file and list what it runs")
     check.add_argument("experiment", help="the name of a file in config/experiments, or a path")
+
+    plan = commands.add_parser("plan", help="print what a run would do and what it may cost, against its budget")
+    plan.add_argument("experiment", nargs="?", default="demo", help="a name or a path, as for check (default: demo)")
+    plan.add_argument("--results", default="results", help="the folder of all results (default: results)")
+    plan.add_argument("--store", help="the store (default: PRIMUM_STORE, or .store in the results folder)")
 
     summary = commands.add_parser("summary", help="name the tables and the report of a finished run")
     summary.add_argument("results", type=Path, help="the experiment's folder, such as results/demo")
@@ -61,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
         job.add_argument("--outputs", nargs="+", type=Path, required=True, metavar="MANIFEST", help="one for each item")
         job.add_argument("--store", type=Path, required=True, help="the content-addressed store")
         job.add_argument("--log", type=Path, help="also write the progress lines here")
+        if name in _TRAINED:
+            job.add_argument("--nodes", type=int, default=1, help="nodes to train on (default: 1)")
+            job.add_argument(
+                "--processes", type=int, default=1, help="processes on all of them, one a GPU (default: 1)"
+            )
     return parser
 
 
@@ -86,6 +99,14 @@ def _is_no_room(error: Exception) -> bool:
     return any(f"os error {number}" in said for number in numbers) or "PytorchStreamWriter failed writing" in said
 
 
+class _Ended(BaseException):
+    """The process was told to stop."""
+
+
+def _end(*_: Any) -> None:
+    raise _Ended
+
+
 def _run_stage(name: str, arguments: argparse.Namespace) -> None:
     stage = STAGES[name]
     if stage.target != "fetch":
@@ -102,12 +123,21 @@ def _run_stage(name: str, arguments: argparse.Namespace) -> None:
     )
 
     def load() -> Run:
+        if name in _TRAINED and arguments.processes > 1:
+            from primum.train.launch import Launch
+
+            return Launch(stage.module, arguments.nodes, arguments.processes, arguments.log).run
         run: Run = importlib.import_module(stage.module).run
         return run
 
     progress = Progress(name, arguments.log)
+    # A training stage has a handler of its own while it trains.
+    signal.signal(signal.SIGTERM, _end)
     try:
         execute(request, load, progress)
+    except _Ended:
+        progress.say("error: stopped by SIGTERM (a time limit, a preemption, scancel): run again to go on")
+        raise SystemExit(128 + signal.SIGTERM) from None
     except PrimumError as error:
         progress.say(f"error: {error}")
         raise SystemExit(1) from None
@@ -157,6 +187,12 @@ def main(argv: list[str] | None = None) -> None:
             from primum.audit.show import check
 
             check(arguments.experiment, Path.cwd())
+        elif arguments.command == "plan":
+            from primum.audit.forecast import print_plan
+            from primum.workflow import open_workflow
+
+            config = {"experiment": arguments.experiment, "results": arguments.results, "store": arguments.store}
+            print_plan(open_workflow(config, Path.cwd()))
         elif arguments.command == "summary":
             from primum.audit.summary import summarize
 

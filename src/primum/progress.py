@@ -12,13 +12,13 @@ from typing import TextIO
 class Progress:
     """Prints at most one progress line every ``interval`` seconds, and every line of :meth:`say`.
 
-    Lines carry names and counts, never the text of a row.
+    Lines carry names and counts, never the text of a row. A ``silent`` one says nothing on standard error.
     """
 
-    def __init__(self, stage: str, log: Path | None = None, interval: float = 5.0) -> None:
+    def __init__(self, stage: str, log: Path | None = None, interval: float = 5.0, silent: bool = False) -> None:
         self._stage = stage
         self._interval = interval
-        self._streams: list[TextIO] = [sys.stderr]
+        self._streams: list[TextIO] = [] if silent else [sys.stderr]
         if log is not None:
             with suppress(OSError):
                 log.parent.mkdir(parents=True, exist_ok=True)

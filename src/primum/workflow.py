@@ -23,9 +23,10 @@ from primum.cli import REFRESH_VARIABLE, is_refreshed
 from primum.errors import PrimumError
 from primum.experiment import STAGES, Experiment, load_experiment
 from primum.experiment.models import DPOModel, PretrainedModel, SFTModel
-from primum.experiment.types import Resources
+from primum.experiment.types import Budget, Resources
 from primum.layout import Layout
 from primum.plan import TABLES, Plan
+from primum.site import Site, load_site
 from primum.stages import STAGES as JOBS
 
 CONFIG_KEYS = ("experiment", "refresh", "mirror", "store", "results")
@@ -42,6 +43,7 @@ class Workflow:
     layout: Layout
     store: str
     refresh: str
+    site: Site = field(default_factory=Site)
     _held: list[IO[str]] = field(default_factory=list)
 
     def jobs(self) -> Iterator[tuple[str, str, list[str]]]:
@@ -112,26 +114,65 @@ class Workflow:
         own = getattr(self.experiment.models[model], "threads", None) if model and stage in _TRAINING else None
         return own or self.experiment.resources_of(stage, model).threads
 
-    def resources(self, stage: str) -> dict[str, Callable[..., int | str]]:
+    def resources(self, stage: str, judge: str | None = None) -> dict[str, Callable[..., int | str | None]]:
         """A rule's resources, under the names that Snakemake's Slurm plugin passes on to sbatch.
 
-        Memory (MB) and runtime (minutes) grow with every attempt. GPUs on one node are ``gpu``; on several nodes
-        ``gres`` says how many each node gives.
+        Memory (MB a node) and runtime (minutes) grow with every attempt. GPUs on one node are ``gpu``; on several nodes
+        ``gres`` says how many each node gives, and ``mpi`` that the job starts its own tasks, one a node. ``processes``
+        is for the job itself: how many train together, one a GPU. ``api`` counts jobs that call an endpoint.
         """
+        site = self.site
+        typed = f"gpu:{site.gpu_type}" if site.gpu_type else "gpu"
 
         def asked(wildcards: Any) -> Resources:
-            return self.experiment.resources_of(stage, getattr(wildcards, "model", None))
+            target = JOBS[stage].target if stage in JOBS else stage
+            r = self.experiment.resources_of(target, getattr(wildcards, "model", None))
+            # Only training runs on several nodes.
+            return r if stage in _TRAINING else r.model_copy(update={"nodes": 1, "gpus": r.gpus // r.nodes})
+
+        def partition(wildcards: Any) -> str | None:
+            return site.partitions.gpu if asked(wildcards).gpus else site.partitions.cpu
+
+        def gpu_model(wildcards: Any) -> str | None:
+            r = asked(wildcards)
+            return site.gpu_type if r.gpus and r.nodes == 1 else None
 
         def gres(wildcards: Any) -> str:
             r = asked(wildcards)
-            return f"gpu:{r.gpus // r.nodes}" if r.gpus and r.nodes > 1 else ""
+            return f"{typed}:{r.gpus // r.nodes}" if r.gpus and r.nodes > 1 else ""
 
+        def api(wildcards: Any) -> int:
+            name = judge or getattr(wildcards, "judge", None)
+            model = self.experiment.judges[name].model if name else getattr(wildcards, "model", None)
+            called = model is not None and self.experiment.kind_of(model) == "endpoint"
+            return int(called and stage in ("generate", "judge"))
+
+        # None is a resource that a job does not have: the plugin looks whether there is one.
+        def mpi(wildcards: Any) -> str | None:
+            return "srun" if asked(wildcards).nodes > 1 else None
+
+        def tasks(wildcards: Any) -> int | None:
+            return asked(wildcards).nodes if asked(wildcards).nodes > 1 else None
+
+        training = {
+            "mpi": mpi,
+            "tasks": tasks,
+            "processes": lambda wildcards: max(asked(wildcards).gpus, asked(wildcards).nodes),
+            "slurm_extra": lambda wildcards: f"--signal=TERM@{site.warning_seconds}",
+        }
         return {
             "mem_mb": lambda wildcards, attempt: asked(wildcards).mem_mb * attempt,
             "runtime": lambda wildcards, attempt: asked(wildcards).minutes * attempt,
             "nodes": lambda wildcards: asked(wildcards).nodes,
             "gpu": lambda wildcards: asked(wildcards).gpus if asked(wildcards).nodes == 1 else 0,
+            "gpu_model": gpu_model,
             "gres": gres,
+            "api": api,
+            "slurm_account": lambda wildcards: site.account,
+            "slurm_partition": partition,
+            "qos": lambda wildcards: site.qos,
+            "constraint": lambda wildcards: site.constraint,
+            **(training if stage in _TRAINING else {}),
         }
 
     def training_data(self, model: str) -> str:
@@ -166,9 +207,13 @@ class Workflow:
         return forced
 
     def check(self) -> None:
-        """PrimumError if a job cannot be asked for: a template or a lock that is missing, say."""
+        """PrimumError if a job cannot be asked for (a template or a lock that is missing, say), or the budget is too small."""
         for stage, name, _ in self.jobs():
             self.plan.spec(stage, name)
+        if self.experiment.budget != Budget():
+            from primum.audit.forecast import check_budget
+
+            check_budget(self)
 
     def check_refresh(self) -> None:
         """PrimumError when ``refresh`` names no job of this experiment."""
@@ -229,14 +274,22 @@ def open_workflow(config: Mapping[str, Any], root: Path) -> Workflow:
         os.environ[MIRROR_VARIABLE] = str(Path(str(config["mirror"])).resolve())
     # An own variable names the store on a cluster, so that experiments of many people share it.
     store = str(config.get("store") or os.environ.get("PRIMUM_STORE") or f"{results}/.store")
-    workflow = Workflow(experiment, Plan(experiment, root), Layout(f"{results}/{experiment.name}"), store, refresh)
+    site = load_site(root / "slurm" / "site.yaml")
+    layout = Layout(f"{results}/{experiment.name}")
+    workflow = Workflow(experiment, Plan(experiment, root), layout, store, refresh, site)
     workflow.check_refresh()
     return workflow
 
 
-def executable_path() -> str:
-    """A shell prefix that puts this Python's folder on PATH when ``primum`` is not found otherwise; else empty."""
-    return "" if shutil.which("primum") else f"export PATH={Path(sys.executable).parent}:$PATH; "
+def shell_prefix(site: Site) -> str:
+    """What every job's shell begins with: strict mode, the site's modules on a cluster, this Python's folder on PATH.
+
+    The path only where ``primum`` is not found otherwise.
+    """
+    modules = f"module load {' '.join(site.modules)}; " if site.modules and "SLURM_JOB_ID" in os.environ else ""
+    path = "" if shutil.which("primum") else f"export PATH={Path(sys.executable).parent}:$PATH; "
+    # `module` reads variables that are not set, hence the strict mode behind it.
+    return f"{modules}set -euo pipefail; {path}"
 
 
 def _job_of(manifest: Path) -> str | None:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shutil
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -121,8 +122,31 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             (folder / _COMPLETE).write_text(json.dumps(files), encoding="utf-8")
 
 
+class Interruption(TrainerCallback):  # type: ignore[misc]
+    """Makes a SIGTERM (a time limit, a preemption, scancel) a checkpoint after the step that is under way."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def ask(self, *_: Any) -> None:
+        """The signal's handler."""
+        self.asked = True
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if torch.distributed.is_initialized():
+            # All processes must stop after the same step, or those that go on wait for the others for ever.
+            asked = torch.tensor(int(self.asked), device=args.device)
+            torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
+            self.asked = bool(asked)
+        if self.asked and state.global_step < state.max_steps:
+            control.should_save = control.should_training_stop = True
+
+
 def whole_checkpoint(work: Path, progress: Progress) -> str | None:
-    """The newest checkpoint under ``work`` that is whole; damaged ones are removed, and that is said."""
+    """The newest checkpoint under ``work`` that is whole; damaged ones are removed, and that is said.
+
+    Of several processes all come to the same answer, whichever of them removed a damaged one.
+    """
     found = sorted((work / "checkpoints").glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]), reverse=True)
     for folder in found:
         try:
@@ -139,11 +163,22 @@ def whole_checkpoint(work: Path, progress: Progress) -> str | None:
 
 def fit(trainer: Any, name: str, work: Path, progress: Progress, tokens_per_step: float) -> None:
     """Train from the newest whole checkpoint or from the start. PrimumError when it ends before its last step."""
+    interruption = Interruption()
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Watch(name, progress, tokens_per_step))
-    trainer.train(resume_from_checkpoint=whole_checkpoint(work, progress))
-    if trainer.state.global_step < trainer.args.max_steps:
-        raise PrimumError(f"{name}: stopped at step {trainer.state.global_step} of {trainer.args.max_steps}: run again")
+    trainer.add_callback(interruption)
+    before = signal.signal(signal.SIGTERM, interruption.ask)
+    try:
+        trainer.train(resume_from_checkpoint=whole_checkpoint(work, progress))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    step, steps = trainer.state.global_step, trainer.args.max_steps
+    if step < steps and interruption.asked:
+        raise PrimumError(
+            f"{name}: stopped by SIGTERM after step {step} of {steps}: its checkpoint is saved, run again"
+        )
+    if step < steps:
+        raise PrimumError(f"{name}: stopped at step {step} of {steps}: run again")
     if not all(torch.isfinite(parameter).all() for parameter in trainer.model.parameters()):
         raise PrimumError(f"{name}: the trained weights are not finite: lower the learning rate")
 
@@ -159,7 +194,12 @@ def history(log: list[dict[str, Any]]) -> pa.Table:
 
 
 def save(model: Any, tokenizer: Any, log: list[dict[str, Any]], folder: Path, dtype: str) -> Path:
-    """Write safetensors, tokenizer and history.parquet; nothing in them names a path or a time."""
+    """Write safetensors, tokenizer and history.parquet; nothing in them names a path or a time.
+
+    Of several processes the first writes.
+    """
+    if torch.distributed.is_initialized() and torch.distributed.get_rank():
+        return folder
     shutil.rmtree(folder, ignore_errors=True)
     model.to(getattr(torch, dtype)).save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)

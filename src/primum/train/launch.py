@@ -1,0 +1,99 @@
+"""Training as several processes: one a GPU, on one node or, inside a Slurm allocation, on several.
+
+The job's own process looks into the store, holds the key's lock and publishes; the processes that it launches here train into
+the item's work folder and end. torchrun starts them, on several nodes through one srun task a node. Without GPUs they are CPU
+processes that talk over gloo. How many there are is a resource, like the GPUs that they stand for: it is in the manifest's
+``run``, not in the spec, and changes a result by no more than the order of sums.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from primum.artifact.job import Item, Job, Result
+from primum.errors import PrimumError
+
+_FIRST_PORT, _PORTS = 20_000, 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """``processes`` of ``module.run`` on ``nodes``, as many on each; ``log`` gets their progress lines."""
+
+    module: str
+    nodes: int
+    processes: int
+    log: Path | None = None
+
+    def run(self, job: Job) -> Iterator[Result]:
+        """As the module's own ``run``. PrimumError with the processes' own error, or saying that they died."""
+        for item in job.items:
+            self._train(job, item)
+            counts = json.loads((item.work / "counts.json").read_text(encoding="utf-8"))
+            cost = {"nodes": self.nodes, "processes": self.processes}
+            yield Result(item, folder=item.work / "model", counts=counts, cost=cost)
+
+    def _train(self, job: Job, item: Item) -> None:
+        item.work.mkdir(parents=True, exist_ok=True)
+        request, error = item.work / "request.json", item.work / "error.txt"
+        record = {
+            "module": self.module,
+            "stage": job.stage,
+            "common": job.common,
+            "name": item.name,
+            "spec": item.spec,
+            "key": item.key,
+            "work": str(item.work),
+            "inputs": {role: [str(artifact.path) for artifact in given] for role, given in item.inputs.items()},
+            "log": str(self.log) if self.log else None,
+        }
+        request.write_text(json.dumps(record), encoding="utf-8")
+        error.unlink(missing_ok=True)
+        # A SIGTERM from Slurm reaches the processes too; they save a checkpoint and end, and this one waits for them.
+        ended = subprocess.run(self.command(request), check=False).returncode  # noqa: S603 - our own command
+        if error.exists():
+            raise PrimumError(error.read_text(encoding="utf-8"))
+        if ended:
+            raise PrimumError(f"{item.name}: the training processes ended with status {ended}: see the lines above")
+
+    def command(self, request: Path) -> list[str]:
+        """The command line that starts the processes. PrimumError for several nodes outside a Slurm allocation."""
+        each, left = divmod(self.processes, self.nodes)
+        if left or each < 1:
+            raise PrimumError(f"{self.processes} processes cannot be spread evenly over {self.nodes} nodes")
+        torchrun = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={each}"]
+        worker = ["-m", "primum.train.worker", str(request)]
+        if self.nodes == 1:
+            return [*torchrun, "--standalone", *worker]
+        job = os.environ.get("SLURM_JOB_ID")
+        if job is None or shutil.which("srun") is None:
+            raise PrimumError(
+                f"{self.nodes} nodes need a Slurm allocation: run with --profile slurm, or ask for one node"
+            )
+        torchrun += [
+            f"--nnodes={self.nodes}",
+            f"--master-addr={socket.gethostname()}",
+            f"--master-port={_FIRST_PORT + int(job) % _PORTS}",
+        ]
+        return [*_srun(self.nodes), _on_each_node([*torchrun, *worker])]
+
+
+def _srun(nodes: int) -> list[str]:
+    """One task a node with all that the job has there; one that fails ends the others."""
+    each = [f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", f"--cpus-per-task={os.cpu_count() or 1}"]
+    return ["srun", *each, "--overlap", "--kill-on-bad-exit=1", "bash", "-c"]
+
+
+def _on_each_node(torchrun: Sequence[str]) -> str:
+    """A line for bash: only the task itself knows its number."""
+    first, rest = shlex.join(torchrun[:3]), shlex.join(torchrun[3:])
+    return f'exec {first} --node-rank="$SLURM_NODEID" {rest}'

@@ -1,0 +1,37 @@
+"""One process of a training that :mod:`primum.train.launch` started: ``python -m primum.train.worker REQUEST``."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+
+from primum.artifact.job import Item, Job
+from primum.artifact.manifest import Artifact
+from primum.errors import PrimumError
+from primum.progress import Progress
+
+
+def main(request: Path) -> None:
+    """Train as ``request`` says. The first process speaks for all: its progress, its error, the counts."""
+    asked = json.loads(request.read_text(encoding="utf-8"))
+    first = os.environ["RANK"] == "0"
+    work = Path(asked["work"])
+    progress = Progress(asked["stage"], Path(asked["log"]) if asked["log"] and first else None, silent=not first)
+    inputs = {role: [Artifact.open(Path(path)) for path in paths] for role, paths in asked["inputs"].items()}
+    item = Item(asked["name"], asked["spec"], inputs, asked["key"], work)
+    job = Job(asked["stage"], asked["common"], [item], progress)
+    try:
+        (result,) = importlib.import_module(asked["module"]).run(job)
+    except PrimumError as error:
+        if first:
+            (work / "error.txt").write_text(str(error), encoding="utf-8")
+        raise SystemExit(1) from None
+    if first:
+        (work / "counts.json").write_text(json.dumps(dict(result.counts)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
