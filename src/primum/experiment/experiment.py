@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from primum.experiment.models import DPOModel, EndpointModel, HubModel, Model, PretrainedModel, SFTModel
 from primum.experiment.types import (
     Benchmark,
+    Budget,
     Count,
     Dataset,
     Engine,
@@ -64,6 +65,7 @@ class Experiment(Frozen):
     sampling: Sampling = Sampling()
     resources: dict[Stage, Resources] = {}
     overrides: dict[Name, Override] = {}
+    budget: Budget = Budget()
 
     @model_validator(mode="after")
     def _references_resolve(self) -> Experiment:

@@ -206,3 +206,14 @@ class Resources(Frozen):
     nodes: AtLeastOne = 1
     mem_mb: AtLeastOne = 4000
     minutes: AtLeastOne = 60
+
+
+class Budget(Frozen):
+    """What the jobs that are still to run may ask for, at most; no limit where nothing is said. Changes no result.
+
+    ``gpu_hours`` by the jobs' time limits, ``disk_gb`` (10^9 bytes) for models, ``judge_tokens`` read and written.
+    """
+
+    gpu_hours: Annotated[Number, Field(ge=0)] | None = None
+    disk_gb: Annotated[Number, Field(ge=0)] | None = None
+    judge_tokens: Count | None = None
