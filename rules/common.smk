@@ -1,11 +1,15 @@
 # What runs before the first job.
+import traceback
+
+from snakemake.io import IOFile
+
 BEGUN = []
 
 
 def begin(wildcards):
     """An input function, hence called while the DAG is built, when Snakemake knows whether this is a dry run.
 
-    The first call claims the experiment and forces what a manifest says is out of date.
+    The first call claims the experiment, takes what the store has, and forces what a manifest says is out of date.
     """
     if workflow.is_main_process and workflow.executor_plugin is not None and not BEGUN:
         BEGUN.append(True)
@@ -13,9 +17,20 @@ def begin(wildcards):
             RUN.check()
             if not (workflow.dryrun or workflow.touch):
                 RUN.begin()
+                forget(restore(RUN))
             if not workflow.touch:
                 workflow.dag.forcefiles.update(RUN.forced())
         except PrimumError as error:
             # Snakemake would wrap any Exception of an input function in ten lines.
             raise SystemExit(f"primum: error: {error}") from None
+        except Exception:
+            # And it would call the function again, which then did nothing.
+            raise SystemExit(traceback.format_exc()) from None
     return []
+
+
+def forget(manifests):
+    """Drop what Snakemake remembers of outputs that were replaced: it is of what was there before."""
+    for path in manifests:
+        for output in (path, parquet(path)):
+            workflow.persistence.cleanup_metadata(IOFile(output))

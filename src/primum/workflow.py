@@ -23,7 +23,7 @@ from primum.cli import REFRESH_VARIABLE, is_refreshed
 from primum.errors import PrimumError
 from primum.experiment import STAGES, Experiment, load_experiment
 from primum.experiment.models import DPOModel, PretrainedModel, SFTModel
-from primum.experiment.types import Budget, Resources
+from primum.experiment.types import Resources
 from primum.layout import Layout
 from primum.plan import TABLES, Plan
 from primum.site import Site, load_site
@@ -208,12 +208,11 @@ class Workflow:
 
     def check(self) -> None:
         """PrimumError if a job cannot be asked for (a template or a lock that is missing, say), or the budget is too small."""
+        from primum.audit.forecast import check_budget
+
         for stage, name, _ in self.jobs():
             self.plan.spec(stage, name)
-        if self.experiment.budget != Budget():
-            from primum.audit.forecast import check_budget
-
-            check_budget(self)
+        check_budget(self)
 
     def check_refresh(self) -> None:
         """PrimumError when ``refresh`` names no job of this experiment."""

@@ -124,7 +124,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert stopped.value.code == 0
     printed = capsys.readouterr().out
-    for name in ("show", "schema", "check", "summary", "csv", "demo-data", *STAGES):
+    for name in ("show", "schema", "check", "plan", "summary", "csv", "demo-data", *STAGES):
         assert f"    {name} " in printed or f"    {name}\n" in printed
 
 

@@ -231,7 +231,7 @@ class Meaning:
                 return engine
             case ["sampling", *_]:
                 return self.generating()
-            case ["resources" | "overrides", *_]:
+            case ["resources" | "overrides" | "budget", *_]:
                 return set()
         raise AssertionError(f"nobody has said which jobs {'.'.join(map(str, path))} belongs to")
 

@@ -2,7 +2,7 @@
 
 Started with a copy of the project as its working folder and the copy's ``src`` on PYTHONPATH; reads one JSON request a
 line, writes one JSON answer a line. Questions: ``plan`` (a dry-run of `all`), ``finish`` (write every output as if it had
-been made, and let Snakemake record it), ``jobs`` (what the package lists).
+been made, and let Snakemake record it), ``jobs`` (what the package lists), ``graph`` (what each job reads and asks for).
 """
 
 from __future__ import annotations
@@ -113,6 +113,29 @@ def jobs(request: Mapping[str, Any]) -> dict[str, Any]:
     return {"jobs": [[stage, name, workflow.plan.spec(stage, name), paths] for stage, name, paths in workflow.jobs()]}
 
 
+def graph(request: Mapping[str, Any]) -> dict[str, Any]:
+    """By the manifests it makes: what each job with a spec reads, by role, and its GPUs, nodes and minutes."""
+    dag = _build({**request, "forceall": True}, "dryrun")
+    jobs = [job for job in dag.jobs if "spec" in dict(job.params.items())]
+    return {"graph": {" ".join(_manifests(job.output)): {**_asked(job), "reads": _reads(job)} for job in jobs}}
+
+
+def _reads(job: Any) -> dict[str, list[str]]:
+    named = {role: [paths] if isinstance(paths, str) else list(paths) for role, paths in job.input.items()}
+    return {role: list(map(str, paths)) for role, paths in named.items() if paths}
+
+
+def _manifests(paths: Any) -> list[str]:
+    return [str(path) for path in paths if str(path).endswith(".json")]
+
+
+def _asked(job: Any) -> dict[str, int]:
+    asked = {name: job.resources.get(name) for name in ("gpu", "gres", "nodes", "runtime")}
+    each = int(asked["gres"].split(":")[-1]) if asked["gres"] else 0
+    gpus = each * asked["nodes"] if each else asked["gpu"] or 0
+    return {"gpus": gpus, "nodes": asked["nodes"] or 1, "minutes": asked["runtime"]}
+
+
 def main() -> None:
     """Answer until the input ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -127,7 +150,7 @@ def main() -> None:
         if child == 0:
             os.close(read_end)
             try:
-                answer = {"plan": plan, "finish": finish, "jobs": jobs}[request["ask"]](request)
+                answer = {"plan": plan, "finish": finish, "jobs": jobs, "graph": graph}[request["ask"]](request)
             except BaseException as error:
                 answer = {"error": f"{type(error).__name__}: {error}"}
             with os.fdopen(write_end, "w", encoding="utf-8") as pipe:

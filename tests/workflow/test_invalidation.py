@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import DEMO, ROOT, Planner
 from meaning import Document, Meaning, leaves
+from project import DEMO, ROOT, Planner
 
 # Stage -> its module, and the rules that run it. Written down here, not read from the package.
 STAGES = {
@@ -49,12 +49,18 @@ OUTSIDE = {
     "audit",
     "cli",
     "demo",
+    "inputs",
     "layout",
     "plan",
+    "restore",
+    "site",
     "stages",
     "workflow",
     "curate.snapshot",
     "tables.csv",
+    # How many processes train is a resource.
+    "train.launch",
+    "train.worker",
 }
 DOCUMENT: Document = yaml.safe_load(DEMO)
 MEANING = Meaning(DOCUMENT)

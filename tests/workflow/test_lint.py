@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, copy_project, environment
+from project import ROOT, copy_project, environment
 
 EXCEPTIONS = {
     # One environment for the whole workflow, from one lock: the versions are in every spec. A rule cannot differ from it.

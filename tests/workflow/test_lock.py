@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from conftest import copy_project, environment
+from project import copy_project, environment
 from tiny import TINY, command, snakemake, started, write
 
 HOLD = """

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import DEMO, Planner
 from meaning import Document, Meaning, leaves
+from project import DEMO, Planner
 
 from primum.experiment.types import Frozen
 
@@ -87,6 +87,7 @@ _ADDED: dict[tuple[Any, ...], Any] = {
     ("resources", "score", "gpus"): 1,
     ("resources", "score", "nodes"): 2,
     ("overrides",): {"sft": {"resources": {"sft": {"mem_mb": 1}}}},
+    ("budget",): {"gpu_hours": 1, "disk_gb": 1000, "judge_tokens": 10**12},
 }
 
 
@@ -264,7 +265,8 @@ def test_no_key_of_an_experiment_is_left_out() -> None:
     def classes(kind: type[Frozen]) -> set[type[Frozen]]:
         return {kind, *(each for child in kind.__subclasses__() for each in classes(child))}
 
-    fields = {field.alias or name for kind in classes(Frozen) for name, field in kind.model_fields.items()}
+    kinds = [kind for kind in classes(Frozen) if kind.__module__.startswith("primum.experiment.")]
+    fields = {field.alias or name for kind in kinds for name, field in kind.model_fields.items()}
     tried = {key for path in (*LEAVES, *_ADDED) for key in path}
     tried |= {key for path, _ in leaves([*_ADDED.values()]) for key in path}
     # Of fetched models and datasets, which the demo has none of or keeps in a catalog (test_invalidation).

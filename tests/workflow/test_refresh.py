@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import copy_project
+from project import copy_project
 from tiny import snakemake, started, taken, verdicts, write
 
 from primum.artifact.manifest import load_manifest, save_manifest
@@ -56,8 +56,9 @@ def test_a_lost_folder_comes_back_from_the_store(project: Path) -> None:
     before = contents(project)
     shutil.rmtree(project / "results/tiny")
     output = snakemake(project)
-    assert started(output) == RULES
-    assert taken(output) == STAGES
+    # No job is started, or submitted to a cluster, to take what the store has; Snakemake had missed the tables by then.
+    assert started(output) <= {"aggregate_tables", "write_report"}
+    assert f"[store] {len(before)} artifacts taken from results/.store" in output
     assert verdicts(output) == {}
     assert contents(project) == before
     runs = [load_manifest(path).run for path in (project / "results/tiny/models").rglob("manifest.json")]
@@ -140,9 +141,9 @@ def test_another_experiment_shares_what_is_the_same(project: Path) -> None:
     other["models"]["sft"]["title"] = "Another title"
     write(project, other)
     output = snakemake(project, experiment="tiny-2")
-    assert started(output) == RULES
     # The title is in the tables' question and the report's, and nowhere else.
-    assert taken(output) == {"fetch", "read", "mix", "pretrain", "pack", "sft", "generate", "judge", "score"}
+    assert started(output) == {"aggregate_tables", "write_report"}
+    assert taken(output) == set()
     mine, theirs = contents(project), contents(project, "tiny-2")
     same = {name for name, content in theirs.items() if mine[name.replace("tiny-2", "tiny")] == content}
     assert all(name.startswith(("results/tiny-2/tables/", "results/tiny-2/report/")) for name in theirs.keys() - same)
@@ -161,7 +162,8 @@ def test_a_changed_setting_recomputes_its_readers_only(project: Path) -> None:
     finally:
         write(project)
     back = snakemake(project)
-    assert taken(back) == {"generate", "judge", "tables", "report"}
+    assert "[store] 9 artifacts taken from results/.store" in back
+    assert started(back) <= {"aggregate_tables", "write_report"}
 
 
 def test_a_refresh_of_nothing_is_an_error_before_any_job(project: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from conftest import environment
+from project import environment
 
 TINY: dict[str, Any] = {
     "name": "tiny",

@@ -119,7 +119,7 @@ def _take(request: Request, items: Sequence[tuple[Item, Path]], progress: Progre
         if found is None:
             pending[item.name] = (item, output)
         else:
-            _publish(request, found, output, taken=True)
+            publish(request.store, found, request.spec, output, taken=True)
             progress.say(f"{item.name}: taken from the store ({item.key[:12]})")
     return pending
 
@@ -140,7 +140,7 @@ def _compute(
         before = request.store.find(item.key) if request.refresh else None
         manifest = _store(request, spec, result, started)
         for name in [name for name, (each, _) in pending.items() if each.key == item.key]:
-            _publish(request, manifest, pending.pop(name)[1], taken=False)
+            publish(request.store, manifest, request.spec, pending.pop(name)[1], taken=False)
         shutil.rmtree(item.work, ignore_errors=True)
         if request.refresh:
             verdict = "new" if before is None else "the same" if before.content == manifest.content else "DIFFERENT"
@@ -217,15 +217,18 @@ def _store(request: Request, spec: Mapping[str, Any], result: Result, started: f
         shutil.rmtree(filled, ignore_errors=True)
 
 
-def _publish(request: Request, manifest: Manifest, output: Path, taken: bool) -> None:
-    """Put the data, then the manifest, at ``output``: a manifest is there only when its data is."""
+def publish(store: Store, manifest: Manifest, spec: str, output: Path, taken: bool) -> None:
+    """Put the data of an entry, then its manifest, at ``output``: a manifest is there only when its data is.
+
+    ``spec`` is the whole job's. PrimumError when it cannot be written.
+    """
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.unlink(missing_ok=True)
-        request.store.take(manifest, data_path(output, manifest.kind))
+        store.take(manifest, data_path(output, manifest.kind))
         run = {**manifest.run, "taken_from_store": taken}
         record = {name: getattr(manifest, name) for name in manifest.__slots__}
-        save_manifest(Manifest(**{**record, "job": request.spec, "run": run}), output)
+        save_manifest(Manifest(**{**record, "job": spec, "run": run}), output)
     except OSError as error:
         raise PrimumError(f"{output}: cannot be written: {error.strerror}") from None
 
@@ -262,4 +265,4 @@ def _environment() -> dict[str, Any]:
     }
 
 
-__all__ = ["MANIFEST", "Item", "Job", "Request", "Result", "Run", "execute", "item_spec"]
+__all__ = ["MANIFEST", "Item", "Job", "Request", "Result", "Run", "execute", "item_spec", "publish"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import copy_project
+from project import copy_project
 from tiny import snakemake, write
 
 from primum.artifact.manifest import Artifact, load_manifest

@@ -1,0 +1,220 @@
+"""What a job that must run may cost: GPU-hours, disk, judge tokens. Bounds and estimates, each from stated assumptions.
+
+A number that is not known before the data is there, or not at all, is unknown and stays so: nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from primum.artifact.manifest import Manifest
+from primum.audit.state import JobState
+from primum.experiment.models import Architecture, DPOModel, HubModel, Optimization, PretrainedModel, SFTModel
+from primum.experiment.types import Resources
+from primum.stages import STAGES
+from primum.workflow import Workflow
+
+PEAK_FLOPS = 989e12  # a second: NVIDIA's H100 SXM, bfloat16, dense
+UTILISATION = 0.4
+TRAINING_FLOPS = 6  # a parameter and token (Kaplan et al. 2020): 2 forward, 4 backward
+FORWARD_FLOPS = 2
+HUB_BYTES = 2  # a parameter: bfloat16 or float16
+CHECKPOINT_BYTES = 12  # a parameter: weights and two moments, in float32
+CHECKPOINTS = 2  # as many as training keeps
+CHARACTERS_A_TOKEN = 3  # of a judge's template and policy; English has about 4
+REQUEST_TOKENS = 256  # a request, and what the chat template adds
+_BYTES = {"float32": 4, "bfloat16": 2}
+_TRAINING = ("pretrain", "sft", "dpo")
+_OF_A_MODEL = (*_TRAINING, "pack", "reference", "generate", "score")
+_SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9.])", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A sum of which ``unknown`` parts are not known."""
+
+    value: float = 0
+    unknown: int = 0
+
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(self.value + other.value, self.unknown + other.unknown)
+
+
+UNKNOWN = Amount(0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one job: ``limit`` is what it asks the scheduler for, in GPU-hours, and ``estimate`` what training may take.
+
+    ``disk`` is in bytes, for models and their checkpoints; ``tokens`` are those that a judge reads and writes. None is
+    what nobody estimates.
+    """
+
+    gpus: int = 0
+    nodes: int = 1
+    limit: float = 0
+    estimate: Amount | None = None
+    disk: Amount | None = None
+    tokens: Amount | None = None
+
+
+def cost_of(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Cost:
+    """The cost of a job that must run; ``known`` are the manifests of what is already made, by path."""
+    asked = asked_of(run, job)
+    return Cost(
+        gpus=asked.gpus,
+        nodes=asked.nodes,
+        limit=asked.gpus * asked.minutes / 60,
+        estimate=_estimate(run, job, known) if asked.gpus else None,
+        disk=_disk(run, job, known),
+        tokens=_judge_tokens(run, job, known),
+    )
+
+
+def asked_of(run: Workflow, job: JobState) -> Resources:
+    """What the job asks of the scheduler, as ``Workflow.resources`` has it; nothing for fetching, which runs in place."""
+    if STAGES[job.stage].target == "fetch":
+        return Resources()
+    model = job.name.partition("/")[2] if job.stage == "judge" else job.name if job.stage in _OF_A_MODEL else None
+    asked = run.experiment.resources_of(STAGES[job.stage].target, model)
+    # Only training runs on several nodes.
+    several = job.stage in _TRAINING
+    return asked if several else asked.model_copy(update={"nodes": 1, "gpus": asked.gpus // asked.nodes})
+
+
+# Training -------------------------------------------------------------------------------------------------------------
+
+
+def nominal_parameters(hub: str) -> float | None:
+    """The size in a hub id (``8B``, ``70m``): a rounded number. None without one, with several, or for ``8x7B``."""
+    found = _SIZE.findall(hub.partition("/")[2])
+    sizes = {float(number) * {"b": 1e9, "m": 1e6}[unit.lower()] for number, unit in found}
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+def architecture_parameters(size: Architecture) -> int:
+    """The parameters of a Llama with tied embeddings: attention, a gated MLP and two norms a layer, no biases."""
+    hidden, key_value = size.hidden_size, size.hidden_size // size.heads * size.kv_heads
+    layer = 2 * hidden * hidden + 2 * hidden * key_value + 3 * hidden * size.intermediate_size + 2 * hidden
+    return size.vocab_size * hidden + size.layers * layer + hidden
+
+
+def parameters(run: Workflow, model: str, known: Mapping[str, Manifest]) -> float | None:
+    """How many parameters a model has: as counted when it was made, else of the model that its lineage begins with."""
+    made = known.get(run.layout.model(model))
+    if made is not None and "parameters" in made.counts:
+        return float(made.counts["parameters"])
+    entry = run.experiment.models[model]
+    if isinstance(entry, HubModel):
+        return nominal_parameters(entry.hub)
+    if isinstance(entry, PretrainedModel):
+        return architecture_parameters(entry.architecture)
+    return parameters(run, entry.start, known) if isinstance(entry, SFTModel | DPOModel) else None
+
+
+def training_tokens(run: Workflow, model: str, known: Mapping[str, Manifest]) -> float | None:
+    """At most how many tokens a training run sees: every chunk full, every pair two sequences of ``max_length``.
+
+    None where it takes epochs of data that is not there yet.
+    """
+    entry = run.experiment.models[model]
+    if isinstance(entry, DPOModel):
+        pairs = _count(known.get(run.layout.reference(model)) or known.get(run.layout.pairs(entry.data)), "kept")
+        examples = _examples(entry.optimization, pairs)
+        return None if examples is None else examples * 2 * entry.max_length
+    if isinstance(entry, PretrainedModel | SFTModel):
+        examples = _examples(entry.optimization, _count(known.get(run.layout.packed(model)), "chunks"))
+        return None if examples is None else examples * entry.chunk_tokens
+    return None
+
+
+def _examples(optimization: Optimization, there_are: float | None) -> float | None:
+    """Chunks or pairs over the whole run, the last batch of an epoch full, as ``primum.train`` counts steps."""
+    if optimization.steps is not None:
+        return optimization.steps * optimization.batch
+    if there_are is None or optimization.epochs is None:
+        return None
+    return max(1, round(math.ceil(there_are / optimization.batch) * optimization.epochs)) * optimization.batch
+
+
+def _count(manifest: Manifest | None, key: str) -> float | None:
+    return None if manifest is None or key not in manifest.counts else float(manifest.counts[key])
+
+
+def _estimate(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Amount | None:
+    """GPU-hours of training, and of reference log-probabilities, at ``UTILISATION``; None for other stages."""
+    entry = run.experiment.models.get(job.name)
+    if job.stage == "reference" and isinstance(entry, DPOModel):
+        pairs = _count(known.get(run.layout.pairs(entry.data)), "kept")
+        tokens = None if pairs is None else pairs * 2 * entry.max_length
+        size, flops = parameters(run, run.reference(job.name), known), FORWARD_FLOPS
+    elif job.stage in _TRAINING:
+        tokens = training_tokens(run, job.name, known)
+        size, flops = parameters(run, job.name, known), TRAINING_FLOPS
+    else:
+        return None
+    if tokens is None or size is None:
+        return UNKNOWN
+    return Amount(flops * size * tokens / (PEAK_FLOPS * UTILISATION) / 3600)
+
+
+# Disk -----------------------------------------------------------------------------------------------------------------
+
+
+def _disk(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Amount | None:
+    """Bytes of the model that a job makes, with its checkpoints; None for jobs that make no model."""
+    if job.stage not in (*_TRAINING, "snapshot"):
+        return None
+    entry = run.experiment.models[job.name]
+    if isinstance(entry, HubModel):
+        weight = HUB_BYTES
+    elif isinstance(entry, PretrainedModel | SFTModel | DPOModel):
+        # Adapters are merged into the model in the end, and their checkpoints hold little.
+        kept = CHECKPOINTS if entry.optimization.checkpoint_steps and getattr(entry, "lora", None) is None else 0
+        saved = "float32" if isinstance(entry, PretrainedModel) else entry.optimization.dtype
+        weight = _BYTES[saved] + kept * CHECKPOINT_BYTES
+    else:
+        return Amount()  # an endpoint's address
+    size = parameters(run, job.name, known)
+    return UNKNOWN if size is None else Amount(size * weight)
+
+
+# Judge tokens ---------------------------------------------------------------------------------------------------------
+
+
+def _judge_tokens(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Amount | None:
+    """Tokens that a judge reads and writes for what is missing; None for other stages and for judges without a model."""
+    if STAGES[job.stage].target != "judge":
+        return None
+    e, at = run.experiment, run.layout
+    name, _, model = job.name.partition("/")
+    judge = e.judges[name]
+    if judge.model is None:
+        return None
+    common = json.loads(run.plan.spec(job.stage, job.name))["common"]
+    asked = len(common["template"]) + max(map(len, common["policies"].values()), default=0)
+    each = math.ceil(asked / CHARACTERS_A_TOKEN) + REQUEST_TOKENS + e.sampling.max_tokens + judge.sampling.max_tokens
+    engine = e.engine_of(judge.model)
+    if engine.kind != "openai":
+        each = min(each, engine.max_length)  # longer questions are not asked
+    if job.stage == "agreement":
+        rows = [_count(known.get(at.rows(judge.graded or "")), "rows")]
+    else:
+        missing = [prompts for prompts in judge.prompts if at.judgement(name, model, prompts) in job.missing]
+        rows = [responses(run, model, prompts, known) for prompts in missing]
+    return sum((UNKNOWN if count is None else Amount(count * each) for count in rows), Amount())
+
+
+def responses(run: Workflow, model: str, prompts: str, known: Mapping[str, Manifest]) -> float | None:
+    """How many responses of ``model`` to a prompt set there are or will be, at most: None before that is known."""
+    made = _count(known.get(run.layout.generation(model, prompts)), "rows")
+    if made is not None:
+        return made
+    entry = run.experiment.prompts[prompts]
+    bounds = [_count(known.get(run.layout.rows(entry.dataset)), "rows"), entry.take]
+    return min((bound for bound in bounds if bound is not None), default=None)

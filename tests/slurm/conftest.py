@@ -1,0 +1,35 @@
+"""A Slurm for the tests in this folder: brought up once, taken down at the end."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cluster import Cluster
+from debian import Unavailable
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test here bears the mark, and one process runs them all: they share the cluster."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker("slurm")
+            item.add_marker(pytest.mark.xdist_group("slurm"))
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A running cluster with no jobs but those of earlier tests. Skips where the machine cannot have one."""
+    cluster = Cluster(tmp_path_factory.mktemp("slurm"))
+    try:
+        cluster.up()
+        yield cluster
+    except Unavailable as reason:
+        pytest.skip(f"no Slurm here: {reason}")
+    finally:
+        cluster.down()
+        # The logs stay, as pytest keeps them; the database is a hundred megabytes that nobody reads.
+        shutil.rmtree(cluster.folder / "mysql", ignore_errors=True)
