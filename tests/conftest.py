@@ -12,13 +12,6 @@ settings.register_profile("primum", deadline=None, suppress_health_check=[Health
 settings.load_profile("primum")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process, with the fixtures that they share, unless they name a group (pytest-xdist)."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-
-
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a random two-layer Llama with Llama-3's special tokens and chat template."""

@@ -13,11 +13,10 @@ from debian import Unavailable
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test here bears the mark, and one process runs them all: they share the cluster."""
+    """Every test here bears the mark."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker("slurm")
-            item.add_marker(pytest.mark.xdist_group("slurm"))
 
 
 @pytest.fixture(scope="session")

@@ -84,12 +84,20 @@ class Launch:
             f"--master-addr={socket.gethostname()}",
             f"--master-port={_FIRST_PORT + int(job) % _PORTS}",
         ]
-        return [*_srun(self.nodes), _on_each_node([*torchrun, *worker])]
+        return [*_srun(job, self.nodes), _on_each_node([*torchrun, *worker])]
 
 
-def _srun(nodes: int) -> list[str]:
-    """One task a node with all that the job has there; one that fails ends the others."""
-    each = [f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", f"--cpus-per-task={os.cpu_count() or 1}"]
+def _srun(job: str, nodes: int) -> list[str]:
+    """One task a node with all CPUs that the job has there; one that fails ends the others.
+
+    A step has one CPU a task unless it asks for more, and the variables that would tell how many there are were dropped.
+    """
+    asked = ["squeue", "--noheader", f"--jobs={job}", "--format=%C"]
+    found = subprocess.run(asked, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    if found.returncode or not found.stdout.strip().isdigit():
+        raise PrimumError(f"job {job}: squeue does not tell its CPUs: {found.stderr.strip() or found.stdout.strip()}")
+    cpus = int(found.stdout) // nodes
+    each = [f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", f"--cpus-per-task={cpus}"]
     return ["srun", *each, "--overlap", "--kill-on-bad-exit=1", "bash", "-c"]
 
 

@@ -15,9 +15,20 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 DEMO = (ROOT / "config/experiments/demo.yaml").read_text(encoding="utf-8")
-COPIED = ("Snakefile", "rules", "profiles", "config", "envs", "src", "data/demo", "data/rubrics", "data/policies")
+COPIED = (
+    "Snakefile",
+    "rules",
+    "profiles",
+    "slurm",
+    "config",
+    "envs",
+    "src",
+    "data/demo",
+    "data/rubrics",
+    "data/policies",
+)
 
 
 def copy_project(target: Path) -> Path:
@@ -46,7 +57,7 @@ class Planner:
     def __init__(self, project: Path) -> None:
         self.project = project
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("planner.py"))],
+            [sys.executable, str(ROOT / "tests/workflow/planner.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
