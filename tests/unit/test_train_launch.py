@@ -90,7 +90,7 @@ def test_sigterm_leaves_a_checkpoint_and_the_rest_follows(
 ) -> None:
     """No checkpoints were asked for: the signal alone makes one, after the step that is under way."""
     whole = _sft(tmp_path / "whole", tiny_model, chunks)
-    original = common.Watch.on_log
+    original, handler = common.Watch.on_log, signal.getsignal(signal.SIGTERM)
 
     def on_log(self: Any, args: Any, state: Any, control: Any, **more: Any) -> None:
         original(self, args, state, control, **more)
@@ -103,7 +103,7 @@ def test_sigterm_leaves_a_checkpoint_and_the_rest_follows(
             PrimumError, match="stopped by SIGTERM after step 2 of 4: its checkpoint is saved, run again"
         ):
             _sft(tmp_path / "cut", tiny_model, chunks)
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == handler
     resumed = _sft(tmp_path / "cut", tiny_model, chunks)
     assert "resuming from checkpoint-2" in (tmp_path / "cut/log.txt").read_text()
     assert _digests(_folder(resumed)) == _digests(_folder(whole))
