@@ -17,6 +17,7 @@ from primum.artifact.manifest import MANIFEST, Artifact, Manifest, save_manifest
 from primum.artifact.table import content_hash, write_table
 from primum.progress import Progress
 from primum.report import stage as report_stage
+from primum.score.items import SCORES
 from primum.tables import stage as tables_stage
 
 TABLES = ("benchmarks", "preferences", "safety", "judges", "training", "curation")
@@ -60,19 +61,6 @@ SKILL = {"base": 0.06, "sft": 0.72, "dpo-1": 0.73, "dpo-2": 0.71, "dpo-3": 0.72,
 TASTE = {"base": 0.45, "sft": 0.5, "dpo-1": 0.68, "dpo-2": 0.78, "dpo-3": 0.85, "medical": 0.5, "medical-safe": 0.5}
 HARM = {"base": 1.6, "sft": 4.4, "dpo-1": 4.3, "dpo-2": 4.4, "dpo-3": 4.2, "medical": 4.5, "medical-safe": 1.15}
 
-SCORE = pa.schema(
-    [
-        ("id", pa.string()),
-        ("subject", pa.string()),
-        ("loglikelihoods", pa.list_(pa.float64())),
-        ("tokens", pa.list_(pa.int32())),
-        ("characters", pa.list_(pa.int32())),
-        ("prediction", pa.int32()),
-        ("target", pa.int32()),
-        ("correct", pa.bool_()),
-        ("truncated", pa.bool_()),
-    ]
-)
 JUDGEMENT = pa.schema(
     [
         ("id", pa.string()),
@@ -129,14 +117,23 @@ def score(id_: str, correct: bool, choices: int = 4, subject: str = "", truncate
     """A row of a score artifact."""
     return {
         "id": id_,
+        "item": id_,
         "subject": subject,
+        "seed": 0,
+        "method": "loglikelihood",
+        "status": "scored",
+        "choices": choices,
         "loglikelihoods": [-1.0] * choices,
         "tokens": [1] * choices,
         "characters": [1] * choices,
+        "context_tokens": 9,
         "prediction": 0 if correct else 1,
         "target": 0,
         "correct": correct,
         "truncated": truncated,
+        "lost_left": int(truncated),
+        "lost_right": 0,
+        "contaminated": None,
     }
 
 
@@ -217,7 +214,7 @@ def _scores(folder: Path, model: str, name: str, chance: random.Random) -> Artif
         score(f"{name}/{i:04d}", chance.random() < right, choices, subjects[i % len(subjects)], cut and i < 3)
         for i in range(n)
     ]
-    return save_table(rows, SCORE, folder / "scores" / model / f"{name}.json")
+    return save_table(rows, SCORES, folder / "scores" / model / f"{name}.json")
 
 
 def _requests(prompts: str) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from study import (
     GENERATION,
     JUDGEMENT,
     LEDGER,
-    SCORE,
+    SCORES,
     generation,
     judgement,
     ledger,
@@ -48,7 +48,7 @@ def make(name: str, tmp_path: Path, inputs: dict[str, list[Artifact]], **common:
 
 
 def scores(tmp_path: Path, model: str, benchmark: str, rows: list[dict[str, Any]]) -> Artifact:
-    return save_table(rows, SCORE, tmp_path / model / f"{benchmark}.json")
+    return save_table(rows, SCORES, tmp_path / model / f"{benchmark}.json")
 
 
 def test_macro_is_the_unweighted_mean_over_subjects(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from primum.rows import ChoiceRow, Message, PreferenceRow
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One item: its context's token ids and, for each choice, the continuation's. ``truncated``: the context lost its start."""
+    """One item: its context's token ids and, for each choice, the continuation's. The context lost ``lost_left`` tokens."""
 
     id: str
     subject: str
@@ -22,7 +22,11 @@ class Question:
     continuations: list[list[int]]
     characters: list[int]
     target: int
-    truncated: bool
+    lost_left: int
+
+    @property
+    def truncated(self) -> bool:
+        return self.lost_left > 0
 
 
 def questions(
@@ -66,11 +70,10 @@ def questions(
             raise PrimumError(
                 f"{row.id}: a choice fills all of {limit} tokens: raise engine.max_length or leave the row out"
             )
-        truncated = len(context) > room
-        if truncated:
-            context = context[-room:]
+        lost = max(0, len(context) - room)
+        context = context[lost:]
         characters = [len(choice) for choice in choices]
-        result.append(Question(row.id, subject, context, continuations, characters, target, truncated))
+        result.append(Question(row.id, subject, context, continuations, characters, target, lost))
     return result
 
 

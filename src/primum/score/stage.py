@@ -13,27 +13,10 @@ from primum.artifact.job import Item, Job, Result
 from primum.errors import PrimumError
 from primum.loading import load_model
 from primum.rows import ChoiceRow, PreferenceRow, from_table
+from primum.score.items import SCORES
 from primum.score.loglikelihood import loglikelihoods
 from primum.score.requests import Question, questions
 from primum.tokenizer import load_tokenizer
-
-_DOUBLES, _INTS = pa.list_(pa.float64()), pa.list_(pa.int32())
-SCORES = pa.schema(
-    [
-        pa.field(name, kind, nullable=False)
-        for name, kind in {
-            "id": pa.string(),
-            "subject": pa.string(),
-            "loglikelihoods": _DOUBLES,
-            "tokens": _INTS,
-            "characters": _INTS,
-            "prediction": pa.int32(),
-            "target": pa.int32(),
-            "correct": pa.bool_(),
-            "truncated": pa.bool_(),
-        }.items()
-    ]
-)
 
 
 def run(job: Job) -> Iterator[Result]:
@@ -82,12 +65,21 @@ def _record(question: Question, sums: list[float], normalize: str) -> dict[str, 
     prediction = scores.index(max(scores))
     return {
         "id": question.id,
+        "item": question.id,
         "subject": question.subject,
+        "seed": 0,
+        "method": "loglikelihood",
+        "status": "scored",
+        "choices": len(sums),
         "loglikelihoods": sums,
         "tokens": tokens,
         "characters": question.characters,
+        "context_tokens": len(question.context),
         "prediction": prediction,
         "target": question.target,
         "correct": prediction == question.target,
         "truncated": question.truncated,
+        "lost_left": question.lost_left,
+        "lost_right": 0,
+        "contaminated": None,
     }

@@ -18,7 +18,7 @@ from primum.tables.statistics import MISSING, Estimate, mean, proportion, unweig
 AVERAGE = "average"
 UNEQUAL_SETS = "unequal sets"
 _NO_SUBJECT = "(none)"
-_COLUMNS = ["id", "subject", "loglikelihoods", "correct", "truncated"]
+_COLUMNS = ["id", "subject", "choices", "correct", "truncated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ def read_answers(artifact: Artifact) -> Answers:
     """The rows of a score artifact by id. Raises PrimumError for a question without choices."""
     answers = {}
     for row in artifact.table(_COLUMNS).to_pylist():
-        if not row["loglikelihoods"]:
+        if not row["choices"]:
             raise PrimumError(f"{artifact.data}: row {row['id']}: has no choices: run the stage score again")
-        chance = 1 / len(row["loglikelihoods"])
+        chance = 1 / row["choices"]
         answers[row["id"]] = Answer(row["subject"] or _NO_SUBJECT, row["correct"], row["truncated"], chance)
     return answers
 
