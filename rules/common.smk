@@ -17,6 +17,7 @@ def begin(wildcards):
             RUN.check()
             if not (workflow.dryrun or workflow.touch):
                 RUN.begin()
+                name_jobs()
                 forget(restore(RUN))
             if not workflow.touch:
                 workflow.dag.forcefiles.update(RUN.forced())
@@ -27,6 +28,13 @@ def begin(wildcards):
             # And it would call the function again, which then did nothing.
             raise SystemExit(traceback.format_exc()) from None
     return []
+
+
+def name_jobs():
+    """On Slurm: names by which the next run knows this one's jobs, should it be killed; and see to those of the last one."""
+    if hasattr(workflow.executor_settings, "jobname_prefix"):
+        workflow.executor_settings.jobname_prefix = RUN.jobname_prefix
+        RUN.take_over()
 
 
 def forget(manifests):

@@ -5,6 +5,10 @@
 #         report/index.html                one self-contained page
 
 
+localrules:
+    export_csv,
+
+
 rule aggregate_tables:
     input:
         scores=[AT.score(*pair) for pair in RUN.plan.scored()],

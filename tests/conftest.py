@@ -7,9 +7,19 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["demo_run"]
+
 # A busy machine is no finding.
 settings.register_profile("primum", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("primum")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests run in one process, since they share fixtures; those of the cluster, which is brought up once, too."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group("slurm" if folder == "slurm" else str(item.path)))
 
 
 @pytest.fixture(scope="session")

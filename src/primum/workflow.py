@@ -25,7 +25,9 @@ from primum.experiment import STAGES, Experiment, load_experiment
 from primum.experiment.models import DPOModel, PretrainedModel, SFTModel
 from primum.experiment.types import Resources
 from primum.layout import Layout
+from primum.leftovers import comment, name_prefix, take_over
 from primum.plan import TABLES, Plan
+from primum.progress import Progress
 from primum.site import Site, load_site
 from primum.stages import STAGES as JOBS
 
@@ -45,6 +47,7 @@ class Workflow:
     refresh: str
     site: Site = field(default_factory=Site)
     _held: list[IO[str]] = field(default_factory=list)
+    _running: dict[str, str] = field(default_factory=dict)
 
     def jobs(self) -> Iterator[tuple[str, str, list[str]]]:
         """(stage, name, manifests) of every job of the experiment."""
@@ -154,11 +157,15 @@ class Workflow:
         def tasks(wildcards: Any) -> int | None:
             return asked(wildcards).nodes if asked(wildcards).nodes > 1 else None
 
+        def extra(wildcards: Any) -> str:
+            twin = self._running.get(comment(stage, getattr(wildcards, "model", None), judge) or "")
+            warning = f"--signal=TERM@{site.warning_seconds}" if stage in _TRAINING else ""
+            return f"{warning} --dependency=afterany:{twin}".strip() if twin else warning
+
         training = {
             "mpi": mpi,
             "tasks": tasks,
             "processes": lambda wildcards: max(asked(wildcards).gpus, asked(wildcards).nodes),
-            "slurm_extra": lambda wildcards: f"--signal=TERM@{site.warning_seconds}",
         }
         return {
             "mem_mb": lambda wildcards, attempt: asked(wildcards).mem_mb * attempt,
@@ -172,6 +179,7 @@ class Workflow:
             "slurm_partition": partition,
             "qos": lambda wildcards: site.qos,
             "constraint": lambda wildcards: site.constraint,
+            "slurm_extra": extra,
             **(training if stage in _TRAINING else {}),
         }
 
@@ -221,6 +229,15 @@ class Workflow:
             if not any(is_refreshed(stage, paths, part) for stage, paths in jobs):
                 stages = ", ".join(dict.fromkeys(JOBS[stage].target for stage, _ in jobs))
                 raise PrimumError(f"refresh={part}: matches no job; give a stage ({stages}) or stage:name")
+
+    @property
+    def jobname_prefix(self) -> str:
+        """What the names of this experiment's Slurm jobs begin with."""
+        return name_prefix(self.experiment.name, self.layout.results)
+
+    def take_over(self) -> None:
+        """Look after the Slurm jobs of a killed run (see ``primum.leftovers``)."""
+        self._running.update(take_over(self.jobname_prefix, Progress("slurm")))
 
     def begin(self) -> None:
         """Claim the experiment for this run, and clear up after one that was killed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import yaml
 from primum.errors import PrimumError
 from primum.experiment import load_experiment
 from primum.layout import Layout
+from primum.leftovers import RULES, name_prefix
 from primum.plan import Plan
 from primum.site import Site, load_site
 from primum.workflow import Workflow, shell_prefix
@@ -162,6 +164,38 @@ def test_one_process_on_a_machine_without_gpus() -> None:
     found = asked("demo", "sft", Site(), model="sft")
     assert (found["nodes"], found["gpu"], found["processes"]) == (1, 0, 1)
     assert not {"mpi", "tasks", "gpu_model", "slurm_account", "slurm_partition", "qos", "constraint"} & set(found)
+
+
+def test_a_job_waits_for_the_one_that_a_killed_run_left_running() -> None:
+    loaded = load_experiment("demo", ROOT)
+    workflow = Workflow(loaded, Plan(loaded, ROOT), Layout("results/x"), "store", "")
+    workflow._running["rule_sft_model_wildcards_sft"] = "7"
+    workflow._running["rule_judge_harm_wildcards_sft"] = "8"
+
+    def extra(stage: str, model: str, judge: str | None = None) -> str:
+        found: str = workflow.resources(stage, judge)["slurm_extra"](SimpleNamespace(model=model))
+        return found
+
+    assert extra("sft", "sft") == "--signal=TERM@120 --dependency=afterany:7"
+    assert extra("sft", "medical") == "--signal=TERM@120"
+    assert extra("judge", "sft", "harm") == "--dependency=afterany:8"
+    assert extra("judge", "sft", "refusal") == ""
+    assert extra("score", "sft") == ""
+
+
+def test_the_rules_that_leftovers_are_known_by_exist() -> None:
+    rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    for rule in RULES.values():
+        assert f"rule {rule}:" in rules
+    assert 'f"judge_{judge}"' in rules
+
+
+def test_jobs_are_named_after_experiment_and_folder() -> None:
+    prefix = name_prefix("med42-v2.8b", "results/med42-v2.8b")
+    assert prefix.startswith("primum-med42-v2-8b-")
+    # What Snakemake's plugin takes.
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,50}", name_prefix("x" * 64, "results/x"))
+    assert name_prefix("demo", "results/demo") != name_prefix("demo", "other/demo")
 
 
 def test_modules_are_loaded_on_the_cluster_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,275 @@
+"""What a cluster does to jobs: limits, cancellation, preemption, lost nodes, lost memory, a lost Snakemake. Each ends as the
+README says, and a training that was interrupted ends in the weights, to the bit, of one that was not.
+
+Every test trains the same model, on data that the store already has, in a folder of results of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cluster import Cluster
+from configuration import GPUS
+from daemons import began, wait_for
+from launch import Run, copy_store, site
+from project import copy_project, environment
+from runs import contents
+from tiny import TINY, write
+
+from primum.artifact.manifest import load_manifest
+
+PRETRAIN, SFT = "rule_pretrain_model_wildcards_base", "rule_sft_model_wildcards_sft"
+SCORE = "rule_score_benchmarks_wildcards_sft"
+MEMORY = 900  # MB: Snakemake twice and a training need more, and less than three times as much
+
+
+def document(name: str, **resources: Any) -> dict[str, Any]:
+    """The tiny experiment with a pretraining of some twenty seconds; a checkpoint every 50 of its steps."""
+    made: dict[str, Any] = json.loads(json.dumps(TINY | {"name": name}))
+    made["models"]["base"]["optimization"] |= {"steps": 900, "checkpoint_steps": 50}
+    made["resources"] = {"pretrain": {"mem_mb": 3000, "minutes": 10}} | resources
+    return made
+
+
+@pytest.fixture(scope="module")
+def project(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project with these experiments, and in ``whole`` what local, undisturbed runs made of them."""
+    project = copy_project(tmp_path_factory.mktemp("faults") / "project")
+    site(project)
+    write(project, document("plain"))
+    write(project, document("hungry", pretrain={"mem_mb": MEMORY, "minutes": 10}))
+    write(project, document("spread", sft={"mem_mb": 3000, "minutes": 10, "gpus": 2, "nodes": 2}))
+    for target in ("pretrain", "score"):
+        command = [sys.executable, "-m", "snakemake", target, "--cores", "1", "--config", "experiment=plain"]
+        done = subprocess.run(
+            [*command, "results=whole"],
+            cwd=project,
+            env=environment(project),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        if target == "pretrain":
+            (project / "curated").mkdir()
+            copy_store(project / "whole", project / "curated")
+            forget_models(project / "curated/.store")
+    return project
+
+
+def forget_models(store: Path) -> None:
+    """Leave what curation made: every test trains."""
+    for manifest in store.glob("*/*/manifest.json"):
+        if load_manifest(manifest).stage == "pretrain":
+            shutil.rmtree(manifest.parent)
+
+
+@pytest.fixture
+def idle(cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster with nothing to do and both nodes up, before and after."""
+    yield cluster
+    cluster.scancel("--user=root")
+    for number in (1, 2):
+        cluster.start_node(number)
+    wait_for("the queue is empty", lambda: not cluster.squeue(), 60)
+
+
+def started(idle: Cluster, project: Path, results: str, experiment: str = "plain", target: str = "pretrain") -> Run:
+    """A run that begins with the curated data alone."""
+    (project / results).mkdir()
+    copy_store(project / "curated", project / results)
+    return Run(idle, project, results, experiment, target)
+
+
+def assert_undisturbed(run: Run) -> None:
+    """Every artifact that the run made is what the local, undisturbed run made."""
+    whole = contents(run.project / "whole")
+    made = {
+        name.replace(f"{run.experiment}/", "plain/", 1): content
+        for name, content in contents(run.project / run.results).items()
+    }
+    assert "plain/models/base/manifest.json" in made
+    assert made == {name: whole[name] for name in made}
+
+
+def states(run: Run, comment: str = PRETRAIN) -> list[str]:
+    return [job["State"].split()[0] for job in run.jobs(comment)]
+
+
+def test_a_time_limit_leaves_a_checkpoint_and_the_next_attempt_goes_on_from_it(idle: Cluster, project: Path) -> None:
+    run = started(idle, project, "limited")
+    with run.running() as process:
+        job = run.submitted(PRETRAIN)
+        run.wait_step("pretrain", "base", 60)
+        # A limit is a minute at least, and Slurm looks at limits every 30 s.
+        idle.scontrol("update", f"JobId={job}", "EndTime=now+45seconds")
+        run.finish(process)
+    log = run.log("pretrain", "base")
+    assert "stopped by SIGTERM after step" in log
+    assert "its checkpoint is saved, run again" in log
+    assert "resuming from checkpoint-" in log
+    first, second = run.jobs(PRETRAIN)
+    assert first["State"] in ("FAILED", "TIMEOUT")  # by its own exit, or, on a busy machine, by Slurm's
+    assert second["State"] == "COMPLETED"
+    assert second["Timelimit"] == "00:20:00"
+    assert_undisturbed(run)
+
+
+def test_a_limit_without_a_checkpoint_fails_clearly(idle: Cluster, project: Path) -> None:
+    """A job that hangs: scoring keeps no checkpoint."""
+    run = started(idle, project, "hung", target="score")
+    with run.running("--retries", "0") as process:
+        job = run.submitted(SCORE)
+        wait_for("it scores", lambda: worker(job, "score"), 120)
+        os.kill(worker(job, "score"), signal.SIGSTOP)
+        idle.scontrol("update", f"JobId={job}", "EndTime=now")
+        assert run.end(process, 240) != 0
+    assert idle.wait_job(job)["State"] == "TIMEOUT"
+    assert "SLURM status is: 'TIMEOUT'" in run.said()
+    assert f"The logs are under {run.results}/plain/logs" in run.said()
+
+
+def worker(job: int, stage: str) -> int:
+    """The process id of a stage that runs in a job, 0 while there is none."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            inside = f"SLURM_JOB_ID={job}".encode() in (process / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if inside and stage.encode() in words and b"--spec" in words and began(int(process.name)) is not None:
+            return int(process.name)
+    return 0
+
+
+def test_a_cancelled_job_is_retried_and_goes_on(idle: Cluster, project: Path) -> None:
+    run = started(idle, project, "cancelled")
+    with run.running() as process:
+        job = run.submitted(PRETRAIN)
+        run.wait_step("pretrain", "base", 60)
+        idle.scancel(job)
+        run.finish(process)
+    assert states(run) == ["CANCELLED", "COMPLETED"]
+    assert "resuming from checkpoint-" in run.log("pretrain", "base")
+    assert_undisturbed(run)
+
+
+def test_a_job_that_is_always_cancelled_ends_the_run(idle: Cluster, project: Path) -> None:
+    run = started(idle, project, "hopeless")
+    with run.running("--retries", "0") as process:
+        idle.scancel(run.submitted(PRETRAIN))
+        assert run.end(process, 120) != 0
+    assert states(run) == ["CANCELLED"]
+    assert "SLURM status is: 'CANCELLED'" in run.said()
+
+
+def test_a_preempted_job_is_requeued_and_goes_on(idle: Cluster, project: Path) -> None:
+    site(project, "low")
+    run = started(idle, project, "preempted")
+    try:
+        with run.running() as process:
+            job = run.submitted(PRETRAIN)
+            run.wait_step("pretrain", "base", 60)
+            # Everything of both nodes, for someone with priority.
+            urgent = idle.sbatch("sleep 2", "--partition=high", "--nodes=2", f"--gres=gpu:{GPUS}", "--exclusive")
+            idle.wait_job(urgent, 120)
+            run.finish(process)
+    finally:
+        site(project)
+    # The same job, twice: Slurm itself put it back into the queue.
+    assert states(run) == ["PREEMPTED", "COMPLETED"]
+    assert {attempt["JobID"] for attempt in run.jobs(PRETRAIN)} == {str(job)}
+    assert "resuming from checkpoint-" in run.log("pretrain", "base")
+    assert_undisturbed(run)
+
+
+def test_a_job_whose_node_is_lost_is_requeued_and_goes_on(idle: Cluster, project: Path) -> None:
+    run = started(idle, project, "lost")
+    with run.running() as process:
+        job = run.submitted(PRETRAIN)
+        run.wait_step("pretrain", "base", 60)
+        idle.kill_node(int(idle.squeue(f"--jobs={job}")[0]["NodeList"].removeprefix("node")))
+        run.finish(process)
+    assert states(run) == ["NODE_FAIL", "COMPLETED"]
+    assert "resuming from checkpoint-" in run.log("pretrain", "base")
+    assert_undisturbed(run)
+
+
+def test_a_job_that_needs_more_memory_gets_it(idle: Cluster, project: Path) -> None:
+    run = started(idle, project, "starved", experiment="hungry")
+    with run.running() as process:
+        run.finish(process)
+    attempts = run.jobs(PRETRAIN)
+    assert len(attempts) > 1
+    assert [job["ReqMem"] for job in attempts] == [f"{MEMORY * number}M" for number in range(1, len(attempts) + 1)]
+    assert [job["Timelimit"] for job in attempts] == ["00:10:00", "00:20:00", "00:30:00"][: len(attempts)]
+    assert {job["State"].split()[0] for job in attempts[:-1]} <= {"FAILED", "OUT_OF_MEMORY"}
+    assert attempts[-1]["State"] == "COMPLETED"
+    assert_undisturbed(run)
+
+
+def test_a_killed_snakemake_is_started_again_and_nothing_runs_twice(idle: Cluster, project: Path) -> None:
+    run = started(idle, project, "killed")
+    with run.running() as process:
+        first = run.submitted(PRETRAIN)
+        run.wait_step("pretrain", "base", 60)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert idle.state(first) == "RUNNING"
+    with run.running() as process:
+        second = run.submitted(PRETRAIN, after=first)
+        # It holds nothing while the first one runs.
+        assert idle.state(second) == "PENDING"
+        run.finish(process)
+    assert f"job {first} ({PRETRAIN}) of a killed run is running" in run.said()
+    assert states(run) == ["COMPLETED", "COMPLETED"]
+    log = run.log("pretrain", "base")
+    assert log.count(" parameters, ") == 1  # said once a training
+    assert "base: taken from the store" in log
+    assert_undisturbed(run)
+
+
+def test_what_a_killed_snakemake_left_waiting_is_cancelled(idle: Cluster, project: Path) -> None:
+    run = started(idle, project, "queued")
+    blockers = [idle.sbatch("sleep 600", "--nodes=2", "--exclusive")]
+    with run.running() as process:
+        first = run.submitted(PRETRAIN)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert idle.state(first) == "PENDING"
+    with run.running() as process:
+        idle.wait_state(first, "CANCELLED", seconds=120)
+        idle.scancel(*blockers)
+        run.finish(process)
+    assert states(run) == ["CANCELLED", "COMPLETED"]
+    assert_undisturbed(run)
+
+
+def test_training_on_two_nodes(idle: Cluster, project: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    run = started(idle, project, "two", experiment="spread", target="sft")
+    with run.running() as process:
+        run.finish(process)
+    (job,) = run.jobs(SFT)
+    assert (job["State"], job["NNodes"]) == ("COMPLETED", "2")
+    assert "gres/gpu=2" in job["AllocTRES"].split(",")
+    model = project / "two/spread/models/sft"
+    assert load_manifest(model / "manifest.json").run["cost"] == {"nodes": 2, "processes": 2}
+    together, alone = (
+        load_file(folder / "model.safetensors") for folder in (model, project / "whole/plain/models/sft")
+    )
+    assert together.keys() == alone.keys()
+    # The same sums in another order.
+    for name, weights in together.items():
+        torch.testing.assert_close(weights, alone[name], atol=2e-4, rtol=1e-2)
