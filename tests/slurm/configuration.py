@@ -48,9 +48,10 @@ SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=2
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-JobRequeue=1
+# As at many sites: a job goes back into the queue only if it was submitted so.
+JobRequeue=0
 EnforcePartLimits=ALL
-KillWait=5
+KillWait=30
 OverTimeLimit=0
 # squeue, and with it what asks it for a job's state, must know finished jobs for longer than any test takes.
 MinJobAge=900

@@ -81,7 +81,9 @@ def test_a_job_over_its_time(idle: Cluster) -> None:
 
 
 def test_a_preempted_job_runs_again(idle: Cluster, tmp_path: Path) -> None:
-    low = idle.sbatch(f"echo run >>{tmp_path}/runs; sleep 3", "--partition=low", "--nodes=2", f"--gres=gpu:{GPUS}")
+    low = idle.sbatch(
+        f"echo run >>{tmp_path}/runs; sleep 3", "--requeue", "--partition=low", "--nodes=2", f"--gres=gpu:{GPUS}"
+    )
     wait_for("the job has begun", (tmp_path / "runs").exists, 20)
     high = idle.sbatch("true", "--partition=high", "--gpus=1")
     assert idle.wait_job(high)["State"] == "COMPLETED"
@@ -91,7 +93,7 @@ def test_a_preempted_job_runs_again(idle: Cluster, tmp_path: Path) -> None:
 
 
 def test_a_lost_node_gives_its_jobs_back(idle: Cluster, tmp_path: Path) -> None:
-    job = idle.sbatch(f"echo $SLURMD_NODENAME >>{tmp_path}/runs; sleep 600", "--nodelist=node1")
+    job = idle.sbatch(f"echo $SLURMD_NODENAME >>{tmp_path}/runs; sleep 600", "--requeue", "--nodelist=node1")
     wait_for("the job has begun", (tmp_path / "runs").exists, 20)
     sleeper = next(
         pid for pid in processes_of(idle.folder) if b"sleep\x00600" in Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -107,7 +109,7 @@ def test_a_lost_node_gives_its_jobs_back(idle: Cluster, tmp_path: Path) -> None:
 
 
 def test_up_again_restarts_only_what_died(idle: Cluster) -> None:
-    lost = idle.sbatch("sleep 600", "--nodelist=node1")
+    lost = idle.sbatch("sleep 600", "--requeue", "--nodelist=node1")
     kept = idle.sbatch("sleep 600", "--nodelist=node2")
     for job in (lost, kept):
         idle.wait_state(job, "RUNNING")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -101,6 +102,14 @@ def assert_undisturbed(run: Run) -> None:
     assert made == {name: whole[name] for name in made}
 
 
+def assert_went_on(run: Run) -> None:
+    """The training saved a checkpoint when it was told to stop, and the next attempt went on from that very step."""
+    log = run.log("pretrain", "base")
+    stopped = re.search(r"stopped by SIGTERM after step (\d+) of 900: its checkpoint is saved, run again", log)
+    assert stopped, log
+    assert f"resuming from checkpoint-{stopped[1]}\n" in log
+
+
 def states(run: Run, comment: str = PRETRAIN) -> list[str]:
     return [job["State"].split()[0] for job in run.jobs(comment)]
 
@@ -113,10 +122,7 @@ def test_a_time_limit_leaves_a_checkpoint_and_the_next_attempt_goes_on_from_it(i
         # A limit is a minute at least, and Slurm looks at limits every 30 s.
         idle.scontrol("update", f"JobId={job}", "EndTime=now+45seconds")
         run.finish(process)
-    log = run.log("pretrain", "base")
-    assert "stopped by SIGTERM after step" in log
-    assert "its checkpoint is saved, run again" in log
-    assert "resuming from checkpoint-" in log
+    assert_went_on(run)
     first, second = run.jobs(PRETRAIN)
     assert first["State"] in ("FAILED", "TIMEOUT")  # by its own exit, or, on a busy machine, by Slurm's
     assert second["State"] == "COMPLETED"
@@ -159,7 +165,7 @@ def test_a_cancelled_job_is_retried_and_goes_on(idle: Cluster, project: Path) ->
         idle.scancel(job)
         run.finish(process)
     assert states(run) == ["CANCELLED", "COMPLETED"]
-    assert "resuming from checkpoint-" in run.log("pretrain", "base")
+    assert_went_on(run)
     assert_undisturbed(run)
 
 
