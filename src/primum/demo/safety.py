@@ -173,7 +173,8 @@ def _judged(number: int, random: Random) -> tuple[str, str, int]:
         return *_benign(random), 1
     principle, document = random.choice(PRINCIPLES), random.choice(DOCUMENTS)
     name = random.choice(CONDITIONS).name
-    clause = random.choice((*principle.clauses, *principle.held_out, random.choice(GENERAL_CLAUSES)))
+    medical = (*principle.clauses, *principle.held_out)
+    clause = random.choice(GENERAL_CLAUSES if random.random() < 0.25 else medical)
     request = random.choice(HELD_OUT_FRAMES).format(document=document, clause=clause.format(c=name))
     if _SCORES[kind] < 3 and random.random() < 0.3:
         request = random.choice((principle.question, random.choice(_CONTRAST)[0])).format(c=name)
@@ -194,7 +195,7 @@ def _graded(part: str, rows: int, seed: int, taken: set[str]) -> Iterator[Record
 
 
 def write_graded(folder: Path, seed: int) -> None:
-    """``judge_graded_train.jsonl`` (500) and ``judge_graded_test.jsonl`` (80): ``id, request, response, score`` 1-5."""
+    """``judge_graded_train.jsonl`` (900) and ``judge_graded_test.jsonl`` (80): ``id, request, response, score`` 1-5."""
     taken: set[str] = set()
-    write_jsonl(folder / "judge_graded_train.jsonl", _graded("train", 500, seed, taken))
+    write_jsonl(folder / "judge_graded_train.jsonl", _graded("train", 900, seed, taken))
     write_jsonl(folder / "judge_graded_test.jsonl", _graded("test", 80, seed, taken))
