@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -75,9 +74,15 @@ class Run:
         return self.output.read_text(encoding="utf-8")
 
     def log(self, stage: str, name: str) -> str:
-        """A job's progress lines, of all of its attempts."""
+        """A job's progress lines, of its latest attempt: Snakemake removes those of the one before."""
         path = self.project / self.results / self.experiment / "logs" / stage / f"{name}.log"
         return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def slurm_log(self, comment: str, job: int) -> str:
+        """What a job printed; the plugin keeps it where the job failed."""
+        rule, _, wildcards = comment.partition("_wildcards_")
+        path = self.project / ".snakemake/slurm_logs" / rule / wildcards / f"{job}.log"
+        return path.read_text(encoding="utf-8", errors="replace")
 
     def wait_step(self, stage: str, name: str, step: int, seconds: float = 240) -> None:
         """Until a training's log tells of this step or a later one."""
@@ -109,8 +114,3 @@ class Run:
     @property
     def _prefix(self) -> str:
         return name_prefix(self.experiment, str(self.project / self.results / self.experiment)) + "_"
-
-
-def copy_store(source: Path, target: Path) -> None:
-    """What ``source`` has in its store, for a run that begins with that."""
-    shutil.copytree(source / ".store", target / ".store")
