@@ -17,7 +17,21 @@ from primum.workflow import Workflow
 # The columns of text that hold names and slugs only. Any other text may be harmful or a model's own, and a column added
 # tomorrow is hidden until it is named here.
 SHOWN = frozenset(
-    {"id", "source", "subject", "category", "status", "model", "judge", "prompts", "benchmark", "start", "note"}
+    {
+        "id",
+        "item",
+        "method",
+        "source",
+        "subject",
+        "category",
+        "status",
+        "model",
+        "judge",
+        "prompts",
+        "benchmark",
+        "start",
+        "note",
+    }
     | {"mixture", "dataset", "domain", "outcome"}
 )
 _WIDTH = 60
