@@ -15,8 +15,8 @@ from test_curate_mix import mix
 from primum.artifact.job import Item, Job, Result
 from primum.artifact.manifest import Artifact
 from primum.curate.adapters import RawFile, read
-from primum.curate.contamination import OVERLAPS, run
 from primum.curate.clean import words
+from primum.curate.contamination import OVERLAPS, run
 from primum.curate.overlap import shingles
 from primum.demo.planted import CONTAMINATED
 from primum.errors import PrimumError
@@ -55,7 +55,9 @@ def test_each_item_that_a_row_shares_words_with(tmp_path: Path) -> None:
     rows = [
         chat("s/0", f"Tell me: {DELTOID.upper()}", "The axillary nerve."),
         chat("s/0+1", f"Tell me: {DELTOID.upper()}", "The axillary nerve."),  # a row that the mixture repeats counts
-        chat("s/1", "What is left of the stomach?", "look for the spleen? Where, in the abdomen, would you look for it"),
+        chat(
+            "s/1", "What is left of the stomach?", "look for the spleen? Where, in the abdomen, would you look for it"
+        ),
         chat("s/2", "Which nerve supplies the", "tongue"),
         chat("s/3", "deltoid muscle of", "the shoulder"),  # five words, over two turns
     ]

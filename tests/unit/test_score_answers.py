@@ -219,7 +219,7 @@ def test_every_item_has_a_status(tmp_path: Path, server: Server, capsys: pytest.
 
 def test_a_failed_request_fails_the_job_and_a_rerun_pays_for_it_alone(tmp_path: Path, server: Server) -> None:
     server.script = [say("A"), refuse(400, "bad"), say("C")]
-    with pytest.raises(PrimumError, match="^b: 1 of 3 requests failed \\(http-400 1\\): run again$"):
+    with pytest.raises(PrimumError, match=r"^b: 1 of 3 requests failed \(http-400 1\): run again$"):
         score(tmp_path, server, rows(3))
     journal = tmp_path / "work" / "b" / NAME
     assert len(journal.read_text().splitlines()) == 2
@@ -267,8 +267,7 @@ def test_endpoint_models_answer_all_benchmarks_but_preferences(tmp_path: Path) -
     document: Any = open_shipped(tmp_path, "demo").experiment.model_dump(mode="json", by_alias=True)
     models = {**document["models"], "api": {"endpoint": "x", "engine": {"kind": "openai"}}}
     evaluate = {**document["evaluate"], "models": ["sft", "api"]}
-    plain = {key: models[key] for key in models}
-    run = open_shipped(tmp_path, "demo", models=plain, evaluate=evaluate)
+    run = open_shipped(tmp_path, "demo", models=models, evaluate=evaluate)
     groups = {name: run.experiment.benchmarks[name].group for name in evaluate["benchmarks"]}
     knowledge = [name for name, group in groups.items() if group == "benchmark"]
     assert set(groups.values()) == {"benchmark", "preference"}
@@ -280,7 +279,11 @@ def test_endpoint_models_answer_all_benchmarks_but_preferences(tmp_path: Path) -
     assert set(inputs_of(run, "answer", "api")) == {"model", "benchmarks"}
     spec = json.loads(run.plan.spec("answer", "api"))
     assert set(spec["libraries"]) == {"pyarrow", "jinja2", "openai"}
-    assert spec["common"]["sampling"] == {"temperature": 0.0, "top_p": 1.0, "max_tokens": document["sampling"]["max_tokens"]}
+    assert spec["common"]["sampling"] == {
+        "temperature": 0.0,
+        "top_p": 1.0,
+        "max_tokens": document["sampling"]["max_tokens"],
+    }
     assert [name for name, _ in spec["items"]] == knowledge
     assert STAGES["answer"].target == STAGES["score"].target
     called = run.resources("answer")["api"]
