@@ -17,21 +17,8 @@ from primum.workflow import Workflow
 # The columns of text that hold names and slugs only. Any other text may be harmful or a model's own, and a column added
 # tomorrow is hidden until it is named here.
 SHOWN = frozenset(
-    {
-        "id",
-        "item",
-        "method",
-        "source",
-        "subject",
-        "category",
-        "status",
-        "model",
-        "judge",
-        "prompts",
-        "benchmark",
-        "start",
-        "note",
-    }
+    {"id", "source", "subject", "category", "status", "model", "judge", "prompts", "benchmark", "start", "note"}
+    | {"item", "method"}
     | {"mixture", "dataset", "domain", "outcome"}
 )
 _WIDTH = 60
