@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pytest
 from shipped import ROOT, open_shipped
 from stage_artifacts import make_job, table_artifact
+from test_adapters_real import needs_real_data, real
 from test_curate_mix import mix
 
 from primum.artifact.job import Item, Job, Result
@@ -136,6 +138,19 @@ def test_the_demos_planted_questions(tmp_path: Path) -> None:
     clean, counts, _ = mix(tmp_path / "clean", sources, questions=[row.question for row in items], ngram=8)
     assert (counts["demo-medmcqa-train", "contaminated"], counts["demo-opengpt", "contaminated"]) == (1, 1)
     assert _ids(overlap(tmp_path / "b", clean, {"all": items}, ngram=8)) == []
+
+
+@needs_real_data
+def test_mmlus_examples_share_words_with_four_published_benchmarks(tmp_path: Path) -> None:
+    """Seven of the 65 medical questions that MMLU gives as few-shot examples, five of them asked there word for word."""
+    benchmarks = {name: real(name)[0] for name in ("medmcqa-dev", "medqa-test", "mmlu-medical-test", "pubmedqa-test")}
+    examples = real("mmlu-medical-dev")[0]
+    mixture, _, _ = mix(tmp_path / "mixture", {"mmlu": examples}, deduplicate="none")
+    result = overlap(tmp_path, mixture, benchmarks, ngram=13)
+    assert result.table is not None
+    assert (result.counts["rows"], result.counts["overlapping"]) == (65, 7)
+    found = Counter(result.table.column("dataset").to_pylist())
+    assert found == {"mmlu-medical-test": 8, "medqa-test": 1, "medmcqa-dev": 1}
 
 
 # The flag of a score ------------------------------------------------------------------------------------------------
