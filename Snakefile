@@ -36,7 +36,15 @@ shell.prefix(shell_prefix(RUN.site))
 wildcard_constraints:
     **{
         name: r"[a-z0-9]+(?:[.-][a-z0-9]+)*"
-        for name in ("dataset", "mixture", "preferences", "model", "prompts", "judge")
+        for name in (
+            "dataset",
+            "mixture",
+            "preferences",
+            "data",
+            "model",
+            "prompts",
+            "judge",
+        )
     },
 
 

@@ -5,6 +5,7 @@
 #         data/rows/{dataset}            rows of one type (primum.rows), and data/drops/{dataset}: what became no row, and why
 #         data/mixtures/{mixture}        training rows, and data/ledgers/{mixture}: rows kept and dropped by source and reason
 #         data/pairs/{preferences}       preference pairs of one DPO stage
+#         data/overlaps/{kind}/{data}    benchmark items that a mixture, or pairs, hold a part of
 #         data/packed/{model}            token chunks for one SFT model, with loss masks and sample lengths
 
 
@@ -103,6 +104,26 @@ rule join_pairs:
     shell:
         "exec primum pairs --spec {params.spec:q} --rows {input.rows:q} --outputs {output.manifest:q}"
         " --store {STORE:q} --log {log:q}"
+
+
+rule find_overlaps:
+    input:
+        data=lambda w: (AT.mixture if w.kind == "mixtures" else AT.pairs)(w.data),
+        benchmarks=[AT.rows(name) for name in RUN.plan.knowledge()],
+    output:
+        manifest=AT.overlap("{kind}", "{data}"),
+        table=parquet(AT.overlap("{kind}", "{data}")),
+    log:
+        AT.log("overlap", "{kind}/{data}"),
+    wildcard_constraints:
+        kind="mixtures|pairs",
+    resources:
+        **resources_of("curate"),
+    params:
+        spec=lambda w: RUN.plan.spec("overlap", f"{w.kind}/{w.data}"),
+    shell:
+        "exec primum overlap --spec {params.spec:q} --data {input.data:q} --benchmarks {input.benchmarks:q}"
+        " --outputs {output.manifest:q} --store {STORE:q} --log {log:q}"
 
 
 rule pack_chunks:

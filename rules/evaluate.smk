@@ -1,11 +1,11 @@
 # Evaluation: responses, judgements and benchmark scores. One job a model loads it once and publishes one artifact a pair;
 # pairs that the store already has are taken from there.
 #
-# reads   models/{model}, data/rows/{dataset}
+# reads   models/{model}, data/rows/{dataset}, data/overlaps/{kind}/{data}
 # writes  generations/{model}/{prompts}            responses
 #         judgements/{judge}/{model}/{prompts}     harm scores (1-5) or refusals (0/1)
 #         judgements/{judge}/agreement             a judge against graded pairs
-#         scores/{model}/{benchmark}               log-likelihoods of every choice, item by item
+#         scores/{model}/{benchmark}               log-likelihoods of every choice, or the answer, item by item
 
 
 rule generate_responses:
@@ -94,6 +94,7 @@ rule judge_agreement:
 rule score_benchmarks:
     input:
         model=AT.model("{model}"),
+        overlaps=lambda w: RUN.overlaps(w.model),
         benchmarks=[
             AT.rows(RUN.experiment.benchmarks[name].dataset)
             for name in RUN.experiment.evaluate.benchmarks
@@ -110,11 +111,49 @@ rule score_benchmarks:
         AT.log("score", "{model}"),
     benchmark:
         AT.benchmark("score", "{model}")
+    wildcard_constraints:
+        model=RUN.names("hub", "pretrain", "sft", "dpo"),
     threads: lambda w: RUN.threads("score", w.model)
     resources:
         **resources_of("score"),
     params:
         spec=lambda w: RUN.plan.spec("score", w.model),
     shell:
-        "exec primum score --spec {params.spec:q} --model {input.model:q} --benchmarks {input.benchmarks:q}"
+        "exec primum score --spec {params.spec:q} --model {input.model:q} --overlaps {input.overlaps:q}"
+        " --benchmarks {input.benchmarks:q}"
         " --outputs {output.manifests:q} --store {STORE:q} --log {log:q}"
+
+
+# Models behind an endpoint have no log-likelihoods, and nobody knows what they were trained on.
+ANSWERED = [
+    name
+    for name in RUN.experiment.evaluate.benchmarks
+    if RUN.experiment.benchmarks[name].group == "benchmark"
+]
+
+
+if ANSWERED:
+
+    rule answer_benchmarks:
+        input:
+            model=AT.model("{model}"),
+            benchmarks=[
+                AT.rows(RUN.experiment.benchmarks[name].dataset) for name in ANSWERED
+            ],
+        output:
+            manifests=[AT.score("{model}", name) for name in ANSWERED],
+            tables=[parquet(AT.score("{model}", name)) for name in ANSWERED],
+        log:
+            AT.log("answer", "{model}"),
+        benchmark:
+            AT.benchmark("answer", "{model}")
+        wildcard_constraints:
+            model=RUN.names("endpoint"),
+        threads: lambda w: RUN.threads("score", w.model)
+        resources:
+            **resources_of("answer"),
+        params:
+            spec=lambda w: RUN.plan.spec("answer", w.model),
+        shell:
+            "exec primum answer --spec {params.spec:q} --model {input.model:q} --benchmarks {input.benchmarks:q}"
+            " --outputs {output.manifests:q} --store {STORE:q} --log {log:q}"

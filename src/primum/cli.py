@@ -151,7 +151,7 @@ def _run_stage(name: str, arguments: argparse.Namespace) -> None:
 
 
 # How many parts of an output's path are names (see ``primum.layout``), where it is more than the last one.
-_NAMED_AFTER = {"generate": 2, "score": 2, "judge": 3, "agreement": 2}
+_NAMED_AFTER = {"generate": 2, "score": 2, "answer": 2, "judge": 3, "agreement": 2}
 
 
 def is_refreshed(stage: str, outputs: list[Path], refresh: str) -> bool:

@@ -35,6 +35,10 @@ def _curation(run: Workflow, stage: str, name: str) -> dict[str, list[str]]:
         }
     if stage == "pairs":
         return {"rows": [at.rows(dataset) for dataset in run.experiment.preferences[name].datasets]}
+    if stage == "overlap":
+        kind, _, data = name.partition("/")
+        read = at.mixture(data) if kind == "mixtures" else at.pairs(data)
+        return {"data": [read], "benchmarks": [at.rows(dataset) for dataset in run.plan.knowledge()]}
     if stage == "pack":
         return {"mixture": [at.mixture(run.training_data(name))], "model": [at.model(run.start(name))]}
     return {}
@@ -64,9 +68,9 @@ def _evaluation(run: Workflow, stage: str, name: str) -> dict[str, list[str]]:
         return {"judge": run.judge_model(judge), "responses": responses}
     if stage == "agreement":
         return {"judge": run.judge_model(name), "graded": [at.rows(e.judges[name].graded or "")]}
-    if stage == "score":
-        benchmarks = [e.benchmarks[each].dataset for each in e.evaluate.benchmarks]
-        return {"model": [at.model(name)], "benchmarks": [at.rows(dataset) for dataset in benchmarks]}
+    if stage in ("score", "answer"):
+        benchmarks = [at.rows(e.benchmarks[each].dataset) for each in p.benchmarks_of(name)]
+        return {"model": [at.model(name)], "overlaps": run.overlaps(name), "benchmarks": benchmarks}
     if stage == "tables":
         return {
             "scores": [at.score(*pair) for pair in p.scored()],

@@ -35,6 +35,10 @@ class Layout:
     def packed(self, model: str) -> str:
         return f"{self.results}/data/packed/{model}.json"
 
+    def overlap(self, kind: str, data: str) -> str:
+        """``kind`` is ``mixtures`` or ``pairs``."""
+        return f"{self.results}/data/overlaps/{kind}/{data}.json"
+
     def reference(self, model: str) -> str:
         return f"{self.results}/data/reference/{model}.json"
 

@@ -19,7 +19,7 @@ from primum.artifact.folder import file_sha256
 from primum.errors import PrimumError
 from primum.experiment.experiment import Experiment
 from primum.experiment.models import DPOModel, EndpointModel, HubModel, PretrainedModel, SFTModel
-from primum.experiment.types import Engine, Frozen
+from primum.experiment.types import Engine, Frozen, Mixture, Sampling
 from primum.stages import STAGES
 
 TABLES = ("benchmarks", "preferences", "safety", "judges", "training", "curation")
@@ -28,6 +28,7 @@ _ENGINE_LIBRARIES = {
     "vllm": ("torch", "transformers", "tokenizers", "vllm"),
     "openai": ("openai",),
 }
+_TRAINED = ("pretrain", "sft", "dpo")
 _LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;+]+)", re.MULTILINE)
 
 
@@ -157,10 +158,19 @@ class Plan:
 
     def decontaminating(self, mixture: str) -> list[str]:
         """The datasets of the evaluated benchmarks that ``mixture`` is decontaminated against."""
-        if not self.experiment.mixtures[mixture].decontaminate:
-            return []
+        return self.knowledge() if self.experiment.mixtures[mixture].decontaminate else []
+
+    def knowledge(self) -> list[str]:
+        """The datasets of the evaluated benchmarks that ask questions, which held-out preference pairs do not."""
         benchmarks = (self.experiment.benchmarks[name] for name in self.experiment.evaluate.benchmarks)
         return list(dict.fromkeys(b.dataset for b in benchmarks if b.group == "benchmark"))
+
+    def _overlap(self, name: str) -> str:
+        kind, _, data = name.partition("/")
+        mixture = self.experiment.mixtures[data] if kind == "mixtures" else None
+        # Preference pairs have no rule of their own, and are looked through by that of mixtures.
+        ngram = mixture.ngram if mixture else Mixture.model_fields["ngram"].default
+        return self._spec("overlap", {"benchmarks": self.knowledge()}, {data: {"ngram": ngram}})
 
     def _pairs(self, name: str) -> str:
         datasets = self.experiment.preferences[name].datasets
@@ -275,19 +285,65 @@ class Plan:
 
     def _score(self, model: str) -> str:
         engine, _ = self._engine(model)
-        benchmarks = {name: self.experiment.benchmarks[name] for name in self.experiment.evaluate.benchmarks}
+        benchmarks = {name: self.experiment.benchmarks[name] for name in self.benchmarks_of(model)}
         keys = ("prompt", "scoring", "normalize", "delimiter", "chat_template", "version", "group")
         items = {name: {key: getattr(entry, key) for key in keys} for name, entry in benchmarks.items()}
         libraries = ("pyarrow", "jinja2", *_ENGINE_LIBRARIES["transformers"])
-        common = {"engine": engine, "seed": self.experiment.seed}
+        # Which overlaps are read follows from the lineage, and another one is another model.
+        common = {"engine": engine, "seed": self.experiment.seed, "from_scratch": self._from_scratch(model)}
         return self._spec("score", common, items, libraries, reads=[entry.dataset for entry in benchmarks.values()])
+
+    def _answer(self, model: str) -> str:
+        engine, libraries = self._engine(model)
+        names = self.benchmarks_of(model)
+        # Greedy, whatever responses are drawn with: an accuracy should not depend on a seed.
+        sampling = _dump(Sampling(max_tokens=self.experiment.sampling.max_tokens))
+        common = {"engine": engine, "sampling": sampling, "seed": self.experiment.seed}
+        items = {name: {"version": self.experiment.benchmarks[name].version} for name in names}
+        reads = [self.experiment.benchmarks[name].dataset for name in names]
+        return self._spec("answer", common, items, libraries, reads=reads)
+
+    def _from_scratch(self, model: str) -> bool:
+        """Whether all that ``model`` was trained on is data of this experiment."""
+        lineage = self.experiment.lineage(model)
+        return all(self.experiment.kind_of(each) in _TRAINED for each in lineage)
 
     # Aggregation --------------------------------------------------------------------------------------------------
 
     def scored(self) -> list[tuple[str, str]]:
-        """(model, benchmark) of every score artifact. Endpoint models have no log-likelihoods."""
-        models = [m for m in self.experiment.evaluate.models if self.experiment.kind_of(m) != "endpoint"]
-        return [(model, benchmark) for model in models for benchmark in self.experiment.evaluate.benchmarks]
+        """(model, benchmark) of every score artifact."""
+        models = self.experiment.evaluate.models
+        return [(model, benchmark) for model in models for benchmark in self.benchmarks_of(model)]
+
+    def answers(self, model: str) -> bool:
+        """Whether a model answers benchmarks by generation: one behind an endpoint gives no log-likelihoods."""
+        return self.experiment.kind_of(model) == "endpoint"
+
+    def benchmarks_of(self, model: str) -> list[str]:
+        """The benchmarks that ``model`` is scored on: all, but no preference pairs where it answers by generation.
+
+        Which of two responses a model prefers is a matter of log-likelihoods; it can give no right answer of its own.
+        """
+        groups = {name: self.experiment.benchmarks[name].group for name in self.experiment.evaluate.benchmarks}
+        return [name for name, group in groups.items() if group == "benchmark" or not self.answers(model)]
+
+    def overlaps(self, model: str) -> list[tuple[str, str]]:
+        """(``mixtures`` or ``pairs``, name) of all data that ``model`` and its ancestors were trained on here.
+
+        Empty where no benchmark asks questions that could be in it.
+        """
+        models = [self.experiment.models[name] for name in self.experiment.lineage(model)]
+        data = [
+            ("pairs" if isinstance(each, DPOModel) else "mixtures", each.data)
+            for each in models
+            if isinstance(each, PretrainedModel | SFTModel | DPOModel)
+        ]
+        return list(dict.fromkeys(data)) if self.knowledge() else []
+
+    def overlapping(self) -> list[tuple[str, str]]:
+        """All data whose overlap with the benchmarks a score needs."""
+        scored = dict.fromkeys(model for model, _ in self.scored())
+        return list(dict.fromkeys(each for model in scored for each in self.overlaps(model)))
 
     def generated(self) -> list[tuple[str, str]]:
         """(model, prompts) of every generation artifact."""
@@ -304,7 +360,7 @@ class Plan:
 
     def trained(self) -> list[str]:
         """The models that are trained here, ancestors first."""
-        return [m for m in self.experiment.needed_models() if self.experiment.kind_of(m) in ("pretrain", "sft", "dpo")]
+        return [m for m in self.experiment.needed_models() if self.experiment.kind_of(m) in _TRAINED]
 
     def mixtures(self) -> list[str]:
         """The mixtures that training reads."""

@@ -43,6 +43,15 @@ STAGES: dict[str, Stage] = {
     "pairs": Stage(
         "primum.curate.pairs", "curate", "table", ("rows",), (), _TABLE, "join the preference pairs of a stage"
     ),
+    "overlap": Stage(
+        "primum.curate.contamination",
+        "curate",
+        "table",
+        ("data", "benchmarks"),
+        (),
+        _TABLE,
+        "which benchmark items a training set holds a part of",
+    ),
     "pack": Stage(
         "primum.curate.pack",
         "curate",
@@ -91,10 +100,19 @@ STAGES: dict[str, Stage] = {
         "primum.score.stage",
         "score",
         "table",
-        ("model",),
+        ("model", "overlaps"),
         ("benchmarks",),
         _MODEL,
         "log-likelihood scores of benchmarks",
+    ),
+    "answer": Stage(
+        "primum.score.answers",
+        "score",
+        "table",
+        ("model",),
+        ("benchmarks",),
+        _MODEL,
+        "benchmark scores of a model that answers by generation",
     ),
     "tables": Stage(
         "primum.tables.stage",

@@ -59,6 +59,8 @@ class Workflow:
             yield "mix", name, [at.mixture(name), at.ledger(name)]
         for name in dict.fromkeys(m.data for m in map(e.models.get, p.trained()) if isinstance(m, DPOModel)):
             yield "pairs", name, [at.pairs(name)]
+        for kind, name in p.overlapping():
+            yield "overlap", f"{kind}/{name}", [at.overlap(kind, name)]
         for name in e.needed_models():
             kind = e.kind_of(name)
             if kind == "sft":
@@ -75,7 +77,8 @@ class Workflow:
         for judge in p.agreements():
             yield "agreement", judge, [at.agreement(judge)]
         for model in dict.fromkeys(model for model, _ in p.scored()):
-            yield "score", model, [at.score(model, benchmark) for benchmark in e.evaluate.benchmarks]
+            scores = [at.score(model, benchmark) for benchmark in p.benchmarks_of(model)]
+            yield "answer" if p.answers(model) else "score", model, scores
         yield "tables", "", [at.table(table) for table in TABLES]
         yield "report", "", [at.report()]
 
@@ -148,7 +151,7 @@ class Workflow:
             name = judge or getattr(wildcards, "judge", None)
             model = self.experiment.judges[name].model if name else getattr(wildcards, "model", None)
             called = model is not None and self.experiment.kind_of(model) == "endpoint"
-            return int(called and stage in ("generate", "judge"))
+            return int(called and stage in ("generate", "judge", "answer"))
 
         # None is a resource that a job does not have: the plugin looks whether there is one.
         def mpi(wildcards: Any) -> str | None:
@@ -193,6 +196,10 @@ class Workflow:
     def start(self, model: str) -> str:
         """The model that ``model`` starts from."""
         return self.experiment.parents(model)[0]
+
+    def overlaps(self, model: str) -> list[str]:
+        """The manifests of what the data of a model's lineage shares with the benchmarks."""
+        return [self.layout.overlap(kind, data) for kind, data in self.plan.overlaps(model)]
 
     def reference(self, model: str) -> str:
         """The model that a DPO stage's reference log-probabilities come from."""

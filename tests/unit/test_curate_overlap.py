@@ -12,6 +12,7 @@ from primum.curate.clean import words
 from primum.curate.overlap import (
     BenchmarkIndex,
     _bands,
+    distinct_questions,
     exact_duplicates,
     near_duplicates,
     shingles,
@@ -146,3 +147,20 @@ def test_the_index_finds_what_a_search_of_the_text_finds(questions: list[str], t
         for gram in shingles(question.split(), min(len(question.split()), ngram))
     }
     assert BenchmarkIndex([questions], ngram).overlaps(text) is any(f" {gram} " in f" {text} " for gram in grams)
+
+
+@settings(max_examples=200)
+@given(st.lists(_TEXT, max_size=3, unique=True), _TEXT, st.integers(1, 6))
+def test_the_index_names_every_question_that_shares_an_ngram(questions: list[str], text: str, ngram: int) -> None:
+    def shared(question: str) -> bool:
+        tokens = question.split()
+        enough = len(tokens) >= min(4, ngram)
+        return enough and any(f" {gram} " in f" {text} " for gram in shingles(tokens, min(len(tokens), ngram)))
+
+    assert BenchmarkIndex([questions], ngram).questions(text) == set(filter(shared, questions))
+
+
+def test_an_item_that_is_listed_twice_is_one_and_other_choices_make_another() -> None:
+    item = {"question": "Which?", "context": "", "choices": ["a", "b"]}
+    turned, other = {**item, "choices": ["b", "a"]}, {**item, "choices": ["a", "c"]}
+    assert distinct_questions([item, turned, other, {**item, "context": "A trial."}]) == ["Which?"] * 3

@@ -119,7 +119,11 @@ def _score(work: Path, model: Path, rows: list[Row], max_length: int = 1024, **b
     task = Benchmark.model_validate({"dataset": "b", **benchmark})
     keys = ("prompt", "scoring", "normalize", "delimiter", "chat_template", "version", "group")
     spec = {key: getattr(task, key) for key in keys}
-    common = {"engine": {"dtype": "float32", "max_length": max_length, "batch_tokens": 512}, "seed": 0}
+    common = {
+        "engine": {"dtype": "float32", "max_length": max_length, "batch_tokens": 512},
+        "seed": 0,
+        "from_scratch": True,
+    }
     table = table_artifact(work / "b.parquet", to_table(rows, type(rows[0])))
     return next(
         iter(run(make_job(work, common, {"b": (spec, {"model": folder_artifact(model), "benchmarks": table})})))
@@ -154,7 +158,7 @@ def test_the_stage_scores_a_benchmark(tmp_path: Path, tiny_model: Path, llama: A
         assert record["prediction"] == by_character.index(max(by_character))
         assert record["correct"] == (record["prediction"] == row.target)
     correct = sum(record["correct"] for record in records)
-    assert result.counts == {"items": 6, "correct": correct, "truncated": 0}
+    assert result.counts == {"items": 6, "correct": correct, "truncated": 0, "contaminated": 0}
 
 
 def test_a_held_out_pair_is_a_question_whose_first_choice_is_right(tmp_path: Path, tiny_model: Path) -> None:

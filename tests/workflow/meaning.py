@@ -89,6 +89,18 @@ class Meaning:
     def decontaminating(self) -> set[str]:
         return self.mixing([name for name, entry in self.mixtures.items() if entry.get("decontaminate", True)])
 
+    def lineage_data(self, model: str) -> set[str]:
+        """What a model and its ancestors are trained on, as a job that looks for benchmark items in it is named."""
+        entry = self.models[model]
+        own = f"find_overlaps {'pairs' if entry['train'] == 'dpo' else 'mixtures'} {entry['data']}"
+        return {own}.union(*(self.lineage_data(parent) for parent in self.parents(model)))
+
+    def overlapping(self) -> set[str]:
+        """Judges are not scored, so nobody looks through what they alone are trained on."""
+        if not self.benchmark_datasets():
+            return set()
+        return set().union(*(self.lineage_data(model) for model in self.evaluated))
+
     # Who reads what -----------------------------------------------------------------------------------------------
 
     def readers(self) -> dict[str, set[str]]:
@@ -109,7 +121,11 @@ class Meaning:
             for source in self.mixtures[mixture]["sources"].values():
                 dataset(source["dataset"], f"mix_sources {mixture}")
         for name in self.benchmark_datasets():
-            dataset(name, *self.decontaminating())
+            dataset(name, *self.decontaminating(), *self.overlapping())
+        for job in self.overlapping():
+            kind, data = job.split()[1:]
+            edge(f"{'mix_sources' if kind == 'mixtures' else 'join_pairs'} {data}", job)
+            edge(job, *(f"score_benchmarks {model}" for model in self.evaluated if job in self.lineage_data(model)))
         for name in self.prompts:
             dataset(self.document["prompts"][name]["dataset"], *self.generating())
         for name in self.benchmarks:
@@ -178,6 +194,8 @@ class Meaning:
                 }
                 training = {job for model in self.needed() for job in self.trained(model)}
                 return self.mixing() | packs | pairs | training | engine
+            case ["mixtures", mixture, "ngram"]:
+                return self.mixing([mixture]) | (self.overlapping() & {f"find_overlaps mixtures {mixture}"})
             case ["mixtures", mixture, *_]:
                 return self.mixing([mixture])
             case ["preferences", name, *_]:
@@ -201,10 +219,10 @@ class Meaning:
             case ["benchmarks", _, "normalize"]:
                 return self.scoring() | presented
             case ["benchmarks", _, "group"]:
-                return self.scoring() | presented | self.decontaminating()
+                return self.scoring() | presented | self.decontaminating() | self.overlapping()
             case ["benchmarks", name, "dataset"]:
                 knowledge = self.document["benchmarks"][name].get("group", "benchmark") == "benchmark"
-                return self.scoring() | (self.decontaminating() if knowledge else set())
+                return self.scoring() | (self.decontaminating() | self.overlapping() if knowledge else set())
             case ["benchmarks", *_]:
                 return self.scoring()
             case ["judges", name, "prompts", *_]:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from project import ROOT, Planner, copy_project, environment
+import yaml
+from project import DEMO, ROOT, Planner, copy_project, environment
 from tiny import TINY, snakemake, started, write
 
 from primum.artifact.manifest import load_manifest
@@ -31,8 +32,21 @@ GPU = {"generate": {"gpus": 1, "minutes": 60}}  # not asked for in a dry run or 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_inputs_and_resources_are_those_of_snakemakes_graph(planner: Planner, name: str) -> None:
-    graph = planner.ask("graph", config={"experiment": name})["graph"]
-    run = open_workflow({"experiment": name}, ROOT)
+    _compare_graphs(planner, name)
+
+
+def test_a_model_behind_an_endpoint_answers_benchmarks(planner: Planner) -> None:
+    document = yaml.safe_load(DEMO)
+    document["models"]["api"] = {"endpoint": "x", "engine": {"kind": "openai"}}
+    document["evaluate"]["models"].append("api")
+    with planner.experiment(document) as given:
+        _compare_graphs(planner, given)
+        assert "answer_benchmarks api" in planner.ask("plan", config={"experiment": given})["planned"]
+
+
+def _compare_graphs(planner: Planner, experiment: str) -> None:
+    graph = planner.ask("graph", config={"experiment": experiment})["graph"]
+    run = open_workflow({"experiment": experiment}, ROOT)
     ours = {}
     for stage, job, manifests in run.jobs():
         asked = asked_of(run, JobState(stage, job, "to run"))
@@ -100,7 +114,12 @@ def _planned(project: Path) -> set[str]:
     rules = started(snakemake(project, "-n"))
     names = {"fetch_dataset": "fetch", "read_dataset": "read", "mix_sources": "mix", "pretrain_model": "pretrain"}
     names |= {"pack_chunks": "pack", "sft_model": "sft", "generate_responses": "generate", "judge_refusal": "judge"}
-    names |= {"score_benchmarks": "score", "aggregate_tables": "tables", "write_report": "report"}
+    names |= {
+        "score_benchmarks": "score",
+        "find_overlaps": "overlap",
+        "aggregate_tables": "tables",
+        "write_report": "report",
+    }
     return {names[rule] for rule in rules}
 
 
@@ -114,16 +133,16 @@ def _entry(project: Path, artifact: str) -> Path:
 
 
 BEHIND_SFT = {"generate", "judge", "score", "tables", "report"}
-EVERY = {"fetch", "read", "mix", "pretrain", "pack", "sft", "generate", "judge", "score", "tables", "report"}
+EVERY = {"fetch", "read", "mix", "overlap", "pretrain", "pack", "sft", "generate", "judge", "score", "tables", "report"}
 
 
 def test_a_finished_run_has_nothing_to_do(project: Path) -> None:
     assert _states(project) == {"up to date": EVERY, "stored": set(), "to run": set()}
     assert _planned(project) == set()
     printed = _plan(project)
-    assert printed.startswith("tiny: 0 of 18 jobs to run, with the store results/.store\n")
+    assert printed.startswith("tiny: 0 of 20 jobs to run, with the store results/.store\n")
     last = next(line for line in printed.splitlines() if line.startswith("all "))
-    assert last.split()[1:] == ["18", "18", "0", "0", "-", "-", "-", "-", "-", "-"]
+    assert last.split()[1:] == ["20", "20", "0", "0", "-", "-", "-", "-", "-", "-"]
 
 
 def test_a_lost_folder_is_in_the_store(project: Path) -> None:
@@ -164,7 +183,7 @@ def test_what_the_store_lost_is_made_again_and_all_behind_it(project: Path) -> N
     shutil.rmtree(project / "results/tiny")
     states = _states(project)
     assert states["to run"] == {"pretrain", "pack", "sft", "generate", "score", "judge", "tables", "report"}
-    assert states["stored"] == {"fetch", "read", "mix"}
+    assert states["stored"] == {"fetch", "read", "mix", "overlap"}
 
 
 def test_a_damaged_manifest_counts_as_none(project: Path) -> None:

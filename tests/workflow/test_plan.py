@@ -184,7 +184,7 @@ def _owners(before: Document, after: Document, path: tuple[Any, ...]) -> set[str
     owners = Meaning(after).owners(path)
     old, new = Meaning(before), Meaning(after)
     if path[:2] == ("evaluate", "benchmarks") and old.benchmark_datasets() != new.benchmark_datasets():
-        owners |= new.decontaminating()  # reads them in another order
+        owners |= new.decontaminating() | new.overlapping()  # read them in another order
     if path[:2] == ("evaluate", "models") and old.needed() != new.needed():
         owners.add("write_report")
     return owners

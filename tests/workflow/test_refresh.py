@@ -19,11 +19,24 @@ from primum.errors import PrimumError
 
 RULES = {
     "fetch_dataset", "read_dataset", "mix_sources", "pretrain_model", "pack_chunks", "sft_model", "generate_responses",
-    "judge_refusal", "score_benchmarks", "aggregate_tables", "write_report",
+    "judge_refusal", "find_overlaps", "score_benchmarks", "aggregate_tables", "write_report",
 }  # fmt: skip
 
 
-STAGES = {"fetch", "read", "mix", "pretrain", "pack", "sft", "generate", "judge", "score", "tables", "report"}
+STAGES = {
+    "fetch",
+    "read",
+    "mix",
+    "overlap",
+    "pretrain",
+    "pack",
+    "sft",
+    "generate",
+    "judge",
+    "score",
+    "tables",
+    "report",
+}
 
 
 @pytest.fixture(scope="module")

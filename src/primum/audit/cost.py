@@ -29,7 +29,7 @@ CHARACTERS_A_TOKEN = 3  # of a judge's template and policy; English has about 4
 REQUEST_TOKENS = 256  # a request, and what the chat template adds
 _BYTES = {"float32": 4, "bfloat16": 2}
 _TRAINING = ("pretrain", "sft", "dpo")
-_OF_A_MODEL = (*_TRAINING, "pack", "reference", "generate", "score")
+_OF_A_MODEL = (*_TRAINING, "pack", "reference", "generate", "score", "answer")
 _SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9.])", re.IGNORECASE)
 
 

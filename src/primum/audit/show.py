@@ -18,6 +18,7 @@ from primum.workflow import Workflow
 # tomorrow is hidden until it is named here.
 SHOWN = frozenset(
     {"id", "source", "subject", "category", "status", "model", "judge", "prompts", "benchmark", "start", "note"}
+    | {"item", "method"}
     | {"mixture", "dataset", "domain", "outcome"}
 )
 _WIDTH = 60

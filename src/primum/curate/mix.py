@@ -19,7 +19,7 @@ from primum.artifact.job import Job, Result
 from primum.artifact.manifest import Artifact
 from primum.choices import render_choice
 from primum.curate.clean import clean_row, row_text
-from primum.curate.overlap import BenchmarkIndex, exact_duplicates, near_duplicates
+from primum.curate.overlap import BenchmarkIndex, distinct_questions, exact_duplicates, near_duplicates
 from primum.errors import PrimumError
 from primum.rows import (
     ROW_TYPES,
@@ -122,11 +122,8 @@ def _render(row: Row, source: Mapping[str, Any], common: Mapping[str, Any]) -> C
 
 
 def _drop_contaminated(entries: Sequence[_Entry], benchmarks: Sequence[Artifact], ngram: int) -> None:
-    # The items of a benchmark: a question that is asked twice of the same context with the same choices is one item.
     columns = ["question", "context", "choices"]
-    items = [artifact.table(columns).to_pylist() for artifact in benchmarks]
-    keys = [[(item["question"], item["context"], tuple(sorted(item["choices"]))) for item in each] for each in items]
-    index = BenchmarkIndex([[question for question, _, _ in dict.fromkeys(each)] for each in keys], ngram)
+    index = BenchmarkIndex([distinct_questions(each.table(columns).to_pylist()) for each in benchmarks], ngram)
     for entry in entries:
         if entry.outcome == "kept" and index.overlaps(row_text(entry.row)):
             entry.outcome = "contaminated"

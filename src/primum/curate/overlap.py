@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -91,6 +92,15 @@ def _jaccard(a: set[str], b: set[str]) -> float:
     return both / (len(a) + len(b) - both)
 
 
+def distinct_questions(items: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The question of every item of one benchmark (question, context, choices of a ChoiceRow), each item once.
+
+    An item that is asked twice of the same context with the same choices is one item.
+    """
+    keys = ((item["question"], item["context"], tuple(sorted(item["choices"]))) for item in items)
+    return [question for question, _, _ in dict.fromkeys(keys)]
+
+
 class BenchmarkIndex:
     """The word n-grams of benchmark questions. A question of fewer than ``ngram`` words counts as one whole n-gram.
 
@@ -107,12 +117,14 @@ class BenchmarkIndex:
             for question, items in Counter(questions).items():
                 asked[question] = max(items, asked.get(question, 0))
         counts: Counter[str] = Counter()
+        owners: defaultdict[str, list[str]] = defaultdict(list)
         for question, items in asked.items():
             tokens = words(question)
             if len(tokens) >= self._head:
                 for gram in shingles(tokens, min(len(tokens), ngram)):
                     counts[gram] += items
-        self._grams = {gram for gram, items in counts.items() if items < _BOILERPLATE}
+                    owners[gram].append(question)
+        self._grams = {gram: owners[gram] for gram, items in counts.items() if items < _BOILERPLATE}
         sizes: defaultdict[str, set[int]] = defaultdict(set)
         for gram in self._grams:
             tokens = gram.split(" ")
@@ -122,9 +134,18 @@ class BenchmarkIndex:
 
     def overlaps(self, text: str) -> bool:
         """Whether ``text`` contains an n-gram of a benchmark question."""
+        return next(self._found(text), None) is not None
+
+    def questions(self, text: str) -> set[str]:
+        """The benchmark questions that ``text`` shares an n-gram with."""
+        return {question for gram in self._found(text) for question in self._grams[gram]}
+
+    def _found(self, text: str) -> Iterator[str]:
         tokens = words(text)
-        for i in range(len(tokens) - self._head + 1):
-            for size in self._sizes.get(" ".join(tokens[i : i + self._head]), ()):
-                if i + size <= len(tokens) and " ".join(tokens[i : i + size]) in self._grams:
-                    return True
-        return False
+        heads = list(map(" ".join, zip(*(tokens[i:] for i in range(self._head)), strict=False)))
+        if self._sizes.keys().isdisjoint(heads):
+            return  # as most texts are, and this look is the fastest
+        for i, head in enumerate(heads):
+            for size in self._sizes.get(head, ()):
+                if i + size <= len(tokens) and (gram := " ".join(tokens[i : i + size])) in self._grams:
+                    yield gram

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from primum.artifact.canonical import canonical_json
+from primum.errors import PrimumError
 from primum.experiment.types import Sampling
 from primum.rows import Message
 
@@ -33,6 +35,18 @@ class Response:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     error: str = ""
+
+
+def refuse_many_errors(name: str, responses: Sequence[Response], most: float) -> None:
+    """PrimumError, with the errors' classes, when more than this share of the requests failed.
+
+    Those that an endpoint's own content filter stopped have not.
+    """
+    failed = (response.error for response in responses if response.status == "error")
+    errors = Counter(error for error in failed if error != CONTENT_FILTER)
+    if errors.total() > most * len(responses):
+        kinds = ", ".join(f"{error} {count}" for error, count in errors.most_common())
+        raise PrimumError(f"{name}: {errors.total()} of {len(responses)} requests failed ({kinds}): run again")
 
 
 class Engine(Protocol):

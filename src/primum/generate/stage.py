@@ -12,8 +12,7 @@ import pyarrow as pa
 
 from primum.artifact.job import Item, Job, Result
 from primum.engine import Engine, Response, with_engines
-from primum.engine.protocol import CONTENT_FILTER
-from primum.errors import PrimumError
+from primum.engine.protocol import refuse_many_errors
 from primum.experiment.types import Sampling
 from primum.rows import Message, RequestRow, from_table
 
@@ -57,7 +56,7 @@ def _answer(job: Job, item: Item, engine: Engine, sampling: Sampling, seed: int)
 
     responses = engine.chat([[*head, Message("user", row.request)] for row in rows], sampling, seed, report)
     statuses = Counter(response.status for response in responses)
-    _refuse_many_errors(item.name, responses)
+    refuse_many_errors(item.name, responses, MOST_ERRORS)
     return Result(
         item,
         table=to_table(rows, responses),
@@ -95,11 +94,3 @@ def to_table(rows: Sequence[RequestRow], responses: Sequence[Response]) -> pa.Ta
         for row, response in zip(rows, responses, strict=True)
     ]
     return pa.Table.from_pylist(records, schema=SCHEMA)
-
-
-def _refuse_many_errors(name: str, responses: Sequence[Response]) -> None:
-    failed = (response.error for response in responses if response.status == "error")
-    errors = Counter(error for error in failed if error != CONTENT_FILTER)
-    if errors.total() > MOST_ERRORS * len(responses):
-        kinds = ", ".join(f"{error} {count}" for error, count in errors.most_common())
-        raise PrimumError(f"{name}: {errors.total()} of {len(responses)} requests failed ({kinds}): run again")

@@ -1,1 +1,1 @@
-"""Benchmarks: log-likelihoods of every choice, item by item."""
+"""Benchmarks, item by item: log-likelihoods of every choice, or the answer of a model that gives none."""

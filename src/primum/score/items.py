@@ -8,10 +8,11 @@ _DOUBLES, _INTS = pa.list_(pa.float64()), pa.list_(pa.int32())
 # ``item`` is the dataset's row, ``seed`` that of its few-shot examples; ``loglikelihoods`` (nats), ``tokens`` and ``characters``
 # have an entry a choice, and none for a model that answers by generation. ``prediction`` is -1 where there is no answer, and
 # ``status`` says why. ``lost_left`` and ``lost_right`` count tokens cut from the context and from a choice. ``contaminated``
-# is null where nobody knows what the model was trained on.
+# is null where nobody knows what the model was trained on (see ``primum.score.contaminated``). ``answer`` is what a model that
+# answers by generation said, and null for others.
 SCORES = pa.schema(
     [
-        pa.field(name, kind, nullable=name == "contaminated")
+        pa.field(name, kind, nullable=name in ("contaminated", "answer"))
         for name, kind in {
             "id": pa.string(),
             "item": pa.string(),
@@ -31,6 +32,7 @@ SCORES = pa.schema(
             "lost_left": pa.int32(),
             "lost_right": pa.int32(),
             "contaminated": pa.bool_(),
+            "answer": pa.string(),
         }.items()
     ]
 )

@@ -13,6 +13,7 @@ from primum.artifact.job import Item, Job, Result
 from primum.errors import PrimumError
 from primum.loading import load_model
 from primum.rows import ChoiceRow, PreferenceRow, from_table
+from primum.score.contaminated import mark
 from primum.score.items import SCORES
 from primum.score.loglikelihood import loglikelihoods
 from primum.score.requests import Question, questions
@@ -20,7 +21,7 @@ from primum.tokenizer import load_tokenizer
 
 
 def run(job: Job) -> Iterator[Result]:
-    """One table (``SCORES``) a benchmark; the model is loaded once. Counts: items, correct, truncated."""
+    """One table (``SCORES``) a benchmark; the model is loaded once. Counts: items, correct, truncated, contaminated."""
     engine = job.common["engine"]
     source = job.items[0].one("model")
     tokenizer = load_tokenizer(source)
@@ -36,7 +37,9 @@ def run(job: Job) -> Iterator[Result]:
         packed = [(question.context, question.continuations) for question in asked]
         sums = loglikelihoods(model, packed, tokenizer.pad_token_id, engine["batch_tokens"], report)
         records = [_record(*pair, item.spec["normalize"]) for pair in zip(asked, sums, strict=True)]
-        counts = {"items": len(records), **{k: sum(r[k] for r in records) for k in ("correct", "truncated")}}
+        mark(records, item, job.common["from_scratch"])
+        flags = ("correct", "truncated", "contaminated")
+        counts = {"items": len(records), **{flag: sum(record[flag] is True for record in records) for flag in flags}}
         yield Result(item, table=pa.Table.from_pylist(records, schema=SCORES), counts=counts)
 
 

@@ -1,0 +1,129 @@
+"""Stage answer: a model that gives no log-likelihoods is asked each question, and its answer is read by a strict parser."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from primum.artifact.job import Item, Job, Result
+from primum.choices import choice_values
+from primum.engine import Engine, Response, with_engines
+from primum.engine.protocol import refuse_many_errors
+from primum.experiment.types import Sampling
+from primum.rows import ChoiceRow, Message, from_table
+from primum.score.items import SCORES
+
+METHOD = "generation"
+SCORED, NO_ANSWER = "scored", "no-answer"
+# An item without an answer counts as wrong, so that only few may lack one because a request failed.
+MOST_ERRORS = 0.05
+_INSTRUCTION = 'Choose one option. End with a line that holds only "Answer: " and the letter of that option.'
+_STATED = re.compile(r"answer[ \t*]*:[ \t*]*(.*)", re.ASCII | re.IGNORECASE)
+# ASCII capitals alone, as the options are lettered: there are letters of other scripts that look the same.
+_LETTER = re.compile(r"\(?([A-Z])\)?\.?", re.ASCII)
+
+
+def run(job: Job) -> Iterator[Result]:
+    """One table (``SCORES``) a benchmark, ``method`` "generation", without log-likelihoods and with the raw ``answer``.
+
+    Reads ``model`` (a folder) and ``benchmarks`` (ChoiceRow, one artifact an item); ``common`` holds ``engine``,
+    ``sampling`` and ``seed``. ``status`` is ``scored`` where an answer was read, ``no-answer`` where it was not, else the
+    engine's: ``length`` (the answer was cut off), ``prompt-too-long``, ``error``. All but the first have prediction -1 and
+    count as wrong. Counts: items, correct, items by status, errors by class. PrimumError when over 5% of the requests
+    failed.
+    """
+    if not job.items:
+        return
+    for item, engine in with_engines(job.common["engine"], job.items[0].one("model"), job.items):
+        yield _answer(job, item, engine)
+
+
+def _answer(job: Job, item: Item, engine: Engine) -> Result:
+    rows: list[ChoiceRow] = from_table(item.one("benchmarks").table(), ChoiceRow)
+    started = time.monotonic()
+
+    def report(done: int, tokens: int) -> None:
+        job.progress.update(item.name, done, len(rows), tokens, "tokens")
+
+    asked = [[Message("user", question(row))] for row in rows]
+    responses = engine.chat(asked, Sampling(**job.common["sampling"]), job.common["seed"], report)
+    refuse_many_errors(item.name, responses, MOST_ERRORS)
+    records = [_record(row, response) for row, response in zip(rows, responses, strict=True)]
+    counts: dict[str, Any] = {"items": len(records), "correct": sum(record["correct"] for record in records)}
+    counts |= dict(sorted(Counter(record["status"] for record in records).items()))
+    if errors := Counter(response.error for response in responses if response.error):
+        counts["errors"] = dict(sorted(errors.items()))
+    return Result(
+        item,
+        table=pa.Table.from_pylist(records, schema=SCORES),
+        counts=counts,
+        cost={
+            "prompt_tokens": sum(response.prompt_tokens for response in responses),
+            "completion_tokens": sum(response.completion_tokens for response in responses),
+            "seconds": round(time.monotonic() - started, 3),
+        },
+    )
+
+
+def question(row: ChoiceRow) -> str:
+    """A question with its context, its lettered options and how to answer. PrimumError for more options than letters."""
+    letters = choice_values(row)["letters"]
+    options = "\n".join(f"{letter}. {choice}" for letter, choice in zip(letters, row.choices, strict=True))
+    return "\n\n".join(part for part in (row.context, row.question, options, _INSTRUCTION) if part)
+
+
+def read_answer(text: str, choices: int) -> int | None:
+    """The index of the option that ``text`` answers with, None where it does not say so in one of two ways.
+
+    Either a lone letter of an option (``B``, ``B.``, ``(B)``), or last a line ``Answer: B``, markdown's asterisks left
+    out. Every line that begins so must give the same option: several answers, a letter that no option has, and more words
+    in that line are no answer, however likely a reader would find one.
+    """
+    lines = [line for each in text.split("\n") if (line := each.strip(" \t\r*"))]
+    if not lines:
+        return None
+    stated = [match[1] for line in lines if (match := _STATED.fullmatch(line))]
+    if not stated:
+        stated = lines if len(lines) == 1 else []
+    elif not _STATED.fullmatch(lines[-1]):
+        return None
+    found = {_option(answer, choices) for answer in stated}
+    return found.pop() if len(found) == 1 else None
+
+
+def _option(answer: str, choices: int) -> int | None:
+    match = _LETTER.fullmatch(answer)
+    index = ord(match[1]) - ord("A") if match else choices
+    return index if index < choices else None
+
+
+def _record(row: ChoiceRow, response: Response) -> dict[str, Any]:
+    prediction = read_answer(response.text, len(row.choices)) if response.status == "stop" else None
+    answered = response.status == "stop"
+    read = SCORED if prediction is not None else NO_ANSWER
+    return {
+        "id": row.id,
+        "item": row.id,
+        "subject": row.subject,
+        "seed": 0,
+        "method": METHOD,
+        "status": read if answered else response.status,
+        "choices": len(row.choices),
+        "loglikelihoods": [],
+        "tokens": [],
+        "characters": [],
+        "context_tokens": response.prompt_tokens,
+        "prediction": -1 if prediction is None else prediction,
+        "target": row.target,
+        "correct": prediction == row.target,
+        "truncated": False,
+        "lost_left": 0,
+        "lost_right": 0,
+        "contaminated": None,
+        "answer": response.text,
+    }

@@ -1,0 +1,57 @@
+"""A small experiment whose training data holds a benchmark question, really run: flagged, and gone when decontaminated."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from project import copy_project
+from tiny import TINY, snakemake, taken, write
+
+from primum.demo.planted import CONTAMINATED
+from primum.layout import Layout
+
+AT = Layout("results/tiny")
+
+
+def _document(**mixture: Any) -> dict[str, Any]:
+    """One model, one benchmark, and all of the source that repeats a question of it."""
+    changed: dict[str, Any] = json.loads(json.dumps(TINY))
+    changed["mixtures"]["chat"] = {"sources": {"opengpt": {"dataset": "demo-opengpt"}}, **mixture}
+    changed["evaluate"] = {"models": ["sft"], "benchmarks": ["exam"]}
+    return changed
+
+
+def _rows(project: Path, manifest: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table((project / manifest).with_suffix(".parquet")).to_pylist()
+    return rows
+
+
+def test_a_question_in_the_training_data_is_flagged(tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "project")
+    write(project, _document(decontaminate=False, ngram=13))
+    snakemake(project)
+    (leak,) = (each for each in CONTAMINATED if each.benchmark == "usmle_sample_exam.json")
+    items = _rows(project, AT.rows("demo-usmle-sample-exam"))
+    (planted,) = (row["id"] for row in items if row["question"] == leak.question)
+    assert _rows(project, AT.overlap("mixtures", "chat")) == [
+        {"id": planted, "dataset": "demo-usmle-sample-exam", "rows": 1}
+    ]
+    assert _rows(project, AT.overlap("mixtures", "text")) == []
+    score = project / AT.score("sft", "exam")
+    assert {row["item"]: row["contaminated"] for row in _rows(project, AT.score("sft", "exam"))} == {
+        row["id"]: row["id"] == planted for row in items
+    }
+    assert json.loads(score.read_text())["counts"]["contaminated"] == 1
+
+    # Another rule that finds the same: the overlap is looked for again, and nothing is scored again.
+    write(project, _document(decontaminate=False, ngram=12))
+    assert {"score", "tables", "report"} <= taken(snakemake(project))
+    assert json.loads((project / AT.overlap("mixtures", "chat")).read_text())["spec"]["item"] == {"ngram": 12}
+
+    write(project, _document(decontaminate=True, ngram=13))
+    assert "score" not in taken(snakemake(project))
+    assert _rows(project, AT.overlap("mixtures", "chat")) == []
+    assert {row["contaminated"] for row in _rows(project, AT.score("sft", "exam"))} == {False}
