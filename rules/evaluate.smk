@@ -98,6 +98,10 @@ rule score_benchmarks:
             AT.rows(RUN.experiment.benchmarks[name].dataset)
             for name in RUN.experiment.evaluate.benchmarks
         ],
+        fewshot=[
+            AT.rows(RUN.experiment.benchmarks[name].datasets()[1])
+            for name in RUN.experiment.evaluate.benchmarks
+        ],
     output:
         manifests=[
             AT.score("{model}", name) for name in RUN.experiment.evaluate.benchmarks
@@ -117,4 +121,4 @@ rule score_benchmarks:
         spec=lambda w: RUN.plan.spec("score", w.model),
     shell:
         "exec primum score --spec {params.spec:q} --model {input.model:q} --benchmarks {input.benchmarks:q}"
-        " --outputs {output.manifests:q} --store {STORE:q} --log {log:q}"
+        " --fewshot {input.fewshot:q} --outputs {output.manifests:q} --store {STORE:q} --log {log:q}"

@@ -65,8 +65,12 @@ def _evaluation(run: Workflow, stage: str, name: str) -> dict[str, list[str]]:
     if stage == "agreement":
         return {"judge": run.judge_model(name), "graded": [at.rows(e.judges[name].graded or "")]}
     if stage == "score":
-        benchmarks = [e.benchmarks[each].dataset for each in e.evaluate.benchmarks]
-        return {"model": [at.model(name)], "benchmarks": [at.rows(dataset) for dataset in benchmarks]}
+        benchmarks = [e.benchmarks[each].datasets() for each in e.evaluate.benchmarks]
+        return {
+            "model": [at.model(name)],
+            "benchmarks": [at.rows(questions) for questions, _ in benchmarks],
+            "fewshot": [at.rows(examples) for _, examples in benchmarks],
+        }
     if stage == "tables":
         return {
             "scores": [at.score(*pair) for pair in p.scored()],

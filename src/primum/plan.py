@@ -276,11 +276,13 @@ class Plan:
     def _score(self, model: str) -> str:
         engine, _ = self._engine(model)
         benchmarks = {name: self.experiment.benchmarks[name] for name in self.experiment.evaluate.benchmarks}
-        keys = ("prompt", "scoring", "normalize", "delimiter", "chat_template", "version", "group")
-        items = {name: {key: getattr(entry, key) for key in keys} for name, entry in benchmarks.items()}
+        items = {name: entry.asked() for name, entry in benchmarks.items()}
         libraries = ("pyarrow", "jinja2", *_ENGINE_LIBRARIES["transformers"])
+        if any(entry.process_docs for entry in benchmarks.values()):
+            libraries += ("datasets",)
         common = {"engine": engine, "seed": self.experiment.seed}
-        return self._spec("score", common, items, libraries, reads=[entry.dataset for entry in benchmarks.values()])
+        reads = [dataset for entry in benchmarks.values() for dataset in entry.datasets()]
+        return self._spec("score", common, items, libraries, reads=reads)
 
     # Aggregation --------------------------------------------------------------------------------------------------
 

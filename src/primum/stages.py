@@ -92,7 +92,7 @@ STAGES: dict[str, Stage] = {
         "score",
         "table",
         ("model",),
-        ("benchmarks",),
+        ("benchmarks", "fewshot"),
         _MODEL,
         "log-likelihood scores of benchmarks",
     ),

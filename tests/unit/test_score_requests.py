@@ -10,16 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from primum.errors import PrimumError
+from primum.experiment.types import Benchmark
 from primum.rows import ChoiceRow, Message, PreferenceRow
 from primum.score.requests import Question, questions
 
-TASK = {
-    "prompt": "{% if context %}{{ context }}\n{% endif %}{{ question }}",
-    "scoring": "full_answer",
-    "delimiter": "",
-    "chat_template": True,
-    "group": "benchmark",
-}
+TASK = Benchmark(dataset="b").asked()
 ROW = ChoiceRow("b/0", "b", "anatomy", "A trial.", "What helps a cough?", ("rest", "tea and water", "a doctor"), 2)
 
 
@@ -44,8 +39,9 @@ def _encode_pair(tokenizer: Any, context: str, continuation: str) -> tuple[list[
     if n_spaces > 0:
         continuation = context[-n_spaces:] + continuation
         context = context[:-n_spaces]
-    whole_enc = tokenizer.encode(context + continuation, add_special_tokens=False)
-    context_enc = tokenizer.encode(context, add_special_tokens=False)
+    special = not context.startswith("<|begin_of_text|>")
+    whole_enc = tokenizer.encode(context + continuation, add_special_tokens=special)
+    context_enc = tokenizer.encode(context, add_special_tokens=special)
     return context_enc, whole_enc[len(context_enc) :]
 
 
@@ -62,7 +58,7 @@ def test_context_and_continuation_are_split_as_in_lm_eval(
         turns = [{"role": "user", "content": asked}]
         text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     else:
-        text = tokenizer.bos_token + asked
+        text = asked  # to which the tokenizer adds BOS
     expected = [_encode_pair(tokenizer, text, delimiter + choice) for choice in choices]
     if not all(continuation for _, continuation in expected):
         with pytest.raises(PrimumError, match="no token of its own"):
@@ -116,22 +112,35 @@ def test_a_pair_is_a_question_of_whole_turns(tokenizer: Any) -> None:
 def test_a_context_that_is_too_long_loses_its_start(tokenizer: Any) -> None:
     whole = _ask(tokenizer)
     longest = max(map(len, whole.continuations))
-    assert not _ask(tokenizer, limit=len(whole.context) + longest).truncated
-    cut = _ask(tokenizer, limit=len(whole.context) + longest - 1)
-    assert cut.truncated
-    assert cut.context == whole.context[1:]
+    # The model does not read a choice's last token.
+    limit = len(whole.context) + longest - 1
+    assert not _ask(tokenizer, limit=limit).truncated
+    cut = _ask(tokenizer, limit=limit - 1)
+    assert (cut.truncated, cut.lost_left, cut.lost_right) == (True, 1, 0)
     assert cut.continuations == whole.continuations
-    shortest = _ask(tokenizer, limit=longest + 1)
-    assert shortest.truncated
-    assert shortest.context == whole.context[-1:]
-    with pytest.raises(PrimumError, match=f"b/0: a choice fills all of {longest} tokens"):
-        _ask(tokenizer, limit=longest)
+    # Each choice's context loses as much as that choice needs, as in lm-eval: 1 token of the longest's, none of the others'.
+    for where, (context, _) in cut.packed():
+        lost = {max(0, len(whole.context) + len(whole.continuations[i]) - limit) for i in where}
+        assert [context] == [whole.context[each:] for each in lost]
+    assert sorted(i for where, _ in cut.packed() for i in where) == [0, 1, 2]
+    shortest = _ask(tokenizer, limit=longest)
+    assert shortest.lost_left == len(whole.context) - 1
+    assert shortest.lost_right == 0
+
+
+def test_a_choice_that_is_too_long_loses_its_end_and_says_so(tokenizer: Any) -> None:
+    whole = _ask(tokenizer)
+    longest = max(map(len, whole.continuations))
+    cut = _ask(tokenizer, limit=longest - 2)
+    assert (cut.truncated, cut.lost_right) == (True, 2)
+    assert cut.continuations == [ids[: longest - 2] for ids in whole.continuations]
+    assert all(len(context) >= 1 for _, (context, _) in cut.packed())
 
 
 def test_a_choice_without_tokens_is_an_error(tokenizer: Any) -> None:
     row = ChoiceRow("b/7", "b", "", "", "secret", ("", "tea"), 0)
     with pytest.raises(PrimumError, match=r"b/7: .*no token of its own") as caught:
-        _ask(tokenizer, row, chat_template=False)
+        _ask(tokenizer, row, chat_template=False, delimiter="")
     assert "secret" not in str(caught.value)
 
 
@@ -144,5 +153,5 @@ def test_text_cannot_end_its_own_turn(tokenizer: Any) -> None:
 
 
 def test_an_unknown_name_in_a_prompt_is_an_error_that_lists_the_valid_ones(tokenizer: Any) -> None:
-    with pytest.raises(PrimumError, match=r"b/0: template .*may use context, question, choices"):
-        _ask(tokenizer, prompt="{{ qestion }}")
+    with pytest.raises(PrimumError, match=r"b/0: doc_to_text: template .*may use subject, context, question, choices"):
+        _ask(tokenizer, doc_to_text="{{ qestion }}")

@@ -6,6 +6,7 @@ source first), sample to ``take``, repeat. A row is kept or has exactly one reas
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from primum.rows import (
     ROW_TYPES,
     ChatRow,
     ChoiceRow,
+    DocumentRow,
     GradedRow,
     Message,
     RequestRow,
@@ -116,20 +118,39 @@ def _render(row: Row, source: Mapping[str, Any], common: Mapping[str, Any]) -> C
             raise PrimumError(f"mixtures.{common['mixture']}: graded rows need the source's key 'judge'")
         asked = rubric.question(judge["template"], judge["policies"], rubric.DEFAULT, row.request, row.response)
         return ChatRow(row.id, row.source, (*asked, Message("assistant", rubric.completion(row.score))))
+    elif isinstance(row, DocumentRow):
+        raise PrimumError(f"{row.id}: raw documents can be scored, not trained on: use an adapter that reads them")
     else:
         raise PrimumError(f"{row.id}: preference pairs belong in 'preferences', not in a mixture")
     return ChatRow(row.id, row.source, (Message("user", prompt), Message("assistant", answer)))
 
 
 def _drop_contaminated(entries: Sequence[_Entry], benchmarks: Sequence[Artifact], ngram: int) -> None:
-    # The items of a benchmark: a question that is asked twice of the same context with the same choices is one item.
-    columns = ["question", "context", "choices"]
-    items = [artifact.table(columns).to_pylist() for artifact in benchmarks]
-    keys = [[(item["question"], item["context"], tuple(sorted(item["choices"]))) for item in each] for each in items]
-    index = BenchmarkIndex([[question for question, _, _ in dict.fromkeys(each)] for each in keys], ngram)
+    index = BenchmarkIndex([_questions(artifact) for artifact in benchmarks], ngram)
     for entry in entries:
         if entry.outcome == "kept" and index.overlaps(row_text(entry.row)):
             entry.outcome = "contaminated"
+
+
+def _questions(benchmark: Artifact) -> list[str]:
+    """The questions of a benchmark's items: one asked twice of the same context with the same choices is one item.
+
+    Which column of a raw document is the question nobody says: every text in it counts as one.
+    """
+    table = benchmark.table()
+    if table.schema.equals(DocumentRow.SCHEMA):
+        return [text for row in table.column("document").to_pylist() for text in _texts(json.loads(row))]
+    items = table.select(["question", "context", "choices"]).to_pylist()
+    keys = dict.fromkeys((item["question"], item["context"], tuple(sorted(item["choices"]))) for item in items)
+    return [question for question, _, _ in keys]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(part)
 
 
 def _drop_duplicates(entries: Sequence[_Entry], how: str, threshold: float) -> None:
