@@ -153,8 +153,8 @@ class Fewshot(Frozen):
     """Answered questions before each question: ``k`` rows of ``dataset``, the same for all questions of a seed.
 
     ``sampler``: the dataset's first rows (in id order), or random ones for each of ``seeds``. ``same_subject`` takes them
-    from the question's own subject, as MMLU does. Under a chat template they stand in the user's turn before the question,
-    or with ``multiturn`` as turns of their own.
+    from the question's own subject, as MMLU does. Under a chat template they are turns of their own, as in lm-eval today, or
+    without ``multiturn`` stand before the question in its turn, as in 2024.
     """
 
     k: Count = 0
@@ -162,7 +162,7 @@ class Fewshot(Frozen):
     sampler: Literal["first_n", "random"] = "first_n"
     seeds: Annotated[tuple[Count, ...], Field(min_length=1)] = (0,)
     same_subject: bool = False
-    multiturn: bool = False
+    multiturn: bool = True
 
     @model_validator(mode="after")
     def _examples_come_from_somewhere(self) -> Fewshot:

@@ -21,7 +21,7 @@ class Examples:
     def __init__(self, pool: Sequence[Document], task: Mapping[str, Any]) -> None:
         self._pool = pool
         self._task = task
-        self._fewshot: Mapping[str, Any] = task["fewshot"] or {"k": 0, "seeds": [0], "multiturn": False}
+        self._fewshot: Mapping[str, Any] = task["fewshot"] or {"k": 0, "seeds": [0], "multiturn": True}
         self._orders: dict[tuple[int, str], list[Document]] = {}
         self._turns: dict[str, tuple[str, str]] = {}
 
