@@ -126,7 +126,7 @@ def lm_eval(lm: Any, config: Mapping[str, Any], k: int, chat_template: bool, mul
         apply_chat_template=chat_template,
         fewshot_as_multiturn=multiturn and chat_template,
         task_manager=TaskManager(include_defaults=False),
-        bootstrap_iters=0,
+        bootstrap_iters=1,  # standard errors, which of a mean need no bootstrap
     )
     assert done is not None
     (name,) = done["samples"]
