@@ -208,7 +208,6 @@ def test_all_questions_of_a_seed_have_the_same_examples(tokenizer: Any) -> None:
     drawn = {each.seed: tokenizer.decode(each.context).partition("Mine")[0] for each in made}
     assert all(tokenizer.decode(each.context).startswith(drawn[each.seed]) for each in made)
     assert len(set(drawn.values())) > 1
-    assert {each.group for each in made} == {"5/", "6/", "7/"}
     again = questions(rows, {**TASK, "fewshot": fewshot}, tokenizer, 4096, POOL)
     assert again == made
 

@@ -22,7 +22,7 @@ class Examples:
         self._pool = pool
         self._task = task
         self._fewshot: Mapping[str, Any] = task["fewshot"] or {"k": 0, "seeds": [0], "multiturn": True}
-        self._orders: dict[tuple[int, str], list[Document]] = {}
+        self._orders: dict[tuple[int, str | None], list[Document]] = {}
         self._turns: dict[str, tuple[str, str]] = {}
 
     @property
@@ -30,23 +30,19 @@ class Examples:
         seeds: Sequence[int] = self._fewshot["seeds"]
         return seeds
 
-    def group(self, document: Document) -> str:
-        """What questions of a seed must have in common to get the same examples."""
-        return document.subject if self._fewshot["k"] and self._fewshot["same_subject"] else ""
-
     def chosen(self, document: Document, seed: int) -> list[Document]:
         """The examples before ``document``. PrimumError when there are fewer than ``k``."""
         k = self._fewshot["k"]
         if not k:
             return []
-        group = self.group(document)
-        if (seed, group) not in self._orders:
-            pool = [each for each in self._pool if not self._fewshot["same_subject"] or each.subject == group]
+        subject = document.subject if self._fewshot["same_subject"] else None
+        if (seed, subject) not in self._orders:
+            pool = [each for each in self._pool if subject in (None, each.subject)]
             if self._fewshot["sampler"] == "random":
-                pool = random.Random(f"{seed}/{group}").sample(pool, len(pool))
-            self._orders[seed, group] = pool
+                pool = random.Random(f"{seed}/{subject or ''}").sample(pool, len(pool))
+            self._orders[seed, subject] = pool
         found: list[Document] = []
-        for each in self._orders[seed, group]:
+        for each in self._orders[seed, subject]:
             if len(found) < k and each.fields != document.fields:
                 found.append(each)
             if len(found) == k:

@@ -21,8 +21,7 @@ class Question:
     """One item, asked after the examples of one seed: token ids of its context and of each choice's continuation.
 
     ``characters`` and ``bytes`` (of UTF-8) measure each choice's text. ``drops`` is how many tokens the context loses at its
-    start before each choice, ``lost_right`` how many the longest choice has lost at its end. Questions of one ``group``
-    have their examples in common.
+    start before each choice, ``lost_right`` how many the longest choice has lost at its end.
     """
 
     id: str
@@ -36,7 +35,6 @@ class Question:
     lost_right: int = 0
     item: str = ""
     seed: int = 0
-    group: str = ""
 
     @property
     def lost_left(self) -> int:
@@ -113,7 +111,6 @@ def _asked(rows: Sequence[Any], task: Mapping[str, Any], tokenizer: Any, fewshot
             id = document.id if len(examples.seeds) == 1 else f"{document.id}+{seed:04d}"
             made = _question(id, answers, right)
             made = replace(made, subject=document.subject, item=document.id, seed=seed)
-            made = replace(made, group=f"{seed}/{examples.group(document)}")
             yield _Text(made, text, [delimiter + harmless(tokenizer, answer) for answer in answers])
 
 

@@ -40,24 +40,17 @@ def run(job: Job) -> Iterator[Result]:
 
 
 def _sums(model: Any, asked: Sequence[Question], pad: int, batch_tokens: int, job: Job, name: str) -> list[list[float]]:
-    """Each question's log-likelihoods by choice. Questions that have their examples in common are computed together."""
-    groups: dict[str, list[int]] = {}
-    for index, question in enumerate(asked):
-        groups.setdefault(question.group, []).append(index)
+    """Each question's log-likelihoods by choice, computed once for each context as it is cut."""
+    parts = [(index, where, packed) for index, question in enumerate(asked) for where, packed in question.packed()]
+
+    def report(done: int, tokens: int) -> None:
+        job.progress.update(name, done, len(parts), tokens, "tokens")
+
+    found = loglikelihoods(model, [packed for _, _, packed in parts], pad, batch_tokens, report)
     sums = [[math.nan] * len(question.continuations) for question in asked]
-    done = tokens = 0
-    for indices in groups.values():
-        parts = [(index, where, packed) for index in indices for where, packed in asked[index].packed()]
-
-        def report(number: int, used: int, done: int = done, before: int = tokens) -> None:
-            job.progress.update(name, min(done + number, len(asked)), len(asked), before + used, "tokens")
-
-        found = loglikelihoods(model, [packed for _, _, packed in parts], pad, batch_tokens, report)
-        for (index, where, packed), values in zip(parts, found, strict=True):
-            tokens += len(packed[0]) + sum(map(len, packed[1]))
-            for position, value in zip(where, values, strict=True):
-                sums[index][position] = value
-        done += len(indices)
+    for (index, where, _), values in zip(parts, found, strict=True):
+        for position, value in zip(where, values, strict=True):
+            sums[index][position] = value
     return sums
 
 
