@@ -208,6 +208,25 @@ def test_documents_that_do_not_fit_are_named_and_not_quoted(keys: dict[str, Any]
     assert "SECRET" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("source", "position"),
+    [
+        ({"function": "a.f", "source": "def f(doc): return doc['name']"}, 1),  # a text is looked up, digits too
+        ({"function": "a.f", "source": "import numpy as np\ndef f(doc): return np.int32(doc['label'])"}, 0),
+        ("name", 1),
+        ("{{ name }}", 0),  # as in lm-eval, a template's digits are a position
+        ("{{ label }}", 0),
+        ("label", 0),
+        (1, 1),
+    ],
+)
+def test_targets_by_column_template_and_function(source: Any, position: int) -> None:
+    keys = {"dataset": "d", "doc_to_text": "name", "doc_to_choice": ["7", "0"], "doc_to_target": source}
+    task = Benchmark.model_validate(keys).asked()
+    (document,) = documents(_rows([{"name": "0", "label": 0}]), task)
+    assert target(document, task, choices(document, task)) == position
+
+
 def test_process_docs_may_leave_documents_out() -> None:
     """As mmlu_pro's filters by category do; the others keep their ids."""
     source = "def keep(docs):\n    return docs.filter(lambda doc: doc['kind'] == 'health')\n"

@@ -108,12 +108,11 @@ def choices(document: Document, task: Mapping[str, Any]) -> list[str]:
 
 def target(document: Document, task: Mapping[str, Any], choices: Sequence[str]) -> int:
     """``doc_to_target`` as the position of the right choice. PrimumError for several targets, or for none of the choices."""
-    found = _value("doc_to_target", task["doc_to_target"], document)
-    if isinstance(found, str):
-        if task["doc_to_target"] not in document.fields and found.isdigit():
-            found = int(found)
-        elif found.startswith("[") and found.endswith("]"):
-            found = _literal(found)
+    source = task["doc_to_target"]
+    found = _value("doc_to_target", source, document)
+    if isinstance(source, str) and source not in document.fields and isinstance(found, str):
+        # A template can only give text: digits are a position, brackets a list.
+        found = int(found) if found.isdigit() else _literal(found) if found[:1] == "[" else found
     if isinstance(found, list):
         raise _error(document, "doc_to_target", "gives several targets, which is not supported")
     if isinstance(found, str):
