@@ -99,6 +99,10 @@ rule score_benchmarks:
             AT.rows(RUN.experiment.benchmarks[name].dataset)
             for name in RUN.experiment.evaluate.benchmarks
         ],
+        fewshot=[
+            AT.rows(RUN.experiment.benchmarks[name].datasets()[1])
+            for name in RUN.experiment.evaluate.benchmarks
+        ],
     output:
         manifests=[
             AT.score("{model}", name) for name in RUN.experiment.evaluate.benchmarks
@@ -120,7 +124,7 @@ rule score_benchmarks:
         spec=lambda w: RUN.plan.spec("score", w.model),
     shell:
         "exec primum score --spec {params.spec:q} --model {input.model:q} --overlaps {input.overlaps:q}"
-        " --benchmarks {input.benchmarks:q}"
+        " --benchmarks {input.benchmarks:q} --fewshot {input.fewshot:q}"
         " --outputs {output.manifests:q} --store {STORE:q} --log {log:q}"
 
 

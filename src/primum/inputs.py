@@ -69,8 +69,12 @@ def _evaluation(run: Workflow, stage: str, name: str) -> dict[str, list[str]]:
     if stage == "agreement":
         return {"judge": run.judge_model(name), "graded": [at.rows(e.judges[name].graded or "")]}
     if stage in ("score", "answer"):
-        benchmarks = [at.rows(e.benchmarks[each].dataset) for each in p.benchmarks_of(name)]
-        return {"model": [at.model(name)], "overlaps": run.overlaps(name), "benchmarks": benchmarks}
+        benchmarks = [e.benchmarks[each].datasets() for each in p.benchmarks_of(name)]
+        rows = [at.rows(questions) for questions, _ in benchmarks]
+        if stage == "answer":
+            return {"model": [at.model(name)], "benchmarks": rows}
+        fewshot = [at.rows(examples) for _, examples in benchmarks]
+        return {"model": [at.model(name)], "overlaps": run.overlaps(name), "benchmarks": rows, "fewshot": fewshot}
     if stage == "tables":
         return {
             "scores": [at.score(*pair) for pair in p.scored()],

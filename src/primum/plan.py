@@ -286,12 +286,14 @@ class Plan:
     def _score(self, model: str) -> str:
         engine, _ = self._engine(model)
         benchmarks = {name: self.experiment.benchmarks[name] for name in self.benchmarks_of(model)}
-        keys = ("prompt", "scoring", "normalize", "delimiter", "chat_template", "version", "group")
-        items = {name: {key: getattr(entry, key) for key in keys} for name, entry in benchmarks.items()}
+        items = {name: entry.asked() for name, entry in benchmarks.items()}
         libraries = ("pyarrow", "jinja2", *_ENGINE_LIBRARIES["transformers"])
+        if any(entry.process_docs for entry in benchmarks.values()):
+            libraries += ("datasets",)
         # Which overlaps are read follows from the lineage, and another one is another model.
         common = {"engine": engine, "seed": self.experiment.seed, "from_scratch": self._from_scratch(model)}
-        return self._spec("score", common, items, libraries, reads=[entry.dataset for entry in benchmarks.values()])
+        reads = [dataset for entry in benchmarks.values() for dataset in entry.datasets()]
+        return self._spec("score", common, items, libraries, reads=reads)
 
     def _answer(self, model: str) -> str:
         engine, libraries = self._engine(model)

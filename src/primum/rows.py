@@ -91,6 +91,16 @@ class ChoiceRow:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """An upstream record as it is, a JSON object: what the templates of a task file for raw columns read."""
+
+    id: str
+    source: str
+    document: str
+    SCHEMA: ClassVar[pa.Schema] = _schema(id=pa.string(), source=pa.string(), document=pa.string())
+
+
+@dataclass(frozen=True, slots=True)
 class RequestRow:
     """A request whose answer is judged. ``category`` is the principle or the harm category it falls under.
 
@@ -129,12 +139,13 @@ class Drop:
     reason: str
 
 
-Row = TextRow | ChatRow | PreferenceRow | ChoiceRow | RequestRow | GradedRow
+Row = TextRow | ChatRow | PreferenceRow | ChoiceRow | DocumentRow | RequestRow | GradedRow
 ROW_TYPES: Mapping[str, type[Row]] = {
     "text": TextRow,
     "chat": ChatRow,
     "preference": PreferenceRow,
     "choice": ChoiceRow,
+    "document": DocumentRow,
     "request": RequestRow,
     "graded": GradedRow,
 }

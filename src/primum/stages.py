@@ -101,7 +101,7 @@ STAGES: dict[str, Stage] = {
         "score",
         "table",
         ("model", "overlaps"),
-        ("benchmarks",),
+        ("benchmarks", "fewshot"),
         _MODEL,
         "log-likelihood scores of benchmarks",
     ),

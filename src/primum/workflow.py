@@ -90,7 +90,7 @@ class Workflow:
         for name in self.plan.trained():
             model = e.models[name]
             needed += e.preferences[model.data].datasets if isinstance(model, DPOModel) else ()
-        needed += [e.benchmarks[name].dataset for name in e.evaluate.benchmarks]
+        needed += [dataset for name in e.evaluate.benchmarks for dataset in e.benchmarks[name].datasets()]
         needed += [e.prompts[name].dataset for name in e.evaluate.prompts]
         needed += [graded for name in e.evaluate.judges if (graded := e.judges[name].graded)]
         return list(dict.fromkeys(needed))

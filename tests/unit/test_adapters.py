@@ -181,4 +181,4 @@ def test_every_adapter_is_documented_and_typed() -> None:
     for name, adapter in ADAPTERS.items():
         assert adapter.name == name
         assert adapter.read.__doc__
-        assert set(adapter.options) <= {"label_base", "split", "sites", "directions", "label", "collection"}
+        assert set(adapter.options) <= {"label_base", "split", "sites", "directions", "label", "collection", "category"}

@@ -155,6 +155,25 @@ def test_rows_of_table_4_are_evaluated_where_a_hub_has_them() -> None:
     evaluated = {re.sub(r"-(medical|self-assessment|sample-exam)$", "", name) for name in e.evaluate.benchmarks}
     assert evaluated == {column.replace("_", "-") for column in columns}
     assert e.benchmarks["mmlu-medical"].macro
+    # Zero-shot, with the chat template, by the whole answer's log-likelihood.
+    for name in e.evaluate.benchmarks:
+        asked = e.benchmarks[name].asked()
+        assert (asked["fewshot"], asked["chat_template"], asked["doc_to_choice"]) == (None, True, "choices")
+        assert (asked["scoring"], asked["delimiter"], asked["normalize"]) == (None, None, "none")
+
+
+def test_task_files_name_datasets_of_the_catalog() -> None:
+    """Every shipped task can be asked, with and without examples, and says what it is."""
+    catalog = experiment("med42-v2-8b").datasets
+    shipped = sorted(path.stem for path in (ROOT / "config/tasks").glob("*.yaml"))
+    assert shipped == sorted(experiment("med42-v2-8b").benchmarks)
+    for name in shipped:
+        benchmark = experiment("med42-v2-8b").benchmarks[name]
+        assert benchmark.dataset in catalog, name
+        without = name.startswith("usmle") or name == "toxigen"
+        assert without or benchmark.fewshot.dataset in catalog, name
+        assert benchmark.title
+        assert benchmark.version == 1
 
 
 SHARES = ("medical", "general", "both")
@@ -212,6 +231,9 @@ def test_safety_requests_responses_and_judges() -> None:
     assert judges == {"gpt-3.5-turbo-0125"}
     assert {judge.sampling.temperature for judge in judged.values()} == {0}
     assert set(e.evaluate.benchmarks) == {"medqa", "medmcqa", "pubmedqa", "mmlu-medical"}
+    for benchmark in e.benchmarks.values():
+        assert (benchmark.fewshot.k, len(benchmark.fewshot.seeds), benchmark.fewshot.sampler) == (3, 10, "random")
+        assert benchmark.fewshot.dataset != benchmark.dataset
     for name in e.evaluate.models:
         if e.kind_of(name) == "endpoint":
             assert e.resources_of("generate", name).gpus == 0

@@ -90,13 +90,16 @@ def test_the_order_of_questions_does_not_matter(llama: Any) -> None:
 
 
 def _question(characters: list[int], tokens: list[int]) -> Question:
-    return Question("b/0", "s", [1], [[7] * n for n in tokens], characters, 1, False)
+    continuations = [[7] * n for n in tokens]
+    octets = [2 * n for n in characters[:-1]] + [80]
+    return Question("b/0", "s", [1], continuations, characters, octets, 1, [0] * len(tokens))
 
 
 @pytest.mark.parametrize(
     ("normalize", "prediction"),
-    # sums -6, -8, -9; divided by tokens (1, 4, 3): -6, -2, -3; by characters (2, 4, 9): -3, -2, -1.
-    [("none", 0), ("tokens", 1), ("characters", 2)],
+    # sums -6, -8, -9; divided by tokens (1, 4, 3): -6, -2, -3; by characters (2, 4, 9): -3, -2, -1; by bytes (4, 8, 80):
+    # -1.5, -1, -0.1.
+    [("none", 0), ("tokens", 1), ("characters", 2), ("bytes", 2)],
 )
 def test_normalisation_by_hand(normalize: str, prediction: int) -> None:
     record = _record(_question([2, 4, 9], [1, 4, 3]), [-6.0, -8.0, -9.0], normalize)
@@ -117,8 +120,6 @@ def test_a_tie_goes_to_the_first_choice_and_nan_is_no_score() -> None:
 
 def _score(work: Path, model: Path, rows: list[Row], max_length: int = 1024, **benchmark: Any) -> Result:
     task = Benchmark.model_validate({"dataset": "b", **benchmark})
-    keys = ("prompt", "scoring", "normalize", "delimiter", "chat_template", "version", "group")
-    spec = {key: getattr(task, key) for key in keys}
     common = {
         "engine": {"dtype": "float32", "max_length": max_length, "batch_tokens": 512},
         "seed": 0,
@@ -126,7 +127,7 @@ def _score(work: Path, model: Path, rows: list[Row], max_length: int = 1024, **b
     }
     table = table_artifact(work / "b.parquet", to_table(rows, type(rows[0])))
     return next(
-        iter(run(make_job(work, common, {"b": (spec, {"model": folder_artifact(model), "benchmarks": table})})))
+        iter(run(make_job(work, common, {"b": (task.asked(), {"model": folder_artifact(model), "benchmarks": table})})))
     )
 
 
@@ -158,7 +159,8 @@ def test_the_stage_scores_a_benchmark(tmp_path: Path, tiny_model: Path, llama: A
         assert record["prediction"] == by_character.index(max(by_character))
         assert record["correct"] == (record["prediction"] == row.target)
     correct = sum(record["correct"] for record in records)
-    assert result.counts == {"items": 6, "correct": correct, "truncated": 0, "contaminated": 0}
+    nothing = {"truncated": 0, "contaminated": 0, "lost_left": 0, "lost_right": 0}
+    assert result.counts == {"items": 6, "correct": correct, **nothing}
 
 
 def test_a_held_out_pair_is_a_question_whose_first_choice_is_right(tmp_path: Path, tiny_model: Path) -> None:

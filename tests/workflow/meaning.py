@@ -130,6 +130,8 @@ class Meaning:
             dataset(self.document["prompts"][name]["dataset"], *self.generating())
         for name in self.benchmarks:
             dataset(self.document["benchmarks"][name]["dataset"], *self.scoring())
+            if (fewshot := self.document["benchmarks"][name].get("fewshot")) and fewshot["k"]:
+                dataset(fewshot["dataset"], *self.scoring())
         for name in self.judges:
             if "graded" in self._judge(name):
                 dataset(self._judge(name)["graded"], *self.agreeing(name))

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from primum.artifact.job import Job, Result
 from primum.artifact.manifest import Artifact
-from primum.curate.overlap import BenchmarkIndex, distinct_questions
+from primum.curate.overlap import BenchmarkIndex, asked, distinct_questions
 from primum.errors import PrimumError
 
 _ROWS = 10_000
@@ -34,10 +34,8 @@ def run(job: Job) -> Iterator[Result]:
     """
     for item in job.items:
         names = job.common["benchmarks"]
-        tables = [
-            each.table(["id", "question", "context", "choices"]).to_pylist() for each in item.inputs["benchmarks"]
-        ]
-        index = BenchmarkIndex([distinct_questions(rows) for rows in tables], item.spec["ngram"])
+        tables = [each.table() for each in item.inputs["benchmarks"]]
+        index = BenchmarkIndex(map(distinct_questions, tables), item.spec["ngram"])
         hits: Counter[str] = Counter()
         done = overlapping = 0
         for text in _texts(item.one("data")):
@@ -47,10 +45,10 @@ def run(job: Job) -> Iterator[Result]:
             if not done % _ROWS:
                 job.progress.update(item.name, done, done + 1, done)
         records = [
-            {"id": row["id"], "dataset": name, "rows": hits[row["question"]]}
-            for name, rows in zip(names, tables, strict=True)
-            for row in rows
-            if row["question"] in hits
+            {"id": id, "dataset": name, "rows": rows}
+            for name, table in zip(names, tables, strict=True)
+            for id, texts in asked(table)
+            if (rows := max((hits[text] for text in texts), default=0))
         ]
         job.progress.say(f"{item.name}: {len(records):,} benchmark items overlap with {overlapping:,} of {done:,} rows")
         table = pa.Table.from_pylist(sorted(records, key=lambda record: record["id"]), schema=OVERLAPS)

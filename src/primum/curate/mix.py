@@ -116,14 +116,15 @@ def _render(row: Row, source: Mapping[str, Any], common: Mapping[str, Any]) -> C
             raise PrimumError(f"mixtures.{common['mixture']}: graded rows need the source's key 'judge'")
         asked = rubric.question(judge["template"], judge["policies"], rubric.DEFAULT, row.request, row.response)
         return ChatRow(row.id, row.source, (*asked, Message("assistant", rubric.completion(row.score))))
+    elif isinstance(row, DocumentRow):
+        raise PrimumError(f"{row.id}: raw documents can be scored, not trained on: use an adapter that reads them")
     else:
         raise PrimumError(f"{row.id}: preference pairs belong in 'preferences', not in a mixture")
     return ChatRow(row.id, row.source, (Message("user", prompt), Message("assistant", answer)))
 
 
 def _drop_contaminated(entries: Sequence[_Entry], benchmarks: Sequence[Artifact], ngram: int) -> None:
-    columns = ["question", "context", "choices"]
-    index = BenchmarkIndex([distinct_questions(each.table(columns).to_pylist()) for each in benchmarks], ngram)
+    index = BenchmarkIndex([distinct_questions(each.table()) for each in benchmarks], ngram)
     for entry in entries:
         if entry.outcome == "kept" and index.overlaps(row_text(entry.row)):
             entry.outcome = "contaminated"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from primum.curate.clean import words
+from primum.rows import DocumentRow
 
 _PERMUTATIONS = 128
 _SHINGLE = 5
@@ -92,13 +95,35 @@ def _jaccard(a: set[str], b: set[str]) -> float:
     return both / (len(a) + len(b) - both)
 
 
-def distinct_questions(items: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The question of every item of one benchmark (question, context, choices of a ChoiceRow), each item once.
+def asked(benchmark: pa.Table) -> list[tuple[str, list[str]]]:
+    """(id, texts) of every item of a benchmark (ChoiceRow or DocumentRow): what in it is compared with training rows.
 
-    An item that is asked twice of the same context with the same choices is one item.
+    Which column of a raw document is the question nobody says: every text in it counts as one.
     """
-    keys = ((item["question"], item["context"], tuple(sorted(item["choices"]))) for item in items)
-    return [question for question, _, _ in dict.fromkeys(keys)]
+    if benchmark.schema.equals(DocumentRow.SCHEMA):
+        rows = benchmark.select(["id", "document"]).to_pylist()
+        return [(row["id"], list(_texts(json.loads(row["document"])))) for row in rows]
+    return [(row["id"], [row["question"]]) for row in benchmark.select(["id", "question"]).to_pylist()]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(part)
+
+
+def distinct_questions(benchmark: pa.Table) -> list[str]:
+    """What every item of one benchmark asks, each item once.
+
+    A question that is asked twice of the same context with the same choices is one item.
+    """
+    if benchmark.schema.equals(DocumentRow.SCHEMA):
+        return [text for _, texts in asked(benchmark) for text in texts]
+    items = benchmark.select(["question", "context", "choices"]).to_pylist()
+    keys = dict.fromkeys((item["question"], item["context"], tuple(sorted(item["choices"]))) for item in items)
+    return [question for question, _, _ in keys]
 
 
 class BenchmarkIndex:

@@ -113,6 +113,7 @@ class Experiment(Frozen):
             yield f"prompts.{name}.dataset", self.prompts[name].dataset, "datasets"
         for name in set(self.evaluate.benchmarks) & set(self.benchmarks):
             yield f"benchmarks.{name}.dataset", self.benchmarks[name].dataset, "datasets"
+            yield f"benchmarks.{name}.fewshot.dataset", self.benchmarks[name].datasets()[1], "datasets"
         for name in set(self.used_judges()) & set(self.judges):
             judge = self.judges[name]
             yield from ((f"judges.{name}.prompts", prompts, "prompts") for prompts in judge.prompts)

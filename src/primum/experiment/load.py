@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from primum.errors import PrimumError
 from primum.experiment.experiment import Experiment
+from primum.experiment.tasks import load_task, task_path
 
 CATALOG_SECTIONS = ("datasets", "mixtures", "preferences", "models", "benchmarks", "prompts", "judges")
 
@@ -84,7 +85,24 @@ def load_experiment(name: str, root: Path) -> Experiment:
                 if key in own:
                     raise PrimumError(f"{path}: {section}.{key} is also in catalog {catalog!r}: rename one")
                 own[key] = entry
+    _merge_tasks(content, path, root)
     return validate(content, path)
+
+
+def _merge_tasks(content: dict[str, Any], path: Path, root: Path) -> None:
+    """Give every benchmark that names a task file what it does not say itself."""
+    benchmarks = content["benchmarks"] if isinstance(content.get("benchmarks"), dict) else {}
+    for name, entry in benchmarks.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("task"), str):
+            continue
+        try:
+            task = load_task(task_path(entry["task"], root))
+        except PrimumError as error:
+            raise PrimumError(f"{path}: benchmarks.{name}: {error}") from None
+        fewshot = entry.get("fewshot", {})
+        if isinstance(fewshot, dict) and "fewshot" in task:
+            fewshot = {**task["fewshot"], **fewshot}
+        benchmarks[name] = {**task, **entry, "fewshot": fewshot}
 
 
 def _entries(content: dict[str, Any], section: str, path: Path) -> dict[str, Any]:

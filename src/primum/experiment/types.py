@@ -142,23 +142,84 @@ class Prompts(Frozen):
     take: AtLeastOne | None = None
 
 
-class Benchmark(Frozen):
-    """A multiple-choice (or held-out preference) task scored by log-likelihood.
+class Function(Frozen):
+    """A function of a Python file beside a task file, lm-eval's ``!function module.name``: its source is part of the spec."""
 
-    ``prompt`` is a jinja2 template over ``question``, ``context``, ``choices`` and ``letters``. ``macro`` reports the
-    unweighted mean over subjects, as for MMLU, instead of the mean over items.
+    function: str
+    source: str
+
+
+class Fewshot(Frozen):
+    """Answered questions before each question: ``k`` rows of ``dataset``, the same for all questions of a seed.
+
+    ``sampler``: the dataset's first rows (in id order), or random ones for each of ``seeds``. ``same_subject`` takes them
+    from the question's own subject, as MMLU does. Under a chat template they are turns of their own, as in lm-eval today, or
+    without ``multiturn`` stand before the question in its turn, as in 2024.
     """
 
-    dataset: Name
-    prompt: str = CHOICE_PROMPT
-    scoring: Literal["letter", "full_answer", "letter_and_answer"] = "full_answer"
-    normalize: Literal["none", "tokens", "characters"] = "none"
-    delimiter: str = ""
+    k: Count = 0
+    dataset: Name | None = None
+    sampler: Literal["first_n", "random"] = "first_n"
+    seeds: Annotated[tuple[Count, ...], Field(min_length=1)] = (0,)
+    same_subject: bool = False
+    multiturn: bool = True
+
+    @model_validator(mode="after")
+    def _examples_come_from_somewhere(self) -> Fewshot:
+        if self.k and self.dataset is None:
+            raise ValueError("examples need 'dataset', the dataset that they are taken from")
+        if len(set(self.seeds)) != len(self.seeds) or (self.sampler == "first_n" and len(self.seeds) > 1):
+            raise ValueError("'seeds' are different from each other, and several of them need 'sampler: random'")
+        return self
+
+
+class Benchmark(Frozen):
+    """A multiple-choice (or held-out preference) task scored by log-likelihood, in lm-evaluation-harness' own terms.
+
+    ``task`` names a file (see ``primum.experiment.tasks``) whose keys hold where this entry says nothing. Templates are
+    jinja2 over the fields of a row: ``subject, context, question, choices, letters, target``, or the columns of a raw
+    document. ``scoring`` replaces ``doc_to_choice``. ``target_delimiter`` stands between question and answer, but under a
+    chat template not before the answers that are scored; a ``delimiter`` stands everywhere, as it did in lm-eval of 2024.
+    ``macro`` reports the unweighted mean over subjects, as for MMLU, instead of the mean over items.
+    """
+
+    dataset: Name = ""
+    task: str = ""
+    doc_to_text: str | Function = CHOICE_PROMPT
+    doc_to_choice: str | tuple[str, ...] | Function = "choices"
+    doc_to_target: Annotated[int, Field(strict=True)] | str | Function = "target"
+    process_docs: Function | None = None
+    description: str = ""
+    target_delimiter: str = " "
+    fewshot_delimiter: str = "\n\n"
+    scoring: Literal["letter", "full_answer", "letter_and_answer"] | None = None
+    normalize: Literal["none", "tokens", "characters", "bytes"] = "none"
+    delimiter: str | None = None
     chat_template: bool = True
+    fewshot: Fewshot = Fewshot()
     macro: bool = False
     group: Literal["benchmark", "preference"] = "benchmark"
     title: str = ""
     version: AtLeastOne = 1
+
+    @model_validator(mode="after")
+    def _has_a_dataset(self) -> Benchmark:
+        if not self.dataset:
+            raise ValueError("needs 'dataset', or a 'task' whose file names one")
+        return self
+
+    def asked(self) -> dict[str, Any]:
+        """What decides a score: all but the dataset and what only the tables read."""
+        dumped = self.model_dump(mode="json", exclude={"dataset", "task", "macro", "title"})
+        if not self.fewshot.k:
+            dumped["fewshot"] = None
+        else:
+            del dumped["fewshot"]["dataset"]
+        return dumped
+
+    def datasets(self) -> tuple[str, str]:
+        """The dataset of the questions and that of the examples, which without any is the same."""
+        return self.dataset, (self.fewshot.dataset if self.fewshot.k else None) or self.dataset
 
 
 class Sampling(Frozen):

@@ -2,79 +2,133 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from primum.chat import harmless, render
-from primum.choices import choice_values, render_choice
 from primum.errors import PrimumError
-from primum.rows import ChoiceRow, Message, PreferenceRow
+from primum.rows import ChoiceRow, DocumentRow, Message, PreferenceRow
+from primum.score.documents import choices, documents, target
+from primum.score.fewshot import Examples
+
+Packed = tuple[list[int], list[list[int]]]
+_BATCH = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One item: its context's token ids and, for each choice, the continuation's. The context lost ``lost_left`` tokens."""
+    """One item, asked after the examples of one seed: token ids of its context and of each choice's continuation.
+
+    ``characters`` and ``bytes`` (of UTF-8) measure each choice's text. ``drops`` is how many tokens the context loses at its
+    start before each choice, ``lost_right`` how many the longest choice has lost at its end.
+    """
 
     id: str
     subject: str
     context: list[int]
     continuations: list[list[int]]
     characters: list[int]
+    bytes: list[int]
     target: int
-    lost_left: int
+    drops: list[int]
+    lost_right: int = 0
+    item: str = ""
+    seed: int = 0
+
+    @property
+    def lost_left(self) -> int:
+        return max(self.drops)
 
     @property
     def truncated(self) -> bool:
-        return self.lost_left > 0
+        return self.lost_left > 0 or self.lost_right > 0
+
+    def packed(self) -> list[tuple[list[int], Packed]]:
+        """(positions of the choices, their context and continuations), once for each context as it is cut."""
+        result = []
+        for drop in dict.fromkeys(self.drops):
+            where = [position for position, each in enumerate(self.drops) if each == drop]
+            result.append((where, (self.context[drop:], [self.continuations[position] for position in where])))
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A question before it is encoded: ``text`` up to the answer, and what follows it for each choice."""
+
+    question: Question
+    text: str
+    answers: list[str]
 
 
 def questions(
-    rows: Sequence[ChoiceRow | PreferenceRow], task: Mapping[str, Any], tokenizer: Any, limit: int
+    rows: Sequence[ChoiceRow | DocumentRow | PreferenceRow],
+    task: Mapping[str, Any],
+    tokenizer: Any,
+    limit: int,
+    fewshot: Sequence[ChoiceRow | DocumentRow] = (),
 ) -> list[Question]:
-    """Every row as a Question for ``task`` (prompt, scoring, delimiter, chat_template of ``Benchmark``).
+    """Every row as a Question for ``task`` (``Benchmark.asked``), once for each seed of its few-shot examples.
 
-    Context and continuation are split as lm-eval-harness does (``TemplateLM._encode_pair``): white space at the context's
-    end and the delimiter belong to the continuation, both are encoded together, and what comes after the context's own
-    length is the continuation, so that a token spanning the boundary counts as continuation. A held-out preference pair
-    is a question with the choices (chosen, rejected), in that order, each a whole turn with its end, as in DPO's own
-    sums: whether a response stops where it does is part of what is preferred. A context that is too long for ``limit`` tokens
-    loses its start. PrimumError naming the row when a choice adds no token of its own, or does not fit.
+    As in lm-eval-harness (``TemplateLM._encode_pair``, ``HFLM.tok_encode``): white space at the context's end and the
+    delimiter belong to the continuation; context and continuation are encoded together, and what comes after the context's
+    own length is the continuation. The tokenizer adds the special tokens that it is made to add, unless the text begins with
+    BOS already. An empty context is BOS. What the model reads, all but a choice's last token, is at most ``limit`` tokens:
+    a context that is too long loses its start, for each choice as much as it needs.
+
+    A choice of more than ``limit`` tokens, which lm-eval refuses, loses its end: of one item in thousands that is better
+    reported (``lost_right``) than the whole benchmark lost.
+
+    A held-out preference pair is a question with the choices (chosen, rejected), in that order, each a whole turn with its
+    end, as in DPO's own sums: whether a response stops where it does is part of what is preferred.
+    PrimumError naming the row when a choice adds no token of its own, or a template does not fit it.
     """
+    asked = list(
+        _preferences(rows, task, tokenizer) if task["group"] == "preference" else _asked(rows, task, tokenizer, fewshot)
+    )
     result = []
-    for row in rows:
-        if isinstance(row, PreferenceRow):
-            messages, choices, target, subject = row.prompt, [row.chosen, row.rejected], 0, ""
-        else:
-            prompt = render_choice(task["prompt"], row)
-            messages, choices = (Message("user", prompt),), _choices(row, task["scoring"])
-            target, subject = row.target, row.subject
-        if task["chat_template"]:
-            text = render(tokenizer, messages, generation_prompt=True)
-        else:
-            plain = "\n".join(message.content for message in messages)
-            text = (tokenizer.bos_token or "") + harmless(tokenizer, plain)
-        if isinstance(row, PreferenceRow) and task["chat_template"]:
-            answers = [_turn(tokenizer, messages, text, choice, row.id) for choice in choices]
-        else:
-            answers = [harmless(tokenizer, choice) for choice in choices]
-        text, space = text.rstrip(), text[len(text.rstrip()) :] + task["delimiter"]
-        context = _encode(tokenizer, text)
-        continuations = [_encode(tokenizer, text + space + answer)[len(context) :] for answer in answers]
-        if not context or not all(continuations):
-            raise PrimumError(
-                f"{row.id}: the prompt or a choice has no token of its own: check its prompt and delimiter"
-            )
-        room = limit - max(len(continuation) for continuation in continuations)
-        if room < 1:
-            raise PrimumError(
-                f"{row.id}: a choice fills all of {limit} tokens: raise engine.max_length or leave the row out"
-            )
-        lost = max(0, len(context) - room)
-        context = context[lost:]
-        characters = [len(choice) for choice in choices]
-        result.append(Question(row.id, subject, context, continuations, characters, target, lost))
+    for start in range(0, len(asked), _BATCH):
+        batch = asked[start : start + _BATCH]
+        encoded = iter(_encode(tokenizer, [text for each in batch for text in _joined(each)]))
+        result += [_split(each, encoded, tokenizer, limit) for each in batch]
     return result
+
+
+def _asked(rows: Sequence[Any], task: Mapping[str, Any], tokenizer: Any, fewshot: Sequence[Any]) -> Iterator[_Text]:
+    examples = Examples(documents(fewshot, task) if task["fewshot"] else [], task)
+    # Under a chat template lm-eval puts nothing before the answer, since the template ends the question itself.
+    usual = "" if task["chat_template"] else task["target_delimiter"]
+    delimiter = usual if task["delimiter"] is None else task["delimiter"]
+    asked = documents(rows, task)
+    for seed in examples.seeds:
+        for document in asked:
+            messages, plain = examples.messages(document, seed)
+            answers = choices(document, task)
+            right = target(document, task, answers)
+            chat = task["chat_template"]
+            text = render(tokenizer, messages, generation_prompt=True) if chat else harmless(tokenizer, plain)
+            id = document.id if len(examples.seeds) == 1 else f"{document.id}+{seed:04d}"
+            made = _question(id, answers, right)
+            made = replace(made, subject=document.subject, item=document.id, seed=seed)
+            yield _Text(made, text, [delimiter + harmless(tokenizer, answer) for answer in answers])
+
+
+def _preferences(rows: Sequence[Any], task: Mapping[str, Any], tokenizer: Any) -> Iterator[_Text]:
+    for row in rows:
+        pair = [row.chosen, row.rejected]
+        if task["chat_template"]:
+            text = render(tokenizer, row.prompt, generation_prompt=True)
+            answers = [_turn(tokenizer, row.prompt, text, response, row.id) for response in pair]
+        else:
+            text = harmless(tokenizer, "\n".join(message.content for message in row.prompt))
+            answers = [(task["delimiter"] or "") + harmless(tokenizer, response) for response in pair]
+        yield _Text(replace(_question(row.id, pair, 0), item=row.id), text, answers)
+
+
+def _question(id: str, answers: Sequence[str], right: int) -> Question:
+    characters, octets = [len(answer) for answer in answers], [len(answer.encode()) for answer in answers]
+    return Question(id, "", [], [], characters, octets, right, [])
 
 
 def _turn(tokenizer: Any, messages: Sequence[Message], prompt: str, response: str, row: str) -> str:
@@ -85,15 +139,41 @@ def _turn(tokenizer: Any, messages: Sequence[Message], prompt: str, response: st
     return full.removeprefix(prompt)
 
 
-def _choices(row: ChoiceRow, scoring: str) -> list[str]:
-    letters = choice_values(row)["letters"]
-    if scoring == "letter":
-        return list(letters)
-    if scoring == "letter_and_answer":
-        return [f"{letter}. {choice}" for letter, choice in zip(letters, row.choices, strict=True)]
-    return list(row.choices)
+def _joined(asked: _Text) -> list[str]:
+    """The context alone, then with each choice behind it."""
+    return [asked.text.rstrip(), *(asked.text + answer for answer in asked.answers)]
 
 
-def _encode(tokenizer: Any, text: str) -> list[int]:
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return ids
+def _split(asked: _Text, encoded: Iterator[list[int]], tokenizer: Any, limit: int) -> Question:
+    context = next(encoded)
+    continuations = [next(encoded)[len(context) :] for _ in asked.answers]
+    if not asked.text:  # then there is nothing to divide, and BOS (or the end token) is what the answer follows
+        begin = _begin(tokenizer)
+        plain = [tokenizer.encode(answer, add_special_tokens=False) for answer in asked.answers]
+        context, continuations = [begin], [ids[1:] if ids[:1] == [begin] else ids for ids in plain]
+    made = asked.question
+    if not context or not all(continuations):
+        raise PrimumError(f"{made.id}: the prompt or a choice has no token of its own: check doc_to_text and delimiter")
+    lost_right = max(0, *(len(ids) - limit for ids in continuations))
+    continuations = [ids[:limit] for ids in continuations]
+    drops = [max(0, len(context) + len(ids) - (limit + 1)) for ids in continuations]
+    return replace(made, context=context, continuations=continuations, drops=drops, lost_right=lost_right)
+
+
+def _begin(tokenizer: Any) -> int:
+    begin: int = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    return begin
+
+
+def _encode(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids, with one BOS where the tokenizer adds one, or the text has written it already."""
+    begin = tokenizer.decode(_begin(tokenizer))
+    result: list[list[int]] = [[] for _ in texts]
+    for written in (False, True):
+        where = [position for position, text in enumerate(texts) if text.startswith(begin) == written]
+        if where:
+            chosen = [texts[position] for position in where]
+            ids = tokenizer(chosen, add_special_tokens=not written, return_attention_mask=False)["input_ids"]
+            for position, each in zip(where, ids, strict=True):
+                result[position] = each
+    return result

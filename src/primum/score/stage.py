@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ import torch
 from primum.artifact.job import Item, Job, Result
 from primum.errors import PrimumError
 from primum.loading import load_model
-from primum.rows import ChoiceRow, PreferenceRow, from_table
+from primum.rows import ChoiceRow, DocumentRow, PreferenceRow, from_table
 from primum.score.contaminated import mark
 from primum.score.items import SCORES
 from primum.score.loglikelihood import loglikelihoods
@@ -21,7 +21,10 @@ from primum.tokenizer import load_tokenizer
 
 
 def run(job: Job) -> Iterator[Result]:
-    """One table (``SCORES``) a benchmark; the model is loaded once. Counts: items, correct, truncated, contaminated."""
+    """One table (``SCORES``) a benchmark; the model is loaded once.
+
+    Counts: items, correct, truncated, contaminated, and the tokens cut from contexts (``lost_left``) and choices (``lost_right``).
+    """
     engine = job.common["engine"]
     source = job.items[0].one("model")
     tokenizer = load_tokenizer(source)
@@ -29,18 +32,29 @@ def run(job: Job) -> Iterator[Result]:
     # Positions that the model was not made for would give numbers without meaning.
     limit = min(engine["max_length"], getattr(model.config, "max_position_embeddings", None) or engine["max_length"])
     for item in job.items:
-        asked = questions(_rows(item), item.spec, tokenizer, limit)
-
-        def report(done: int, tokens: int, item: Item = item, total: int = len(asked)) -> None:
-            job.progress.update(item.name, done, total, tokens, "tokens")
-
-        packed = [(question.context, question.continuations) for question in asked]
-        sums = loglikelihoods(model, packed, tokenizer.pad_token_id, engine["batch_tokens"], report)
+        asked = questions(_rows(item, "benchmarks"), item.spec, tokenizer, limit, _examples(item))
+        sums = _sums(model, asked, tokenizer.pad_token_id, engine["batch_tokens"], job, item.name)
         records = [_record(*pair, item.spec["normalize"]) for pair in zip(asked, sums, strict=True)]
         mark(records, item, job.common["from_scratch"])
-        flags = ("correct", "truncated", "contaminated")
-        counts = {"items": len(records), **{flag: sum(record[flag] is True for record in records) for flag in flags}}
-        yield Result(item, table=pa.Table.from_pylist(records, schema=SCORES), counts=counts)
+        records.sort(key=lambda record: record["id"])
+        counted = ("correct", "truncated", "contaminated", "lost_left", "lost_right")
+        counts = {key: sum(record[key] or 0 for record in records) for key in counted}
+        yield Result(item, table=pa.Table.from_pylist(records, schema=SCORES), counts={"items": len(records), **counts})
+
+
+def _sums(model: Any, asked: Sequence[Question], pad: int, batch_tokens: int, job: Job, name: str) -> list[list[float]]:
+    """Each question's log-likelihoods by choice, computed once for each context as it is cut."""
+    parts = [(index, where, packed) for index, question in enumerate(asked) for where, packed in question.packed()]
+
+    def report(done: int, tokens: int) -> None:
+        job.progress.update(name, done, len(parts), tokens, "tokens")
+
+    found = loglikelihoods(model, [packed for _, _, packed in parts], pad, batch_tokens, report)
+    sums = [[math.nan] * len(question.continuations) for question in asked]
+    for (index, where, _), values in zip(parts, found, strict=True):
+        for position, value in zip(where, values, strict=True):
+            sums[index][position] = value
+    return sums
 
 
 def _load(source: Any, engine: dict[str, Any]) -> Any:
@@ -48,41 +62,53 @@ def _load(source: Any, engine: dict[str, Any]) -> Any:
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _rows(item: Item) -> list[Any]:
-    table = item.one("benchmarks").table()
-    return from_table(table, PreferenceRow if item.spec["group"] == "preference" else ChoiceRow)
+def _rows(item: Item, role: str) -> list[Any]:
+    table = item.one(role).table()
+    kinds = (PreferenceRow,) if item.spec["group"] == "preference" else (ChoiceRow, DocumentRow)
+    for kind in kinds:
+        if table.schema.equals(kind.SCHEMA):
+            return from_table(table, kind)
+    raise PrimumError(
+        f"{item.name}: its {role} are no {' or '.join(kind.__name__ for kind in kinds)}s: choose another dataset"
+    )
+
+
+def _examples(item: Item) -> list[Any]:
+    return _rows(item, "fewshot") if item.spec["fewshot"] else []
 
 
 def _record(question: Question, sums: list[float], normalize: str) -> dict[str, Any]:
     """One row: the prediction is the choice of the highest log-likelihood, divided by its length where asked.
 
-    ``normalize: characters`` is lm-eval-harness' acc_norm; ties go to the first choice, as with argmax.
+    ``characters`` is lm-eval-harness' acc_norm, ``bytes`` its acc_bytes; ties go to the first choice, as with argmax.
     """
     if not all(map(math.isfinite, sums)):
         raise PrimumError(
             f"{question.id}: a log-likelihood is not finite: check the model's weights or raise engine.dtype"
         )
     tokens = [len(continuation) for continuation in question.continuations]
-    lengths = {"none": [1] * len(sums), "tokens": tokens, "characters": question.characters}[normalize]
+    lengths = {"none": [1] * len(sums), "tokens": tokens, "characters": question.characters, "bytes": question.bytes}[
+        normalize
+    ]
     scores = [value / max(length, 1) for value, length in zip(sums, lengths, strict=True)]
     prediction = scores.index(max(scores))
     return {
         "id": question.id,
-        "item": question.id,
+        "item": question.item,
         "subject": question.subject,
-        "seed": 0,
+        "seed": question.seed,
         "method": "loglikelihood",
         "status": "scored",
         "choices": len(sums),
         "loglikelihoods": sums,
         "tokens": tokens,
         "characters": question.characters,
-        "context_tokens": len(question.context),
+        "context_tokens": len(question.context) - question.lost_left,
         "prediction": prediction,
         "target": question.target,
         "correct": prediction == question.target,
         "truncated": question.truncated,
         "lost_left": question.lost_left,
-        "lost_right": 0,
+        "lost_right": question.lost_right,
         "contaminated": None,
     }

@@ -11,10 +11,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 
-from primum.curate.adapters import chat, choice, dialogue, preference, safety
+from primum.curate.adapters import chat, choice, dialogue, documents, preference, safety
 from primum.curate.adapters.files import RawFile
 from primum.errors import PrimumError
-from primum.rows import ChatRow, ChoiceRow, Drop, GradedRow, Message, PreferenceRow, RequestRow, Row, TextRow
+from primum.rows import (
+    ChatRow,
+    ChoiceRow,
+    DocumentRow,
+    Drop,
+    GradedRow,
+    Message,
+    PreferenceRow,
+    RequestRow,
+    Row,
+    TextRow,
+)
 
 __all__ = ["ADAPTERS", "Adapter", "RawFile", "read"]
 
@@ -60,6 +71,7 @@ _BY_ROW_TYPE: Mapping[type[Row], tuple[Callable[..., Iterator[Row | Drop]], ...]
         dialogue.mts_dialog,
     ),
     PreferenceRow: (preference.ultrafeedback, preference.snorkel),
+    DocumentRow: (documents.documents,),
     RequestRow: (safety.med_safety_bench, safety.advbench, safety.xstest),
     GradedRow: (safety.graded,),
     TextRow: (chat.text,),

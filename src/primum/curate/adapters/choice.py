@@ -109,11 +109,18 @@ def _mmlu_hub(file: RawFile) -> Iterator[tuple[str, str, list[str], int | None]]
         yield subject, record.text("question"), record.strings("choices"), integer(record.value("answer"))
 
 
-def mmlu_pro(files: Sequence[RawFile], dataset: str) -> Iterator[ChoiceRow | Drop]:
-    """MMLU-Pro (Wang et al. 2024), three to ten options. A worked solution, where given, is the explanation."""
+def mmlu_pro(files: Sequence[RawFile], dataset: str, *, category: str = "") -> Iterator[ChoiceRow | Drop]:
+    """MMLU-Pro (Wang et al. 2024), three to ten options. A worked solution, where given, is the explanation.
+
+    With ``category``, questions of the others are dropped as ``other-category``.
+    """
     for _, record in all_records(files):
+        id = f"{dataset}/{record.id('question_id')}"
+        if category and record.text("category") != category:
+            yield Drop(id, "other-category")
+            continue
         yield choice_row(
-            f"{dataset}/{record.id('question_id')}",
+            id,
             dataset,
             subject=record.text("category"),
             question=record.text("question"),

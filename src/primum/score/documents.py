@@ -1,0 +1,178 @@
+"""A benchmark's rows as documents, and what a task's keys make of one: its question, its choices, its answer.
+
+The rules are those of lm-evaluation-harness (``ConfigurableTask``): a key's text that is a column's name means the column,
+any other text is a jinja2 template, a list is the choices themselves, a function gets the document.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from jinja2 import StrictUndefined, Template
+from jinja2.exceptions import TemplateError
+from jinja2.sandbox import SandboxedEnvironment
+
+from primum.choices import choice_values
+from primum.errors import PrimumError
+from primum.rows import ChoiceRow, DocumentRow
+
+_ENVIRONMENT = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
+_ENVIRONMENT.filters["regex_replace"] = lambda text, pattern, by, count=0: re.sub(pattern, by, text, count=count)
+_POSITION = "primum_position"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One row as its templates see it. ``subject`` is "" where the row has none."""
+
+    id: str
+    subject: str
+    fields: Mapping[str, Any]
+
+
+def documents(rows: Sequence[ChoiceRow | DocumentRow], task: Mapping[str, Any]) -> list[Document]:
+    """Rows as documents: of a multiple-choice row its fields (the answer only as ``target``), of a raw one its columns.
+
+    ``process_docs`` runs on the whole dataset, as in lm-eval, on a ``datasets.Dataset``; documents that it leaves out are no
+    items, those that it makes anew are numbered.
+    """
+    made = [_document(row) for row in rows]
+    if task["process_docs"] is None or not made:
+        return made
+    import datasets
+
+    datasets.disable_progress_bars()
+    records = [{**each.fields, _POSITION: position} for position, each in enumerate(made)]
+    processed = list(_call("process_docs", task["process_docs"], datasets.Dataset.from_list(records)))
+    result = []
+    for number, record in enumerate(processed):
+        fields = dict(record)
+        position = fields.pop(_POSITION, None)
+        id = made[position].id if position is not None else f"{rows[0].source}/{number:07d}"
+        result.append(Document(id, made[position].subject if position is not None else "", fields))
+    return result
+
+
+def _document(row: ChoiceRow | DocumentRow) -> Document:
+    if isinstance(row, DocumentRow):
+        return Document(row.id, "", json.loads(row.document))
+    values = choice_values(row)
+    fields = {
+        **{key: values[key] for key in ("subject", "context", "question")},
+        **{"choices": list(row.choices), "letters": list(values["letters"]), "target": row.target},
+    }
+    return Document(row.id, row.subject, fields)
+
+
+def question(document: Document, task: Mapping[str, Any]) -> str:
+    """``doc_to_text``. PrimumError for a number, which lm-eval takes for one of several inputs."""
+    text = _value("doc_to_text", task["doc_to_text"], document)
+    if not isinstance(text, str):
+        raise _error(document, "doc_to_text", "gives no text: tasks with several inputs are not supported")
+    return text
+
+
+def description(document: Document, task: Mapping[str, Any]) -> str:
+    """What stands before everything else, such as "The following are questions about {{ subject }}."."""
+    return str(_value("description", task["description"], document)) if task["description"] else ""
+
+
+def choices(document: Document, task: Mapping[str, Any]) -> list[str]:
+    """``doc_to_choice``, or what ``scoring`` puts in its place: the letters, the whole answers, or both."""
+    scoring = task["scoring"]
+    if scoring is not None and not {"choices", "letters"} <= document.fields.keys():
+        raise _error(
+            document, "scoring", "needs multiple-choice rows: of raw documents doc_to_choice says what is scored"
+        )
+    if scoring == "letter":
+        return list(document.fields["letters"])
+    if scoring == "full_answer":
+        return list(document.fields["choices"])
+    if scoring == "letter_and_answer":
+        pairs = zip(document.fields["letters"], document.fields["choices"], strict=True)
+        return [f"{letter}. {choice}" for letter, choice in pairs]
+    found = _value("doc_to_choice", task["doc_to_choice"], document)
+    if isinstance(found, str):
+        found = _literal(found)
+    if not isinstance(found, list | tuple) or len(found) < 2 or not all(isinstance(each, str) for each in found):
+        raise _error(document, "doc_to_choice", "is no list of two or more texts")
+    return list(found)
+
+
+def target(document: Document, task: Mapping[str, Any], choices: Sequence[str]) -> int:
+    """``doc_to_target`` as the position of the right choice. PrimumError for several targets, or for none of the choices."""
+    source = task["doc_to_target"]
+    found = _value("doc_to_target", source, document)
+    if isinstance(source, str) and source not in document.fields and isinstance(found, str):
+        # A template can only give text: digits are a position, brackets a list.
+        found = int(found) if found.isdigit() else _literal(found) if found[:1] == "[" else found
+    if isinstance(found, list):
+        raise _error(document, "doc_to_target", "gives several targets, which is not supported")
+    if isinstance(found, str):
+        found = list(choices).index(found) if found in choices else -1
+    position = int(found) if hasattr(found, "__index__") else -1  # numpy's integers are no int
+    if not 0 <= position < len(choices):
+        raise _error(document, "doc_to_target", "is none of its choices: correct the task, or leave the row out")
+    return position
+
+
+def _literal(text: str) -> Any:
+    """A template's list, which it can only give as text."""
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return text
+
+
+def _value(key: str, source: Any, document: Document) -> Any:
+    """A column, a rendered template, a function's answer, or the value itself."""
+    if isinstance(source, Mapping):
+        return _call(key, source, dict(document.fields), document.id)
+    if not isinstance(source, str):
+        return source
+    if source in document.fields:
+        return document.fields[source]
+    try:
+        return _template(source).render(document.fields)
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        names = ", ".join(name for name in document.fields if re.fullmatch(r"[\w.:-]{1,32}", name))
+        problem = f"template {source[:40]!r} cannot be rendered ({type(error).__name__}): it may use {names}"
+        raise _error(document, key, problem) from None
+
+
+@cache
+def _template(source: str) -> Template:
+    try:
+        return _ENVIRONMENT.from_string(source)
+    except TemplateError as error:
+        raise PrimumError(f"template {source[:40]!r}: line {getattr(error, 'lineno', 1)}: {error.message}") from None
+
+
+def _call(key: str, source: Mapping[str, str], argument: Any, row: str = "") -> Any:
+    """The answer of a task's own function. Its errors may quote a document: only their kind is told."""
+    name = source["function"]
+    try:
+        return _function(name, source["source"])(argument)
+    except Exception as error:
+        where = f"{row}: " if row else ""
+        raise PrimumError(f"{where}{key}: the task's {name} fails ({type(error).__name__}): correct it") from None
+
+
+@cache
+def _function(name: str, source: str) -> Callable[[Any], Any]:
+    module, _, function = name.rpartition(".")
+    space = ModuleType(module)
+    exec(compile(source, f"{module}.py", "exec"), space.__dict__)  # noqa: S102 - the user's own file, part of the spec
+    found: Callable[[Any], Any] = getattr(space, function)
+    return found
+
+
+def _error(document: Document, key: str, problem: str) -> PrimumError:
+    return PrimumError(f"{document.id}: {key}: {problem}")

@@ -1,0 +1,238 @@
+"""Task files that lm-eval ships, loaded as they are: each document's prompt, choices and target against lm-eval's own."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from primum.errors import PrimumError
+from primum.experiment import load_experiment
+from primum.experiment.tasks import load_task
+from primum.experiment.types import Benchmark
+from primum.rows import DocumentRow
+from primum.score.documents import Document, choices, description, documents, question, target
+
+SPEC = importlib.util.find_spec("lm_eval")
+assert SPEC is not None
+assert SPEC.submodule_search_locations is not None
+SHIPPED = Path(SPEC.submodule_search_locations[0]) / "tasks"
+ARC = {"text": ["ice", "steam", "fog", "dew"], "label": ["A", "B", "C", "D"]}
+# Two documents of each in its upstream columns, and the positions of the right answers, by hand.
+TASKS: dict[str, tuple[list[dict[str, Any]], list[int]]] = {
+    "medmcqa/medmcqa.yaml": (
+        [{"question": "Gout?", "opa": "a", "opb": "b {{x}}", "opc": "c", "opd": "d\n", "cop": cop} for cop in (3, 0)],
+        [3, 0],
+    ),
+    "medqa/medqa.yaml": (
+        [
+            {"sent1": " A man. ", "ending0": "x", "ending1": "y", "ending2": "z", "ending3": "w", "label": label}
+            for label in (1, 2)
+        ],
+        [1, 2],
+    ),
+    "pubmedqa/pubmedqa.yaml": (
+        [{"CONTEXTS": ["One.", "Two."], "QUESTION": "Does it?", "final_decision": say} for say in ("maybe", "yes")],
+        [2, 0],
+    ),
+    "mmlu/default/mmlu_anatomy.yaml": (
+        [{"question": " Which bone? ", "choices": ["a", "b", "c", "d"], "answer": answer} for answer in (0, 3)],
+        [0, 3],
+    ),
+    "headqa/headqa_en.yaml": (
+        [{"qtext": "What?", "ra": ra, "answers": [{"aid": i, "atext": f"t{i}"} for i in range(1, 5)]} for ra in (4, 1)],
+        [3, 0],
+    ),
+    "arc/arc_easy.yaml": ([{"question": "Cold?", "choices": ARC, "answerKey": key} for key in "AD"], [0, 3]),
+    "openbookqa/openbookqa.yaml": (
+        [{"question_stem": "The sun", "choices": ARC, "answerKey": key} for key in (" B", "C")],
+        [1, 2],
+    ),
+    "sciq/sciq.yaml": (
+        [
+            {"support": support, "question": "Why?", "correct_answer": "r"}
+            | {f"distractor{i}": f"d{i}" for i in (1, 2, 3)}
+            for support in ("  Because. ", "")
+        ],
+        [3, 3],
+    ),
+    "piqa/piqa.yaml": ([{"goal": "Open it", "sol1": 'it\'s "so"', "sol2": "no", "label": i} for i in (1, 0)], [1, 0]),
+    "hellaswag/hellaswag.yaml": (
+        [
+            {"ctx_a": "A man", "ctx_b": "he [title] runs", "activity_label": "Sport"}
+            | {"endings": ["one [x] two", "three", "four  five", "six"], "label": label}
+            for label in ("2", "0")
+        ],
+        [2, 0],
+    ),
+    "toxigen/toxigen.yaml": (
+        [{"text": "They are kind.", "toxicity_ai": 1.0, "toxicity_human": human} for human in (5.0, 1.3)],
+        [1, 0],
+    ),
+}
+
+
+def _rows(records: list[dict[str, Any]]) -> list[DocumentRow]:
+    return [DocumentRow(f"d/{number:07d}", "d", json.dumps(record)) for number, record in enumerate(records)]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_shipped_task_says_what_lm_eval_says(name: str, tmp_path: Path) -> None:
+    from lm_eval.api.task import ConfigurableTask
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    records, right = TASKS[name]
+    lines = tmp_path / "docs.jsonl"
+    lines.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    config = load_yaml(SHIPPED / name)
+    split = config.get("test_split") or config["validation_split"]
+    for key in ("training_split", "validation_split", "fewshot_split", "dataset_name", "tag"):
+        config.pop(key, None)
+    files = {"data_files": {split: str(lines)}, "cache_dir": str(tmp_path / "cache")}
+    theirs = ConfigurableTask(
+        config={**config, "test_split": split, "dataset_path": "json", "dataset_kwargs": files, "fewshot_config": None}
+    )
+    benchmark = Benchmark.model_validate({**load_task(SHIPPED / name), "dataset": "d", "fewshot": {}})
+    task = benchmark.asked()
+    ours = documents(_rows(records), task)
+    assert len(ours) == len(theirs.eval_docs)
+    for document, doc, position in zip(ours, theirs.eval_docs, right, strict=True):
+        offered = choices(document, task)
+        assert description(document, task) + question(document, task) == theirs.fewshot_context(doc, 0)
+        assert offered == theirs.doc_to_choice(doc)
+        gold = theirs.doc_to_target(doc)
+        assert target(document, task, offered) == position
+        assert position == (offered.index(gold) if isinstance(gold, str) else gold)
+    assert benchmark.target_delimiter == theirs.config.target_delimiter
+    assert benchmark.fewshot_delimiter == theirs.config.fewshot_delimiter
+
+
+def test_a_shipped_task_in_an_experiment(tmp_path: Path) -> None:
+    """Its file and the Python beside it are copied into the project; the dataset is a catalog entry of raw documents."""
+    folder = tmp_path / "config/tasks/medmcqa"
+    shutil.copytree(SHIPPED / "medmcqa", folder)
+    experiment = {
+        "name": "own",
+        "datasets": {
+            "medmcqa-raw": {"adapter": "documents", "files": [{"path": "docs.jsonl"}]},
+            "text": {"adapter": "text", "files": [{"path": "t.jsonl"}]},
+        },
+        "mixtures": {"text": {"sources": {"text": {"dataset": "text"}}}},
+        "models": {
+            "m": {"train": "pretrain", "data": "text", "optimization": {"learning_rate": 1, "batch": 1, "steps": 1}}
+        },
+        "benchmarks": {"own": {"task": "config/tasks/medmcqa/medmcqa.yaml", "dataset": "medmcqa-raw"}},
+        "evaluate": {"models": ["m"], "benchmarks": ["own"]},
+    }
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump(experiment))
+    benchmark = load_experiment(str(path), tmp_path).benchmarks["own"]
+    assert (benchmark.dataset, benchmark.title, benchmark.doc_to_choice) == (
+        "medmcqa-raw",
+        "medmcqa",
+        ("A", "B", "C", "D"),
+    )
+    # The function's source is in what decides a score, so that an edit of the Python file scores again.
+    source = (folder / "utils_medmcqa.py").read_text()
+    assert benchmark.asked()["doc_to_text"] == {"function": "utils_medmcqa.doc_to_text", "source": source}
+    del experiment["benchmarks"]["own"]["dataset"]  # type: ignore[attr-defined]
+    path.write_text(yaml.safe_dump(experiment))
+    with pytest.raises(PrimumError, match=r"benchmarks.own.dataset: no dataset 'openlifescienceai-medmcqa-validation'"):
+        load_experiment(str(path), tmp_path)
+
+
+BASE = "task: own\ndataset_path: d\ntest_split: test\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("output_type: generate_until", "output_type: only multiple_choice is supported"),
+        ("process_results: !function own.f", "process_results: is not supported"),
+        ("gen_prefix: So", "gen_prefix: is not supported"),
+        ("doc_to_txt: a", "doc_to_txt: is not supported; supported keys: include, task"),
+        ("doc_to_target: [0, 1]", "doc_to_target: a list of targets is not supported"),
+        ("metric_list: [{metric: f1}]", "metric_list: has none of acc, acc_norm, acc_bytes"),
+        ("fewshot_config: {sampler: balanced}", "fewshot_config.sampler: 'balanced' is none of first_n, default"),
+        ("fewshot_config: {samples: []}", "fewshot_config.samples: is not supported"),
+        ("doc_to_text: !function missing.f", "!function missing.f: no file missing.py"),
+        ("include: own.yaml", "include: includes itself"),
+        ("include: other", "cannot be read as UTF-8 text: check the file, or the 'include'"),
+        ("repeats: 2", "repeats: log-likelihoods do not vary"),
+        ("doc_to_text: [", "not valid YAML"),
+    ],
+)
+def test_what_is_not_supported_is_refused_with_its_key(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "own.py").write_text("def f(doc, results): return {}\n")
+    path = tmp_path / "own.yaml"
+    path.write_text(f"{BASE}{text}\n")
+    with pytest.raises(PrimumError) as caught:
+        load_task(path)
+    assert said in str(caught.value)
+    assert str(path.parent) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def _read(document: Document, task: dict[str, Any]) -> None:
+    question(document, task)
+    target(document, task, choices(document, task))
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"doc_to_text": "{{ label }}", "doc_to_target": "{{ text }}"}, "doc_to_target: is none of its choices"),
+        ({"doc_to_text": "label"}, "doc_to_text: gives no text: tasks with several inputs"),
+        ({"doc_to_target": "gold"}, "doc_to_target: gives several targets"),
+        ({"doc_to_target": "{{ gold }}"}, "doc_to_target: gives several targets"),
+        ({"doc_to_target": 7}, "doc_to_target: is none of its choices"),
+        ({"doc_to_choice": "text"}, "doc_to_choice: is no list of two or more texts"),
+        ({"scoring": "letter"}, "scoring: needs multiple-choice rows"),
+        ({"doc_to_text": "{{ secrt }}"}, "(UndefinedError): it may use text, label, gold"),
+        ({"doc_to_text": {"function": "a.f", "source": "def f(doc): raise ValueError(doc)"}}, "a.f fails (ValueError)"),
+    ],
+)
+def test_documents_that_do_not_fit_are_named_and_not_quoted(keys: dict[str, Any], said: str) -> None:
+    usual = {"dataset": "d", "doc_to_text": "text", "doc_to_choice": ["no", "yes"], "doc_to_target": "label"}
+    task = Benchmark.model_validate({**usual, **keys}).asked()
+    (document,) = documents(_rows([{"text": "SECRET", "label": 1, "gold": [0, 1]}]), task)
+    with pytest.raises(PrimumError) as caught:
+        _read(document, task)
+    assert said in str(caught.value)
+    assert str(caught.value).startswith("d/0000000: ")
+    assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "position"),
+    [
+        ({"function": "a.f", "source": "def f(doc): return doc['name']"}, 1),  # a text is looked up, digits too
+        ({"function": "a.f", "source": "import numpy as np\ndef f(doc): return np.int32(doc['label'])"}, 0),
+        ("name", 1),
+        ("{{ name }}", 0),  # as in lm-eval, a template's digits are a position
+        ("{{ label }}", 0),
+        ("label", 0),
+        (1, 1),
+    ],
+)
+def test_targets_by_column_template_and_function(source: Any, position: int) -> None:
+    keys = {"dataset": "d", "doc_to_text": "name", "doc_to_choice": ["7", "0"], "doc_to_target": source}
+    task = Benchmark.model_validate(keys).asked()
+    (document,) = documents(_rows([{"name": "0", "label": 0}]), task)
+    assert target(document, task, choices(document, task)) == position
+
+
+def test_process_docs_may_leave_documents_out() -> None:
+    """As mmlu_pro's filters by category do; the others keep their ids."""
+    source = "def keep(docs):\n    return docs.filter(lambda doc: doc['kind'] == 'health')\n"
+    task = Benchmark.model_validate({"dataset": "d", "process_docs": {"function": "u.keep", "source": source}}).asked()
+    records = [{"kind": kind} for kind in ("law", "health", "law", "health")]
+    assert [(each.id, each.fields) for each in documents(_rows(records), task)] == [
+        ("d/0000001", {"kind": "health"}),
+        ("d/0000003", {"kind": "health"}),
+    ]
