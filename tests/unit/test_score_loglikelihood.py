@@ -14,7 +14,8 @@ from primum.artifact.job import Result
 from primum.errors import PrimumError
 from primum.experiment.types import Benchmark
 from primum.rows import ChoiceRow, Message, PreferenceRow, Row, to_table
-from primum.score.loglikelihood import Packed, loglikelihoods
+from primum.score.loglikelihood import loglikelihoods
+from primum.score.rows import Packed
 from primum.score.requests import Question
 from primum.score.stage import SCORES, _record, run
 
