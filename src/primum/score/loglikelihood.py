@@ -96,7 +96,10 @@ def reach(model: Any) -> float:
 def _groups(questions: Sequence[Packed], within: float) -> list[_Group]:
     plain = [i for i, question in enumerate(questions) if longest(question) > within]
     packed = sorted(set(range(len(questions))) - set(plain))
-    groups = [_Group([], [row for i in plain for row in chains(i, questions[i])], plain=True)] if plain else []
+    alone = [row for i in plain for row in chains(i, questions[i])]
+    # Not in one batch, whose longest row decides the rotary frequencies of all its rows.
+    parts = [[row for row in alone if (len(row.tokens) > within) is beyond] for beyond in (True, False)]
+    groups = [_Group([], part, plain=True) for part in parts if part]
     contexts = [context for context, _ in questions]
     for length, members in shared_prefixes(contexts, packed) if packed else []:
         rows = [tree(i, questions[i], length) for i in members]
@@ -152,7 +155,8 @@ def _score(
     # The rest of a padded row is behind it, where nothing that is read attends to it.
     needed = torch.tensor([number * width + place for number, row in enumerate(rows) for place in row.needed])
     logits = _logits(model, needed, **inputs)
-    at, tokens = [], []
+    at: list[int] = []
+    tokens: list[int] = []
     before = 0
     for row in rows:
         where = {place: before + number for number, place in enumerate(row.needed)}
@@ -214,6 +218,6 @@ def _logits(model: Any, needed: torch.Tensor, **inputs: Any) -> torch.Tensor:
 def _logprobs(logits: torch.Tensor, at: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     """log softmax(logits[at])[tokens] as float64 on the CPU; float32 inside, for ``SLICE`` elements at a time."""
     step = max(1, SLICE // logits.shape[-1])
-    norms = torch.cat([part.float().logsumexp(-1) for part in logits.split(step)])
+    norms = torch.cat([part.float().logsumexp(-1) for part in torch.split(logits, step)])
     at = at.to(logits.device)
     return (logits[at, tokens.to(logits.device)].float() - norms[at]).double().cpu()

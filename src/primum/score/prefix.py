@@ -17,7 +17,7 @@ WORTHWHILE = 512
 STEP = 16
 
 
-def shared_prefixes(contexts: Sequence[Sequence[int]], indices: Sequence[int]) -> list[tuple[int, list[int]]]:
+def shared_prefixes(contexts: Sequence[list[int]], indices: Sequence[int]) -> list[tuple[int, list[int]]]:
     """``indices`` parted into (length of the common prefix, indices of the contexts that share it).
 
     Contexts of one task often share all their examples; those of MMLU share them within a subject. So a part gets a
@@ -30,7 +30,7 @@ def shared_prefixes(contexts: Sequence[Sequence[int]], indices: Sequence[int]) -
     for i in indices:
         parts.setdefault(tuple(contexts[i][: length + STEP]), []).append(i)
     rest: list[int] = []
-    result = []
+    result: list[tuple[int, list[int]]] = []
     for part in parts.values():
         deeper = shared_prefixes(contexts, part) if 1 < len(part) < len(indices) else [(0, part)]
         result.extend(each for each in deeper if _worthwhile(*each, above=length))
@@ -44,7 +44,7 @@ def _worthwhile(length: int, members: Sequence[int], above: int) -> bool:
     return len(members) * (length - above) > length + WORTHWHILE
 
 
-class _Shared(DynamicLayer):
+class _Shared(DynamicLayer):  # type: ignore[misc]
     """Keys and values of one sequence before those of every row, put together layer by layer and not kept."""
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any) -> Any:
