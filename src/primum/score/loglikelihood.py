@@ -17,6 +17,8 @@ from primum.score.rows import Packed, Row, chains, longest, tree
 
 # A batch's logits have at most so many elements (256 MB in float32), and are taken to float32 by slices of the other.
 LOGITS, SLICE = 2**26, 2**23
+# A batch of so many tokens keeps a machine busy; above it, padding a row to more than 10/9 of its length costs more.
+ENOUGH, FULL = 1024, 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +112,14 @@ def _groups(questions: Sequence[Packed], within: float) -> list[_Group]:
 
 
 def _batches(group: _Group, batch_tokens: int, model: Any) -> Iterator[list[Row]]:
-    most = LOGITS // model.config.get_text_config(decoder=True).vocab_size
+    places = LOGITS // model.config.get_text_config(decoder=True).vocab_size
     batch: list[Row] = []
     needed = 0
     for row in group.rows:
-        width = len(group.prefix) + len((batch or [row])[0].tokens)
-        if batch and ((len(batch) + 1) * width > batch_tokens or needed + len(row.needed) > most):
+        own = len((batch or [row])[0].tokens)
+        full = (len(batch) + 1) * (len(group.prefix) + own) > batch_tokens or needed + len(row.needed) > places
+        padded = len(batch) * own >= ENOUGH and len(row.tokens) < FULL * own
+        if batch and (full or padded):
             yield batch
             batch, needed = [], 0
         batch.append(row)
