@@ -12,38 +12,22 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import random
 import resource
 import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from speed_cases import VOCABULARY, cases, llama
 
-from primum.choices import render_choice
-from primum.curate.adapters import RawFile, read
-from primum.experiment.types import CHOICE_PROMPT, Dataset
-from primum.rows import ChoiceRow
 from primum.score.loglikelihood import loglikelihoods
 from primum.score.rows import Packed
 
-ROOT = Path(__file__).parents[1]
-VOCABULARY = 32_000
-# How most harnesses ask: the choices stand in the context too.
-LISTED = (
-    "Question: {{ question }}\nChoices:\n"
-    "{% for choice in choices %}{{ letters[loop.index0] }}. {{ choice }}\n{% endfor %}Answer:"
-)
-# name: width, feed-forward width, layers
-SIZES = {"23M": (256, 704, 8), "35M": (384, 1024, 6), "70M": (512, 1408, 12)}
 LEAST = {"zero-shot": 4.0, "five-shot": 8.0}
 
 
@@ -64,68 +48,6 @@ class Result:
     primum_memory: float
     lm_eval_memory: float
     difference: float
-
-
-def rows(name: str, data: Path | None, take: int) -> list[ChoiceRow]:
-    """The first rows of a benchmark: its published files under ``data``, or else the demo's in the same format."""
-    catalog = "datasets" if data and (data / "medmcqa-dev").is_dir() else "demo-datasets"
-    entries = yaml.safe_load((ROOT / "config/catalog" / f"{catalog}.yaml").read_text(encoding="utf-8"))["datasets"]
-    key = name if catalog == "datasets" else f"demo-{name}"
-    dataset = Dataset.model_validate(entries[key])
-    folder = data if catalog == "datasets" and data else ROOT
-    files = [RawFile(folder / file.path, file.path) for file in dataset.files]
-    found = [row for row in read(dataset.adapter, files, name, dataset.options) if isinstance(row, ChoiceRow)]
-    return found[:take]
-
-
-def tokenizer_of(texts: Sequence[str]) -> PreTrainedTokenizerFast:
-    """A byte-level BPE learnt from the benchmark itself; the model's vocabulary is larger all the same."""
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    special = ["<s>", "</s>", "<pad>"]
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    bpe.train_from_iterator(
-        texts,
-        trainers.BpeTrainer(vocab_size=8000, special_tokens=special, initial_alphabet=alphabet, show_progress=False),
-    )
-    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="<pad>")  # noqa: S106
-
-
-def requests(
-    asked: Sequence[ChoiceRow],
-    examples: Sequence[ChoiceRow],
-    scoring: str,
-    prompt: str,
-    encode: Callable[[str], list[int]],
-) -> list[Packed]:
-    """Every row as token ids: the examples with their answers, the question, and a continuation for each choice."""
-
-    def choices(row: ChoiceRow) -> list[str]:
-        return [f" {'ABCDEFGHIJ'[i] if scoring == 'letter' else choice}" for i, choice in enumerate(row.choices)]
-
-    shots = "".join(f"{render_choice(prompt, row)}{choices(row)[row.target]}\n\n" for row in examples)
-    result = []
-    for row in asked:
-        context = encode(f"<s>{shots}{render_choice(prompt, row)}")
-        result.append((context, [encode(choice) for choice in choices(row)]))
-    return result
-
-
-def llama(size: str) -> Any:
-    """A Llama of random weights, drawn wide enough that its answers differ."""
-    width, inner, layers = SIZES[size]
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=width,
-        intermediate_size=inner,
-        num_hidden_layers=layers,
-        num_attention_heads=width // 64,
-        num_key_value_heads=width // 64,
-        max_position_embeddings=4096,
-        initializer_range=0.05,
-    )
-    return LlamaForCausalLM(config).eval()
 
 
 def peak(call: Callable[[], Any]) -> float:
@@ -216,50 +138,6 @@ def compare(
     )
 
 
-def cases(arguments: argparse.Namespace) -> list[tuple[str, str, list[Packed]]]:
-    """(task, model size, requests). The first three are the targets; the others vary one thing each."""
-    draw = random.Random(0)
-    medmcqa, medqa = (rows(name, arguments.data, 2000) for name in ("medmcqa-dev", "medqa-test"))
-    texts = [render_choice(LISTED, row) for row in (*medmcqa, *medqa)]
-    tokenizer = arguments.tokenizer = tokenizer_of(texts)
-
-    def encode(text: str) -> list[int]:
-        ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
-
-    def sample(
-        found: list[ChoiceRow], take: int, shots: int = 0, scoring: str = "full_answer", prompt: str = LISTED
-    ) -> list[Packed]:
-        drawn = random.Random(1).sample(found, min(len(found), take + shots))
-        return requests(drawn[shots:], drawn[:shots], scoring, prompt, encode)
-
-    few, many = 8, 24
-    base = "23M"
-    result = [
-        ("zero-shot, MedMCQA", base, sample(medmcqa, many)),
-        ("five-shot, MedMCQA", base, sample(medmcqa, few, 5)),
-    ]
-    if arguments.quick:
-        return result
-    result += [
-        ("zero-shot letter, MedMCQA", base, sample(medmcqa, many, scoring="letter")),
-        ("five-shot letter, MedMCQA", base, sample(medmcqa, few, 5, scoring="letter")),
-        ("zero-shot, choices not listed", base, sample(medmcqa, many, prompt=CHOICE_PROMPT)),
-        ("zero-shot, MedQA", base, sample(medqa, few)),
-        ("five-shot, MedQA", base, sample(medqa, few // 2, 5)),
-    ]
-    result += [(f"zero-shot, {name}", name, sample(medmcqa, few)) for name in SIZES if name != base]
-
-    def invented(context: int, choices: int) -> list[Packed]:
-        def tokens(number: int) -> list[int]:
-            return [draw.randrange(300, VOCABULARY) for _ in range(number)]
-
-        return [(tokens(context), [tokens(draw.randint(2, 8)) for _ in range(choices)]) for _ in range(few // 2)]
-
-    result += [(f"{length} tokens of context", base, invented(length, 4)) for length in (32, 128, 512)]
-    return result + [(f"{number} choices", base, invented(128, number)) for number in (2, 10)]
-
-
 def main() -> int:
     """Print the table; with --quick, fail below what primum promises."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -281,19 +159,22 @@ def main() -> int:
           f"{'ratio':>7}{'by CPU':>7}{'batch':>6}{'MB':>6}{'MB lm-eval':>11}{'difference':>11}")  # fmt: skip
     results: list[Result] = []
     loaded: dict[str, Any] = {}
-    for task, size, asked in cases(arguments):
+    tokenizer, found = cases(arguments.data, arguments.quick)
+    for task, size, asked in found:
         if size not in loaded:
             loaded = {size: llama(size)}
         got = compare(
-            task, size, loaded[size], arguments.tokenizer, asked, arguments.batch_tokens, arguments.batch_sizes,
+            task, size, loaded[size], tokenizer, asked, arguments.batch_tokens, arguments.batch_sizes,
             arguments.rounds,
         )  # fmt: skip
         results.append(got)
         print(f"{got.task:30}{got.model:>6}{got.items:6}{got.choices:8}{got.context:8}{got.primum:9.1f}{got.lm_eval:10.2f}"
               f"{got.ratio:6.1f}x{got.cpu_ratio:6.1f}x{got.batch_size:6}{got.primum_memory:6.0f}{got.lm_eval_memory:11.0f}"
               f"{got.difference:11.1e}", flush=True)  # fmt: skip
-    if arguments.output:
-        arguments.output.write_text(json.dumps([asdict(each) for each in results], indent=2) + "\n", encoding="utf-8")
+        if arguments.output:
+            arguments.output.write_text(
+                json.dumps([asdict(each) for each in results], indent=2) + "\n", encoding="utf-8"
+            )
     wrong = [each.task for each in results if each.difference > 1e-3]
     slow = [each.task for each in results for name, least in LEAST.items() if arguments.quick
             if each.task.startswith(f"{name},") and each.cpu_ratio < least]  # fmt: skip
