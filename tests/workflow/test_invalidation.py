@@ -148,6 +148,7 @@ def test_a_statement_in_a_module_plans_the_stages_that_import_it(
         ("primum.judge.parse", {"judge", "agreement"}),
         ("primum.judge.agreement", {"agreement"}),
         ("primum.score.loglikelihood", {"score"}),
+        ("primum.score.prefix", {"score"}),
         ("primum.curate.overlap", {"mix"}),
         ("primum.curate.adapters.choice", {"read"}),
         ("primum.tables.statistics", {"tables"}),
