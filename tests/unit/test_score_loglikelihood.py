@@ -8,14 +8,16 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from naive import naive
 from stage_artifacts import folder_artifact, make_job, table_artifact
 
 from primum.artifact.job import Result
 from primum.errors import PrimumError
 from primum.experiment.types import Benchmark
 from primum.rows import ChoiceRow, Message, PreferenceRow, Row, to_table
-from primum.score.loglikelihood import Packed, loglikelihoods
+from primum.score.loglikelihood import loglikelihoods
 from primum.score.requests import Question
+from primum.score.rows import Packed
 from primum.score.stage import SCORES, _record, run
 
 
@@ -35,20 +37,6 @@ def _ragged(seed: int, number: int) -> list[Packed]:
     return [(tokens(30), [tokens(9) for _ in range(draw.randint(1, 5))]) for _ in range(number)]
 
 
-def _naive(model: Any, questions: list[Packed]) -> list[list[float]]:
-    import torch
-
-    result = []
-    for context, choices in questions:
-        sums = []
-        for choice in choices:
-            with torch.inference_mode():
-                logprobs = model(torch.tensor([context + choice])).logits[0].log_softmax(-1)
-            sums.append(sum(logprobs[len(context) - 1 + i, token].item() for i, token in enumerate(choice)))
-        result.append(sums)
-    return result
-
-
 def _flat(sums: list[list[float]]) -> list[float]:
     return [value for each in sums for value in each]
 
@@ -64,7 +52,7 @@ def test_choices_behind_one_context_score_as_if_each_stood_alone(llama: Any, bat
     llama.set_attn_implementation(attention)
     found = loglikelihoods(llama, questions, 1, batch_tokens, _quiet)
     assert [len(sums) for sums in found] == [len(choices) for _, choices in questions]
-    assert _flat(found) == pytest.approx(_flat(_naive(llama, questions)), abs=1e-4, rel=1e-6)
+    assert _flat(found) == pytest.approx(_flat(naive(llama, questions)), abs=1e-4, rel=1e-6)
 
 
 def test_batches_hold_no_more_than_asked_and_all_is_reported(llama: Any) -> None:
@@ -77,7 +65,9 @@ def test_batches_hold_no_more_than_asked_and_all_is_reported(llama: Any) -> None
     loglikelihoods(llama, questions, 1, 100, lambda done, tokens: reported.append((done, tokens)))
     hook.remove()
     assert all(rows * width <= 100 or rows == 1 for rows, width in widths)
-    total = sum(len(context) + sum(map(len, choices)) for context, choices in questions)
+    # What is read: a choice's last token is only predicted, and these choices start with different tokens.
+    assert all(len({choice[0] for choice in choices}) == len(choices) for _, choices in questions)
+    total = sum(len(context) + sum(len(choice) - 1 for choice in choices) for context, choices in questions)
     assert reported[-1] == (20, total)
     assert len(reported) == len(widths)
 
@@ -152,7 +142,7 @@ def test_the_stage_scores_a_benchmark(tmp_path: Path, tiny_model: Path, llama: A
         )
         context = tokenizer(text.rstrip(), add_special_tokens=False)["input_ids"]
         whole = [tokenizer(text + choice, add_special_tokens=False)["input_ids"] for choice in row.choices]
-        expected = _naive(llama, [(context, [ids[len(context) :] for ids in whole])])[0]
+        expected = naive(llama, [(context, [ids[len(context) :] for ids in whole])])[0]
         assert record["loglikelihoods"] == pytest.approx(expected, abs=1e-4)
         assert record["characters"] == [4, 13, 8]
         by_character = [value / n for value, n in zip(expected, (4, 13, 8), strict=True)]

@@ -153,6 +153,7 @@ def test_a_statement_in_a_module_plans_the_stages_that_import_it(
         ("primum.score.contaminated", {"score"}),
         ("primum.score.answers", {"answer"}),
         ("primum.curate.overlap", {"mix", "overlap"}),
+        ("primum.score.prefix", {"score"}),
         ("primum.curate.adapters.choice", {"read"}),
         ("primum.tables.statistics", {"tables"}),
         ("primum.report.svg", {"report"}),

@@ -1,65 +1,33 @@
-"""Log-likelihoods of choices given their context, each context computed once for all its choices."""
+"""Log-likelihoods of choices given their context, each token computed once for all that share it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from transformers import Cache, DynamicCache
 
-# (context ids, continuation ids of every choice)
-Packed = tuple[list[int], list[list[int]]]
+from primum.errors import PrimumError
+from primum.score.prefix import shared_cache, shared_prefixes
+from primum.score.rows import Packed, Row, chains, longest, tree
+
+# A batch's logits have at most so many elements (256 MB in float32), and are taken to float32 by slices of the other.
+LOGITS, SLICE = 2**26, 2**23
+# A batch of so many tokens keeps a machine busy; above it, padding a row to more than 10/9 of its length costs more.
+ENOUGH, FULL = 1024, 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
-    """Questions as rows, padded on the left; see :func:`_batch`."""
+class _Group:
+    """Rows that attend to one prefix, longest first; ``plain`` rows need no mask of their own, and have no prefix."""
 
-    ids: torch.Tensor
-    positions: torch.Tensor
-    mask: torch.Tensor
-    keep: int
-
-
-def _length(question: Packed) -> int:
-    return len(question[0]) + sum(map(len, question[1]))
-
-
-def _batch(questions: Sequence[Packed], pad: int, dtype: torch.dtype) -> _Batch:
-    """One row a question: its context, then all its choices, which see the context and themselves but not each other.
-
-    ::
-
-        row         [pad pad c c c | a a | b b b]
-        position     0   0   0 1 2   3 4   3 4 5
-
-                     c c c a a b b b
-        a attends    x x x x x . . .     (causally, within its own choice)
-        b attends    x x x . . x x x
-
-    ``ids`` and ``positions`` are int64 (rows, width); ``mask`` is additive, (rows, 1, width, width), of ``dtype``;
-    ``keep`` is how many last positions hold every choice's logits, the context's last token among them.
-    """
-    width = max(map(_length, questions))
-    ids = torch.full((len(questions), width), pad)
-    positions = torch.zeros((len(questions), width), dtype=torch.int64)
-    segments = torch.full((len(questions), width), -1)
-    for row, (context, choices) in enumerate(questions):
-        place = width - _length((context, choices))
-        for segment, tokens in enumerate([context, *choices]):
-            end = place + len(tokens)
-            first = len(context) if segment else 0
-            ids[row, place:end] = torch.tensor(tokens)
-            positions[row, place:end] = torch.arange(first, first + len(tokens))
-            segments[row, place:end] = segment
-            place = end
-    causal = torch.ones((width, width), dtype=torch.bool).tril()
-    query, key = segments[:, :, None], segments[:, None, :]
-    seen = causal & ((query == key) | (key == 0) & (query > 0))
-    # A padded position attends to itself, since a row of the mask with nothing in it has no softmax.
-    mask = torch.zeros(seen.shape, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)
-    keep = max(sum(map(len, choices)) for _, choices in questions) + 1
-    return _Batch(ids, positions, mask[:, None], keep)
+    prefix: list[int]
+    rows: list[Row]
+    plain: bool
 
 
 @torch.inference_mode()
@@ -70,37 +38,190 @@ def loglikelihoods(
     batch_tokens: int,
     report: Callable[[int, int], None],
 ) -> list[list[float]]:
-    """For each question the summed log-probability of each choice's tokens given the context, in nats.
+    """For each question the summed log-probability of each choice's tokens given the context, in nats (float64 sums).
 
-    A batch holds at most ``batch_tokens`` tokens, padding included; longest questions come first, so that what does not
-    fit the memory fails at once. ``report(done questions, tokens so far)``. Needs an attention implementation that takes
-    a mask (eager or sdpa).
+    What the contexts start with alike is computed once (:func:`shared_prefixes`) and kept as keys and values; a
+    question's context is computed once for all its choices, as one row (:func:`tree`). Where a model cannot do that
+    exactly (:func:`reach`) a choice is a plain row of its own.
+
+    Memory beyond the weights: a batch has rows x (prefix + own width) <= ``batch_tokens``, padding included, unless one
+    row alone is larger. That bounds the activations, one layer's keys and values, and the mask to ``batch_tokens`` x
+    width elements of the model's dtype; with flex_attention there is no mask. A prefix is read ``batch_tokens`` at a time
+    and its keys and values are held once for all rows. Logits are computed where a choice reads them, for at most
+    ``LOGITS`` elements a batch, again unless one row alone needs more.
+
+    Longest rows come first, so that what does not fit the memory fails at once. ``report(questions done, tokens read)``.
+    PrimumError for a model without a head of its own.
     """
-    order = sorted(range(len(questions)), key=lambda i: (-_length(questions[i]), i))
-    parameter = next(model.parameters())
-    result: list[list[float]] = [[] for _ in questions]
+    results = [[math.nan] * len(choices) for _, choices in questions]
+    left = [len(choices) for _, choices in questions]
     done = tokens = 0
-    while done < len(order):
-        chosen = order[done : done + max(1, batch_tokens // _length(questions[order[done]]))]
-        batch = _batch([questions[i] for i in chosen], pad, parameter.dtype)
-        logits = model(
-            input_ids=batch.ids.to(parameter.device),
-            attention_mask=batch.mask.to(parameter.device),
-            position_ids=batch.positions.to(parameter.device),
-            logits_to_keep=batch.keep,
-            use_cache=False,
-        ).logits
-        logprobs = torch.log_softmax(logits.float(), -1)
-        for row, index in enumerate(chosen):
-            choices = questions[index][1]
-            place = batch.keep - sum(map(len, choices))
-            before = place - 1  # the context's last token predicts every choice's first
-            for choice in choices:
-                where = [before, *range(place, place + len(choice) - 1)]
-                picked = logprobs[row, where, choice].double()
-                result[index].append(float(picked.sum()))
-                place += len(choice)
-        done += len(chosen)
-        tokens += sum(_length(questions[i]) for i in chosen)
-        report(done, tokens)
-    return result
+    for group in _groups(questions, reach(model)):
+        cache = _fill(model, group.prefix, batch_tokens) if group.prefix else None
+        tokens += len(group.prefix)
+        for rows in _batches(group, batch_tokens, model):
+            for question, choice, value in _score(model, rows, group, cache, pad):
+                results[question][choice] = value
+                left[question] -= 1
+                done += left[question] == 0
+            tokens += sum(len(row.tokens) for row in rows)
+            report(done, tokens)
+    return results
+
+
+def reach(model: Any) -> float:
+    """The longest sequence (tokens) that a row of several choices, or one after a prefix, computes as a plain row would.
+
+    0 for architectures that do not pass a mask and positions through as given, for layers that are not attention, and
+    for attention in chunks; the window where attention slides; the trained length where the rotary frequencies change
+    beyond it. The mask replaces the window, so both are right only for what lies within.
+    """
+    config = model.config.get_text_config(decoder=True)
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    exact = (
+        getattr(model, "_supports_attention_backend", False)
+        and {"position_ids", "past_key_values"} <= inspect.signature(model.forward).parameters.keys()
+        and config._attn_implementation in ("eager", "sdpa", "flex_attention")
+        and kinds <= {"full_attention", "sliding_attention"}
+        and not any(getattr(config, key, None) for key in ("attention_chunk_size", "num_kv_shared_layers"))
+    )
+    if not exact:
+        return 0
+    rotary = getattr(config, "rope_parameters", None) or {}
+    lengths = [getattr(config, "sliding_window", None)]
+    for each in (rotary, *(value for value in rotary.values() if isinstance(value, dict))):
+        if each.get("rope_type") in ("dynamic", "longrope"):
+            lengths.append(each.get("original_max_position_embeddings") or config.max_position_embeddings)
+    return min((length for length in lengths if length), default=math.inf)
+
+
+def _groups(questions: Sequence[Packed], within: float) -> list[_Group]:
+    plain = [i for i, question in enumerate(questions) if longest(question) > within]
+    packed = sorted(set(range(len(questions))) - set(plain))
+    alone = [row for i in plain for row in chains(i, questions[i])]
+    # Not in one batch, whose longest row decides the rotary frequencies of all its rows.
+    parts = [[row for row in alone if (len(row.tokens) > within) is beyond] for beyond in (True, False)]
+    groups = [_Group([], part, plain=True) for part in parts if part]
+    contexts = [context for context, _ in questions]
+    for length, members in shared_prefixes(contexts, packed) if packed else []:
+        rows = [tree(i, questions[i], length) for i in members]
+        groups.append(_Group(contexts[members[0]][:length], rows, plain=False))
+    for group in groups:
+        group.rows.sort(key=lambda row: -len(row.tokens))
+    return sorted(groups, key=lambda group: -len(group.prefix) - len(group.rows[0].tokens))
+
+
+def _batches(group: _Group, batch_tokens: int, model: Any) -> Iterator[list[Row]]:
+    places = LOGITS // model.config.get_text_config(decoder=True).vocab_size
+    batch: list[Row] = []
+    needed = 0
+    for row in group.rows:
+        own = len((batch or [row])[0].tokens)
+        full = (len(batch) + 1) * (len(group.prefix) + own) > batch_tokens or needed + len(row.needed) > places
+        padded = len(batch) * own >= ENOUGH and len(row.tokens) < FULL * own
+        if batch and (full or padded):
+            yield batch
+            batch, needed = [], 0
+        batch.append(row)
+        needed += len(row.needed)
+    yield batch
+
+
+def _fill(model: Any, prefix: Sequence[int], batch_tokens: int) -> Cache:
+    device = next(model.parameters()).device
+    cache = DynamicCache()
+    for start in range(0, len(prefix), batch_tokens):
+        ids = torch.tensor([prefix[start : start + batch_tokens]], device=device)
+        _logits(model, torch.zeros(1, dtype=torch.int64), input_ids=ids, past_key_values=cache, use_cache=True)
+    return shared_cache(cache)
+
+
+def _score(
+    model: Any, rows: Sequence[Row], group: _Group, cache: Cache | None, pad: int
+) -> Iterator[tuple[int, int, float]]:
+    """(question, choice, log-likelihood) of every choice that the rows ask for."""
+    parameter = next(model.parameters())
+    width = max(len(row.tokens) for row in rows)
+    ids = torch.full((len(rows), width), pad)
+    for number, row in enumerate(rows):
+        ids[number, : len(row.tokens)] = torch.tensor(row.tokens)
+    inputs: dict[str, Any] = {"input_ids": ids.to(parameter.device), "use_cache": False}
+    if not group.plain:
+        positions = torch.zeros_like(ids)
+        ends = torch.full((len(rows), len(group.prefix) + width), width)
+        for number, row in enumerate(rows):
+            positions[number, : len(row.tokens)] = torch.tensor(row.positions)
+            ends[number, len(group.prefix) :][: len(row.tokens)] = torch.tensor(row.ends)
+        inputs["position_ids"] = positions.to(parameter.device)
+        inputs["attention_mask"] = _mask(model, ends.to(parameter.device), width, parameter.dtype)
+    if cache is not None:
+        inputs |= {"past_key_values": cache, "use_cache": True}
+    # The rest of a padded row is behind it, where nothing that is read attends to it.
+    needed = torch.tensor([number * width + place for number, row in enumerate(rows) for place in row.needed])
+    logits = _logits(model, needed, **inputs)
+    at: list[int] = []
+    tokens: list[int] = []
+    before = 0
+    for row in rows:
+        where = {place: before + number for number, place in enumerate(row.needed)}
+        at.extend(where[place] for asked in row.asked for place in asked.places)
+        tokens.extend(token for asked in row.asked for token in asked.tokens)
+        before += len(row.needed)
+    values = iter(_logprobs(logits, torch.tensor(at), torch.tensor(tokens)).tolist())
+    for row in rows:
+        for asked in row.asked:
+            yield asked.question, asked.choice, sum(next(values) for _ in asked.tokens)
+
+
+def _mask(model: Any, ends: torch.Tensor, width: int, dtype: torch.dtype) -> Any:
+    """What the model's attention takes to let place q see key k where k <= q < end of k, and every q the prefix.
+
+    ``ends`` is int64 (rows, prefix + width). Additive of shape (rows, 1, width, prefix + width), or for flex_attention a
+    BlockMask of that meaning. Padding sees the context, since a row of the mask with nothing in it has no softmax.
+    """
+    rows, keys = ends.shape
+    if model.config._attn_implementation == "flex_attention":
+        from torch.nn.attention.flex_attention import create_block_mask
+
+        def seen(row: Any, _head: Any, place: Any, key: Any) -> Any:
+            return (key - (keys - width) <= place) & (place < ends[row, key])
+
+        # Compiled, it is made block by block; else it would be materialised first.
+        compiled = ends.device.type == "cuda"
+        return create_block_mask(seen, rows, None, width, keys, device=ends.device, _compile=compiled)
+    place = torch.arange(width, device=ends.device)[None, :, None]
+    key = torch.arange(keys, device=ends.device)[None, None, :] - (keys - width)
+    hidden = (key > place) | (place >= ends[:, None, :])
+    return torch.zeros(hidden.shape, dtype=dtype, device=ends.device).masked_fill_(hidden, torch.finfo(dtype).min)[
+        :, None
+    ]
+
+
+def _logits(model: Any, needed: torch.Tensor, **inputs: Any) -> torch.Tensor:
+    """The model's logits, (places, vocabulary), at ``needed`` of the flattened (rows x width).
+
+    The hidden states are gathered just before the output head, so that whatever a model does to its logits afterwards
+    (Gemma's soft cap, Cohere's scale) is done.
+    """
+    head = model.get_output_embeddings()
+    if head is None:
+        raise PrimumError(f"{type(model).__name__} has no output head: score a causal language model")
+
+    def gather(_module: Any, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        hidden = arguments[0].flatten(0, -2)
+        return (hidden[needed.to(hidden.device)][None], *arguments[1:])
+
+    hook = head.register_forward_pre_hook(gather)
+    try:
+        logits: torch.Tensor = model(**inputs).logits
+    finally:
+        hook.remove()
+    return logits.flatten(0, -2)
+
+
+def _logprobs(logits: torch.Tensor, at: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """log softmax(logits[at])[tokens] as float64 on the CPU; float32 inside, for ``SLICE`` elements at a time."""
+    step = max(1, SLICE // logits.shape[-1])
+    norms = torch.cat([part.float().logsumexp(-1) for part in torch.split(logits, step)])
+    at = at.to(logits.device)
+    return (logits[at, tokens.to(logits.device)].float() - norms[at]).double().cpu()
