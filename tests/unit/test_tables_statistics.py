@@ -52,7 +52,7 @@ def test_mean_by_hand() -> None:
 def test_mean_of_few() -> None:
     assert mean([]) == MISSING
     assert mean([3.0]) == Estimate(3.0, None, None, None)
-    assert mean([2.0, 2.0]) == Estimate(2.0, 0.0, 2.0, 2.0)
+    assert mean([2.0, 2.0]) == Estimate(2.0, 0.0, 2.0, 2.0, "t")
 
 
 def test_unweighted_mean_by_hand() -> None:

@@ -146,7 +146,9 @@ class Benchmark(Frozen):
     """A multiple-choice (or held-out preference) task scored by log-likelihood.
 
     ``prompt`` is a jinja2 template over ``question``, ``context``, ``choices`` and ``letters``. ``macro`` reports the
-    unweighted mean over subjects, as for MMLU, instead of the mean over items.
+    unweighted mean over subjects, as for MMLU, instead of the mean over items. Benchmarks with the same ``part_of``
+    (capitalised, so that it is no benchmark's name) get a column for their unweighted mean, which counts once in the
+    table's average.
     """
 
     dataset: Name
@@ -156,6 +158,7 @@ class Benchmark(Frozen):
     delimiter: str = ""
     chat_template: bool = True
     macro: bool = False
+    part_of: Annotated[str, Field(pattern=r"^([A-Z][A-Za-z0-9.-]*)?$", max_length=64)] = ""
     group: Literal["benchmark", "preference"] = "benchmark"
     title: str = ""
     version: AtLeastOne = 1

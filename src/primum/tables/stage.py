@@ -1,4 +1,4 @@
-"""The stage ``tables``: six tables from everything that was measured. Exact: equal artifacts give equal tables."""
+"""The stage ``tables``: seven tables from everything that was measured. Exact: equal artifacts give equal tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 from primum.artifact.job import Item, Job, Result
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
-from primum.tables.accuracy import accuracy_rows, read_answers
+from primum.tables.accuracy import Measured, Scores, accuracy_rows, measure
+from primum.tables.answers import read_answers
+from primum.tables.comparisons import comparison_rows
 from primum.tables.records import curation_rows, training_rows
 from primum.tables.safety import judge_row, read_verdicts, safety_rows
 from primum.tables.schemas import to_table
@@ -28,11 +30,12 @@ def run(job: Job) -> Iterator[Result]:
 def _rows(name: str, job: Job, item: Item) -> Iterator[dict[str, Any]]:
     common = job.common
     if name in _GROUPS:
-        benchmarks = [entry for entry in common["benchmarks"] if entry["group"] == _GROUPS[name]]
-        wanted = {entry["name"] for entry in benchmarks}
-        listed = _listed(job, item, "scores", "scores")
-        answers = {(model, name): read_answers(artifact) for (model, name), artifact in listed if name in wanted}
-        yield from accuracy_rows(answers, common["models"], benchmarks)
+        yield from accuracy_rows(_measured(job, item, _GROUPS[name])[0])
+    elif name == "comparisons":
+        macros = {entry["name"]: bool(entry["macro"]) for entry in common["benchmarks"]}
+        for index, group in enumerate(_GROUPS.values()):
+            measured, answers = _measured(job, item, group)
+            yield from comparison_rows(measured, answers, macros, str(index))
     elif name == "safety":
         generations = {
             (model, prompts): artifact
@@ -53,6 +56,14 @@ def _rows(name: str, job: Job, item: Item) -> Iterator[dict[str, Any]]:
     elif name == "curation":
         for index, (_, artifact) in enumerate(_listed(job, item, "mixtures", "ledgers")):
             yield from curation_rows(index, artifact)
+
+
+def _measured(job: Job, item: Item, group: str) -> tuple[Measured, Scores]:
+    benchmarks = [entry for entry in job.common["benchmarks"] if entry["group"] == group]
+    wanted = {entry["name"] for entry in benchmarks}
+    listed = _listed(job, item, "scores", "scores")
+    answers = {(model, name): read_answers(artifact) for (model, name), artifact in listed if name in wanted}
+    return measure(answers, job.common["models"], benchmarks), answers
 
 
 def _listed(job: Job, item: Item, key: str, role: str) -> list[tuple[Any, Artifact]]:
