@@ -214,6 +214,10 @@ def _scores(folder: Path, model: str, name: str, chance: random.Random) -> Artif
         score(f"{name}/{i:04d}", chance.random() < right, choices, subjects[i % len(subjects)], cut and i < 3)
         for i in range(n)
     ]
+    if model.startswith("medical") and name == "medqa":
+        rows = [row | {"contaminated": i % 8 == 0} for i, row in enumerate(rows)]
+    if model == "base" and name == "toxigen":
+        rows[:2] = [row | {"status": "no-answer", "prediction": -1, "correct": False} for row in rows[:2]]
     return save_table(rows, SCORES, folder / "scores" / model / f"{name}.json")
 
 

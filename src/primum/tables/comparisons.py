@@ -29,7 +29,7 @@ _EMPTY = dict.fromkeys(
 def comparison_rows(
     measured: Measured, scores: Scores, macros: Mapping[str, bool], group: str
 ) -> Iterator[dict[str, Any]]:
-    """The rows of a group of benchmarks, whose prefix in the ids is ``group``; ``macros`` by benchmark.
+    """The rows of a ``group`` of benchmarks; ``macros`` by benchmark.
 
     Nothing is compared, and the note says why, where the two did not answer the same items, or not all benchmarks of a
     mean. ``tied`` is whether the test fails to tell them apart at the familywise 5% level.
@@ -47,6 +47,7 @@ def comparison_rows(
                 rows.append(
                     {
                         "id": f"{group}.{position:03d}.{index:03d}.{order}",
+                        "group": group,
                         "benchmark": column.name,
                         "model": model,
                         "against": against,

@@ -30,7 +30,7 @@ _ACCURACY = (
 )
 
 _COMPARISONS = (
-    _schema(dict.fromkeys(("id", "benchmark", "model", "against", "other"), _TEXT), {})
+    _schema(dict.fromkeys(("id", "group", "benchmark", "model", "against", "other"), _TEXT), {})
     | _schema({"n": _INT}, dict.fromkeys(("both", "only_model", "only_other", "neither"), _INT))
     | _schema({}, dict.fromkeys(("difference", "ci_low", "ci_high"), _FLOAT))
     | _schema({"test": _TEXT, "note": _TEXT}, {"p_value": _FLOAT, "p_holm": _FLOAT, "tied": pa.bool_()})

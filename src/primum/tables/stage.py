@@ -16,26 +16,31 @@ from primum.tables.safety import judge_row, read_verdicts, safety_rows
 from primum.tables.schemas import to_table
 
 _GROUPS = {"benchmarks": "benchmark", "preferences": "preference"}
+_READS = {**{table: (group,) for table, group in _GROUPS.items()}, "comparisons": tuple(_GROUPS.values())}
 
 
 def run(job: Job) -> Iterator[Result]:
     """One table an item; ``item.spec["table"]`` names it. Raises PrimumError for inputs that do not fit the spec."""
+    measured: dict[str, tuple[Measured, Scores]] = {}
     for item in job.items:
         name = item.spec["table"]
-        table = to_table(name, list(_rows(name, job, item)))
+        table = to_table(name, list(_rows(name, job, item, measured)))
         job.progress.say(f"{item.name}: {table.num_rows:,} rows")
         yield Result(item, table=table, counts={"rows": table.num_rows})
 
 
-def _rows(name: str, job: Job, item: Item) -> Iterator[dict[str, Any]]:
+def _rows(name: str, job: Job, item: Item, measured: dict[str, tuple[Measured, Scores]]) -> Iterator[dict[str, Any]]:
+    """``measured`` keeps what was read and measured of a group of benchmarks, by group, for the next table."""
     common = job.common
+    for group in _READS.get(name, ()):
+        if group not in measured:
+            measured[group] = _measure(job, item, group)
     if name in _GROUPS:
-        yield from accuracy_rows(_measured(job, item, _GROUPS[name])[0])
+        yield from accuracy_rows(measured[_GROUPS[name]][0])
     elif name == "comparisons":
         macros = {entry["name"]: bool(entry["macro"]) for entry in common["benchmarks"]}
-        for index, group in enumerate(_GROUPS.values()):
-            measured, answers = _measured(job, item, group)
-            yield from comparison_rows(measured, answers, macros, str(index))
+        for group in _GROUPS.values():
+            yield from comparison_rows(*measured[group], macros, group)
     elif name == "safety":
         generations = {
             (model, prompts): artifact
@@ -58,7 +63,7 @@ def _rows(name: str, job: Job, item: Item) -> Iterator[dict[str, Any]]:
             yield from curation_rows(index, artifact)
 
 
-def _measured(job: Job, item: Item, group: str) -> tuple[Measured, Scores]:
+def _measure(job: Job, item: Item, group: str) -> tuple[Measured, Scores]:
     benchmarks = [entry for entry in job.common["benchmarks"] if entry["group"] == group]
     wanted = {entry["name"] for entry in benchmarks}
     listed = _listed(job, item, "scores", "scores")
