@@ -38,7 +38,8 @@ def comparison_rows(
     for position, column in enumerate(measured.columns):
         cells = [(model, measured.wholes.get((model, column.name))) for model in measured.models]
         values = {model: cell.value.value for model, cell in cells if cell and cell.value.value is not None}
-        best = max(values, key=lambda model: values[model]) if values else None
+        # Equal bests are told apart by name, so that neither rounding nor the order of models decides.
+        best = min(values, key=lambda model: (-round(values[model], 12), model)) if values else None
         for index, (model, cell) in enumerate(cells):
             start = measured.starts[model]
             for order, (against, other) in enumerate(((BEST, best), (START, start))):
