@@ -73,8 +73,12 @@ def test_against_the_start_is_a_family_of_its_own(tmp_path: Path) -> None:
     assert [(row["model"], row["against"], row["other"]) for row in rows] == [("a", "best", "b"), ("b", "start", "a")]
     assert rows[0]["p_value"] == rows[1]["p_value"] == 0.125, "2 / 2^4"
     assert rows[0]["difference"] == -rows[1]["difference"] == -0.5
-    # In each family the average is the other test, with the smaller p or the larger: at most twice 0.125.
-    assert all(0.125 <= row["p_holm"] <= 0.25 for row in rows)
+    # A family has two tests, of the benchmark and of the average: the smaller p is doubled, the larger raised to it.
+    every = make("comparisons", tmp_path, **given)
+    for against in ("best", "start"):
+        low, high = sorted((row for row in every if row["against"] == against), key=lambda row: row["p_value"])
+        assert low["p_holm"] == pytest.approx(2 * low["p_value"])
+        assert high["p_holm"] == pytest.approx(max(2 * low["p_value"], high["p_value"]))
 
 
 def test_a_macro_mean_is_compared_within_subjects(tmp_path: Path) -> None:
@@ -122,6 +126,24 @@ def test_a_mean_of_benchmarks_counts_once(tmp_path: Path) -> None:
     assert made["USMLE"]["stderr"] == pytest.approx((2 / 16) ** 0.5 / 2)
     assert made["average"]["stderr"] == pytest.approx((2 / 16) ** 0.5 / 4)
     assert (made["USMLE"]["interval"], made["USMLE"]["n"], made["average"]["n"]) == ("normal", 8, 10)
+
+
+def test_a_difference_is_that_of_the_accuracies(tmp_path: Path) -> None:
+    chance = random.Random(5)
+    answers = {
+        (model, name): [score(f"{name}/{i:03d}", chance.random() < 0.5, 4, f"s{i % 5 % 3}") for i in range(11)]
+        for model in ("a", "b")
+        for name in ("one", "two", "three")
+    }
+    benchmarks = [bench("one", part_of="Both"), bench("two", macro=True, part_of="Both"), bench("three", macro=True)]
+    given = answered(tmp_path, answers, *benchmarks)
+    whole = [row for row in make("benchmarks", tmp_path, **given) if not row["subject"]]
+    accuracy = {(row["model"], row["benchmark"]): row["accuracy"] for row in whole}
+    rows = make("comparisons", tmp_path, **given)
+    assert [row["benchmark"] for row in rows] == ["one", "two", "Both", "three", "average"]
+    for row in rows:
+        expected = accuracy[row["model"], row["benchmark"]] - accuracy[row["other"], row["benchmark"]]
+        assert row["difference"] == pytest.approx(expected)
 
 
 def test_seeds_are_clustered_by_item(tmp_path: Path) -> None:
