@@ -218,12 +218,18 @@ def test_the_order_of_rows_and_of_models_changes_no_number(tmp_path: Path) -> No
 
 
 def test_a_third_model_changes_no_interval(tmp_path: Path) -> None:
-    answers = {("a", "m"): marks("m", "110100"), ("b", "m"): marks("m", "111101")}
-    alone = make("comparisons", tmp_path, **answered(tmp_path / "1", answers, bench("m")))[0]
-    more = {**answers, ("c", "m"): marks("m", "000000")}
-    beside = make("comparisons", tmp_path, **answered(tmp_path / "2", more, bench("m")))[0]
-    keys = ("model", "other", "difference", "ci_low", "ci_high", "p_value")
-    assert [alone[key] for key in keys] == [beside[key] for key in keys]
+    chance = random.Random(11)
+    # Enough items that another stream of resamples would give another p-value.
+    answers = {
+        (m, "m"): [score(f"m/{i:03d}", chance.random() < p) for i in range(300)] for m, p in (("a", 0.5), ("b", 0.6))
+    }
+    alone = make("comparisons", tmp_path, **answered(tmp_path / "1", answers, bench("m")))
+    more = {**answers, ("c", "m"): marks("m", "0" * 300)}
+    beside = make("comparisons", tmp_path, **answered(tmp_path / "2", more, bench("m")))
+    keys = ("model", "other", "benchmark", "difference", "ci_low", "ci_high", "p_value")
+    rows = [[tuple(row[key] for key in keys) for row in made if row["model"] != "c"] for made in (alone, beside)]
+    assert rows[0] == rows[1]
+    assert 0.001 < rows[0][1][-1] < 0.9, "the average's is a bootstrap p-value that resampling decides"
 
 
 def test_the_study_has_comparisons_of_both_groups(tmp_path: Path) -> None:
