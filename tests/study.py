@@ -20,7 +20,7 @@ from primum.report import stage as report_stage
 from primum.score.items import SCORES
 from primum.tables import stage as tables_stage
 
-TABLES = ("benchmarks", "preferences", "safety", "judges", "training", "curation")
+TABLES = ("benchmarks", "preferences", "comparisons", "safety", "judges", "training", "curation")
 SECRET = "zebra-quartz-forbidden-text"
 
 MODELS = [
@@ -178,7 +178,7 @@ def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
             for model in MODELS
         ],
         "benchmarks": [
-            {"name": name, "title": title, "group": group, "macro": macro, "normalize": "none"}
+            {"name": name, "title": title, "group": group, "macro": macro, "normalize": "none", "part_of": ""}
             for name, title, _, _, macro, group in BENCHMARKS
         ],
         "prompts": [{"name": name, "kind": kind} for name, kind in PROMPTS],
@@ -214,6 +214,10 @@ def _scores(folder: Path, model: str, name: str, chance: random.Random) -> Artif
         score(f"{name}/{i:04d}", chance.random() < right, choices, subjects[i % len(subjects)], cut and i < 3)
         for i in range(n)
     ]
+    if model.startswith("medical") and name == "medqa":
+        rows = [row | {"contaminated": i % 8 == 0} for i, row in enumerate(rows)]
+    if model == "base" and name == "toxigen":
+        rows[:2] = [row | {"status": "no-answer", "prediction": -1, "correct": False} for row in rows[:2]]
     return save_table(rows, SCORES, folder / "scores" / model / f"{name}.json")
 
 
@@ -300,7 +304,7 @@ def job(
 
 
 def make_tables(common: Mapping[str, Any], inputs: Mapping[str, Sequence[Artifact]], folder: Path) -> list[Artifact]:
-    """The six tables as artifacts, in the report's order."""
+    """The seven tables as artifacts, in the report's order."""
     made: list[Artifact] = []
     for result in tables_stage.run(job(common, inputs, {name: {"table": name} for name in TABLES}, folder)):
         assert result.table is not None

@@ -22,7 +22,7 @@ from primum.experiment.models import DPOModel, EndpointModel, HubModel, Pretrain
 from primum.experiment.types import Engine, Frozen, Mixture, Sampling
 from primum.stages import STAGES
 
-TABLES = ("benchmarks", "preferences", "safety", "judges", "training", "curation")
+TABLES = ("benchmarks", "preferences", "comparisons", "safety", "judges", "training", "curation")
 _ENGINE_LIBRARIES = {
     "transformers": ("torch", "transformers", "tokenizers", "safetensors"),
     "vllm": ("torch", "transformers", "tokenizers", "vllm"),
@@ -389,7 +389,7 @@ class Plan:
             for name in experiment.needed_models()
         ]
         benchmarks = [
-            {"name": name, **{key: getattr(entry, key) for key in ("title", "group", "macro", "normalize")}}
+            {"name": name, **{key: getattr(entry, key) for key in ("title", "group", "macro", "normalize", "part_of")}}
             for name, entry in ((n, experiment.benchmarks[n]) for n in experiment.evaluate.benchmarks)
         ]
         return {

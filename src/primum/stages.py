@@ -120,7 +120,7 @@ STAGES: dict[str, Stage] = {
         "table",
         ("scores", "judgements", "generations", "ledgers", "trained", "agreements"),
         (),
-        ("pyarrow", "scipy"),
+        (*_TABLE, "numpy", "scipy"),
         "aggregate everything into the tables",
     ),
     "report": Stage(

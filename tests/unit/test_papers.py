@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from primum.columns import columns as column_list
 from primum.curate.adapters import RawFile, read
 from primum.curate.fetch import run as fetch
 from primum.curate.snapshot import run as snapshot
@@ -160,6 +161,12 @@ def test_rows_of_table_4_are_evaluated_where_a_hub_has_them() -> None:
         asked = e.benchmarks[name].asked()
         assert (asked["fewshot"], asked["chat_template"], asked["doc_to_choice"]) == (None, True, "choices")
         assert (asked["scoring"], asked["delimiter"], asked["normalize"]) == (None, None, "none")
+    # The paper's average is over its seven columns, of which USMLE is the mean of two benchmarks.
+    average = column_list([(name, e.benchmarks[name].part_of) for name in e.evaluate.benchmarks])[-1]
+    averaged = [re.sub("-medical$", "", part.name).lower().replace("-", "_") for part in average.parts]
+    assert sorted(averaged) == sorted(columns)
+    usmle = next(part for part in average.parts if part.name == "USMLE")
+    assert usmle.benchmarks == ("usmle-self-assessment", "usmle-sample-exam")
 
 
 def test_task_files_name_datasets_of_the_catalog() -> None:

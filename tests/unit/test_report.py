@@ -15,11 +15,11 @@ import study
 from primum.errors import PrimumError
 from primum.report.curation import mixtures, outcomes
 from primum.report.data import Ledger, Study, read_study
-from primum.report.grids import accuracy_grid
 from primum.report.headline import headlines
 from primum.report.lineage import lineage_tree
 from primum.report.numbers import MINUS, NONE, count, decimal, interval, listing, percent, plural, signed
 from primum.report.plots import Curve, curve_panel, share_bar
+from primum.report.skill import accuracy_grid
 from primum.report.svg import ticks
 
 Made = tuple[dict[str, Any], list[Any]]
@@ -94,7 +94,7 @@ def test_the_page_is_well_formed_and_accessible(page: str) -> None:
     assert outline.open == []
     assert outline.all("html")[0]["lang"] == "en"
     tables = outline.all("table")
-    assert len(tables) == len(outline.all("caption")) == 10
+    assert len(tables) == len(outline.all("caption")) == 12
     assert all(cell.get("scope") for cell in outline.all("th"))
     assert all(plot.get("role") == "img" and plot.get("aria-label") for plot in outline.all("svg"))
     ids = [attributes["id"] for _, attributes in outline.elements if "id" in attributes]

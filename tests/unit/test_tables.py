@@ -35,8 +35,8 @@ EMPTY: dict[str, Any] = {
 }
 
 
-def bench(name: str, macro: bool = False, group: str = "benchmark") -> dict[str, Any]:
-    return {"name": name, "title": "", "group": group, "macro": macro, "normalize": "none"}
+def bench(name: str, macro: bool = False, group: str = "benchmark", part_of: str = "") -> dict[str, Any]:
+    return {"name": name, "title": "", "group": group, "macro": macro, "normalize": "none", "part_of": part_of}
 
 
 def make(name: str, tmp_path: Path, inputs: dict[str, list[Artifact]], **common: Any) -> list[dict[str, Any]]:
@@ -105,7 +105,7 @@ def test_no_average_over_unequal_sets(tmp_path: Path) -> None:
     )
     averages = {row["model"]: row for row in made if row["benchmark"] == "average"}
     assert (averages["a"]["accuracy"], averages["a"]["note"]) == (0.5, "")
-    assert (averages["b"]["accuracy"], averages["b"]["note"]) == (None, "unequal sets")
+    assert (averages["b"]["accuracy"], averages["b"]["note"]) == (None, "unequal sets: lacks two")
 
 
 def test_change_is_paired_with_the_nearest_measured_ancestor(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_a_ledger_without_tokens_has_unknown_tokens(tmp_path: Path) -> None:
 def test_inputs_must_match_the_spec(tmp_path: Path) -> None:
     with pytest.raises(PrimumError, match="1 agreements in the spec, but 0 artifacts"):
         make("judges", tmp_path, {}, agreements=["grader"])
-    with pytest.raises(PrimumError, match="there are: benchmarks, preferences, safety"):
+    with pytest.raises(PrimumError, match="there are: benchmarks, preferences, comparisons, safety"):
         make("nothing", tmp_path, {})
 
 

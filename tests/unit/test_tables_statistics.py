@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,7 +53,7 @@ def test_mean_by_hand() -> None:
 def test_mean_of_few() -> None:
     assert mean([]) == MISSING
     assert mean([3.0]) == Estimate(3.0, None, None, None)
-    assert mean([2.0, 2.0]) == Estimate(2.0, 0.0, 2.0, 2.0)
+    assert mean([2.0, 2.0]) == Estimate(2.0, 0.0, 2.0, 2.0, "t")
 
 
 def test_unweighted_mean_by_hand() -> None:
@@ -102,3 +103,26 @@ def test_thin_keeps_both_ends(length: int, limit: int) -> None:
     assert len(kept) == min(length, limit)
     assert kept == sorted(set(kept))
     assert not length or (kept[0], kept[-1]) == (0, length - 1)
+
+
+def test_the_standard_error_of_a_macro_mean_is_that_of_a_simulation() -> None:
+    # Two subjects with p = 0.3 of 50 items and 0.8 of 20: Var = (0.21/50 + 0.16/20) / 4 = 0.0122 / 4.
+    expected = math.sqrt(0.0122) / 2
+    generator = np.random.default_rng(4)
+    drawn = np.stack([generator.binomial(50, 0.3, 4000), generator.binomial(20, 0.8, 4000)])
+    assert (drawn / np.array([[50], [20]])).mean(axis=0).std() == pytest.approx(expected, rel=0.05)
+    errors = [unweighted_mean([proportion(int(a), 50), proportion(int(b), 20)]).stderr for a, b in drawn.T]
+    squared = [error * error for error in errors if error is not None]
+    assert math.sqrt(sum(squared) / len(squared)) == pytest.approx(expected, rel=0.02)
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=2, max_size=40))
+def test_clustering_by_item_is_the_clustered_formula(answers: list[list[bool]]) -> None:
+    # Miller 2024: sqrt(sum over clusters of (sum of the cluster's deviations)²) / number of answers, here with n - 1.
+    values = np.array(answers, dtype=float)
+    deviations = (values - values.mean()).sum(axis=1)
+    clustered = math.sqrt((deviations**2).sum()) / values.size
+    found = mean(values.mean(axis=1).tolist(), 0.0, 1.0)
+    n = len(answers)
+    assert found.stderr == pytest.approx(clustered * math.sqrt(n / (n - 1)), abs=1e-12)
+    assert found.interval == "t"

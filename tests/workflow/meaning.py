@@ -11,7 +11,7 @@ from typing import Any
 
 Document = dict[str, Any]
 Path = tuple[Any, ...]
-TABLES = ("benchmarks", "preferences", "safety", "judges", "training", "curation")
+TABLES = ("benchmarks", "preferences", "comparisons", "safety", "judges", "training", "curation")
 TRAINING = {"pretrain": "pretrain_model", "sft": "sft_model", "dpo": "dpo_model"}
 
 
@@ -216,7 +216,7 @@ class Meaning:
                 return presented
             case ["prompts", *_]:
                 return self.generating()
-            case ["benchmarks", _, "title" | "macro"]:
+            case ["benchmarks", _, "title" | "macro" | "part_of"]:
                 return presented
             case ["benchmarks", _, "normalize"]:
                 return self.scoring() | presented

@@ -43,6 +43,7 @@ LIBRARIES = {
     "rensa": {"mix"},
     "jinja2": {"mix", "pack", "generate", "judge", "agreement", "score", "report"},
     "scipy": {"agreement", "tables"},
+    "numpy": {"tables"},
     "pyarrow": set(STAGES) - {"fetch"},
 }
 # These run in no job, or only start one: a change in them plans nothing.
@@ -156,6 +157,7 @@ def test_a_statement_in_a_module_plans_the_stages_that_import_it(
         ("primum.score.prefix", {"score"}),
         ("primum.curate.adapters.choice", {"read"}),
         ("primum.tables.statistics", {"tables"}),
+        ("primum.columns", {"tables", "report"}),
         ("primum.report.svg", {"report"}),
         ("primum.loading", {"sft", "reference", "dpo", "score"}),
         ("primum.artifact.table", set(STAGES)),

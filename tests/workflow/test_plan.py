@@ -87,6 +87,7 @@ _ADDED: dict[tuple[Any, ...], Any] = {
     ("benchmarks", "medqa", "delimiter"): " ",
     ("benchmarks", "medqa", "chat_template"): False,
     ("benchmarks", "medqa", "macro"): True,
+    ("benchmarks", "medqa", "part_of"): "Both",
     ("benchmarks", "medqa", "group"): "preference",
     ("benchmarks", "medqa", "version"): 2,
     ("judges", "harm", "policies"): "config/policies.yaml",

@@ -180,7 +180,9 @@ class Benchmark(Frozen):
     jinja2 over the fields of a row: ``subject, context, question, choices, letters, target``, or the columns of a raw
     document. ``scoring`` replaces ``doc_to_choice``. ``target_delimiter`` stands between question and answer, but under a
     chat template not before the answers that are scored; a ``delimiter`` stands everywhere, as it did in lm-eval of 2024.
-    ``macro`` reports the unweighted mean over subjects, as for MMLU, instead of the mean over items.
+    ``macro`` reports the unweighted mean over subjects, as for MMLU, instead of the mean over items. Benchmarks with the same
+    ``part_of`` (capitalised, so that it is no benchmark's name) get a column for their unweighted mean, which counts once in
+    the table's average.
     """
 
     dataset: Name = ""
@@ -198,6 +200,7 @@ class Benchmark(Frozen):
     chat_template: bool = True
     fewshot: Fewshot = Fewshot()
     macro: bool = False
+    part_of: Annotated[str, Field(pattern=r"^([A-Z][A-Za-z0-9.-]*)?$", max_length=64)] = ""
     group: Literal["benchmark", "preference"] = "benchmark"
     title: str = ""
     version: AtLeastOne = 1

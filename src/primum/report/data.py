@@ -1,4 +1,4 @@
-"""What the report shows, read into typed objects: the spec's parts of the experiment and the rows of the six tables."""
+"""What the report shows, read into typed objects: the spec's parts of the experiment and the rows of the seven tables."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from primum.artifact.manifest import Artifact
+from primum.columns import AVERAGE, columns
 from primum.errors import PrimumError
 
-AVERAGE = "average"
+BEST = "best"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +32,17 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """``group`` is ``benchmark`` or ``preference``; a ``macro`` one is averaged over its subjects."""
+    """``group`` is ``benchmark`` or ``preference``; a ``macro`` one is averaged over its subjects.
+
+    Those with one ``part_of`` have a column for their mean.
+    """
 
     name: str
     title: str
     group: str
     macro: bool
     normalize: str
+    part_of: str
 
     @property
     def label(self) -> str:
@@ -59,17 +64,47 @@ class Accuracy:
     model: str
     benchmark: str
     subject: str
+    method: str
+    seeds: int
     n: int
     correct: int
     accuracy: float | None
     ci_low: float | None
     ci_high: float | None
+    interval: str
     chance: float | None
     truncated: int
+    unanswered: int
+    flagged: int
+    unknown: int
+    clean_n: int
+    clean_accuracy: float | None
+    clean_low: float | None
+    clean_high: float | None
     start: str
     note: str
     change: float | None
     change_stderr: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A row of ``comparisons``: ``model`` minus ``other``, which is the column's best or the model's start."""
+
+    group: str
+    benchmark: str
+    model: str
+    against: str
+    other: str
+    n: int
+    difference: float | None
+    ci_low: float | None
+    ci_high: float | None
+    test: str
+    note: str
+    p_value: float | None
+    p_holm: float | None
+    tied: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +189,7 @@ class Study:
     judges: tuple[Named, ...]
     accuracy: tuple[Accuracy, ...]
     preferences: tuple[Accuracy, ...]
+    comparisons: tuple[Comparison, ...]
     safety: tuple[Safety, ...]
     agreements: tuple[Agreement, ...]
     steps: tuple[Step, ...]
@@ -169,13 +205,25 @@ class Study:
         found = (r for r in rows if (r.model, r.benchmark, r.subject) == (model, benchmark, ""))
         return next(found, None)
 
+    def columns(self, group: str) -> list[tuple[str, str]]:
+        """(name, label) of the columns of a group of benchmarks; the average only where it is of several."""
+        labels = {entry.name: entry.label for entry in self.benchmarks if entry.group == group}
+        made = columns([(entry.name, entry.part_of) for entry in self.benchmarks if entry.group == group])
+        shown = made if len(labels) > 1 else made[:-1]
+        return [(c.name, "Average" if c.name == AVERAGE else labels.get(c.name, c.name)) for c in shown]
+
+    def against_best(self, group: str) -> dict[tuple[str, str], Comparison]:
+        """The comparisons with the best of each column, by (model, column)."""
+        rows = (row for row in self.comparisons if (row.group, row.against) == (group, BEST))
+        return {(row.model, row.benchmark): row for row in rows}
+
     def harm(self, judge: str, model: str, prompts: str) -> Safety | None:
         """The row of a model on a whole prompt set by one judge."""
         wanted = (judge, model, prompts, "")
         return next((r for r in self.safety if (r.judge, r.model, r.prompts, r.category) == wanted), None)
 
 
-Row = TypeVar("Row", Model, Benchmark, Named, Accuracy, Safety, Agreement, Step, Ledger)
+Row = TypeVar("Row", Model, Benchmark, Named, Accuracy, Comparison, Safety, Agreement, Step, Ledger)
 
 
 def _typed(kind: type[Row], records: Sequence[Mapping[str, Any]]) -> tuple[Row, ...]:
@@ -205,6 +253,7 @@ def read_study(common: Mapping[str, Any], tables: Sequence[Artifact]) -> Study:
             judges=_typed(Named, common["judges"]),
             accuracy=_typed(Accuracy, rows["benchmarks"]),
             preferences=_typed(Accuracy, rows["preferences"]),
+            comparisons=_typed(Comparison, rows["comparisons"]),
             safety=_typed(Safety, rows["safety"]),
             agreements=_typed(Agreement, rows["judges"]),
             steps=_typed(Step, rows["training"]),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from markupsafe import Markup
 
-from primum.report.data import AVERAGE, Accuracy, Safety, Study
-from primum.report.numbers import MINUS, decimal, interval, percent
+from primum.report.data import Accuracy, Safety, Study
+from primum.report.numbers import MINUS, decimal, interval, percent, signed
 from primum.report.plots import Axis, Curve, Mark, curve_panel, dot_plot
 
 _PERCENT = ((0.0, "0"), (0.5, "50"), (1.0, "100"))
@@ -16,8 +18,7 @@ def accuracy_figure(study: Study, group: str) -> Markup | None:
     """Accuracy with its interval: models down, benchmarks (and their average) across. None without any rows."""
     rows = study.preferences if group == "preference" else study.accuracy
     found = {(row.model, row.benchmark): row for row in rows if not row.subject and row.accuracy is not None}
-    benchmarks = [(entry.name, entry.label) for entry in study.benchmarks if entry.group == group]
-    benchmarks += [(AVERAGE, "Average")] if len(benchmarks) > 1 else []
+    benchmarks = study.columns(group)
     models = [model for model in study.models if any(model.name == name for name, _ in found)]
     if not models:
         return None
@@ -35,6 +36,35 @@ def accuracy_figure(study: Study, group: str) -> Markup | None:
 def _accuracy_mark(row: Accuracy, class_: str, label: str) -> Mark:
     told = f"{label}: {percent(row.accuracy)}% (95% CI {interval(row.ci_low, row.ci_high, scale=100)})"
     return Mark(row.accuracy or 0.0, row.ci_low, row.ci_high, class_, told)
+
+
+def comparison_figure(study: Study, group: str) -> Markup | None:
+    """Points behind the best of each column, with the interval of the difference. None where nothing was compared."""
+    best = {key: row for key, row in study.against_best(group).items() if row.difference is not None}
+    if not best:
+        return None
+    names = [(name, label) for name, label in study.columns(group) if any(name == column for _, column in best)]
+    others = {row.benchmark: row.other for row in best.values()}
+    models = [m for m in study.models if any(m.name == name for name, _ in best) or m.name in others.values()]
+    # Whole tens of points, so that the axis has a round end.
+    low = math.floor(10 * min(min(row.ci_low or 0.0, row.difference or 0.0) for row in best.values())) / 10
+    high = math.ceil(10 * max(max(row.ci_high or 0.0, 0.01) for row in best.values())) / 10
+    ends = ((low, signed(100 * low, 0)), (0.0, "0"))
+    marks = {}
+    for column, (name, label) in enumerate(names):
+        for model in models:
+            row = best.get((model.name, name))
+            if row is not None and row.difference is not None:
+                told = (
+                    f"{model.label}, {label}: {signed(100 * row.difference)} points from {study.model(row.other).label}"
+                )
+                marks[model.name, column] = (Mark(row.difference, row.ci_low, row.ci_high, model.kind, told),)
+            elif model.name == others[name]:
+                told = f"{model.label}: the best on {label}"
+                marks[model.name, column] = (Mark(0.0, None, None, model.kind, told, hollow=True),)
+    axes = [Axis(label, low, high, ends, 0.0) for _, label in names]
+    label = "Points behind the best, by model and benchmark"
+    return dot_plot(label, [(m.name, m.label) for m in models], axes, marks)
 
 
 def harm_figure(study: Study) -> Markup | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from primum.report.data import AVERAGE, Accuracy, Model, Safety, Study
+from primum.report.data import Model, Safety, Study
 from primum.report.numbers import NONE, count, decimal, interval, percent, plural, signed
 
 _RANKS = ("best", "second")
@@ -13,23 +13,25 @@ _RANKS = ("best", "second")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """``text`` in full size, ``extra`` (an uncertainty) beside it, ``mark`` a class such as ``best``."""
+    """``text`` in full size, ``flags`` after it, ``extra`` (an uncertainty) beside it, ``mark`` such as ``best``."""
 
     text: str = NONE
     extra: str = ""
     tip: str = ""
     sort: float | None = None
     mark: str = ""
+    flags: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class GridRow:
-    """``kind`` is a model's kind, or "" for a row that is about no model."""
+    """``kind`` is a model's kind, or "" for a row that is about no model; ``tag`` is in small words after the title."""
 
     title: str
     sub: str
     kind: str
     cells: tuple[Cell, ...]
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table: groups of sortable rows over the columns, and fixed rows below them."""
+    """A table: groups of sortable rows over the columns, and fixed rows below them.
+
+    In a ``stacked`` one a cell's uncertainty is below its text.
+    """
 
     id: str
     caption: str
@@ -60,67 +65,18 @@ class Grid:
     groups: tuple[Group, ...]
     foot: tuple[GridRow, ...] = ()
     notes: tuple[str, ...] = ()
+    stacked: bool = False
 
 
-def accuracy_grid(study: Study, group: str, id_: str, caption: str) -> Grid | None:
-    """Models by benchmarks of a group, the best two of each size class marked, chance below. None without any rows."""
-    rows = study.preferences if group == "preference" else study.accuracy
-    benchmarks = [entry for entry in study.benchmarks if entry.group == group]
-    measured = {row.model for row in rows}
-    models = [model for model in study.models if model.name in measured]
-    if not models:
-        return None
-    names = [benchmark.name for benchmark in benchmarks] + ([AVERAGE] if len(benchmarks) > 1 else [])
-    found = {(row.model, row.benchmark): row for row in rows if not row.subject}
-
-    def cells(model: Model) -> tuple[Cell, ...]:
-        return tuple(_accuracy_cell(found.get((model.name, name))) for name in names)
-
-    sizes = [next((r.n for r in found.values() if r.benchmark == name), 0) for name in names]
-    chances = [
-        next((r.chance for r in found.values() if r.benchmark == name and r.chance is not None), None) for name in names
-    ]
-    macros = {benchmark.name for benchmark in benchmarks if benchmark.macro}
-    columns = [
-        Column(b.label, f"{count(n)} items" + (", macro" if b.name in macros else ""))
-        for b, n in zip(benchmarks, sizes, strict=False)
-    ]
-    if AVERAGE in names:
-        columns.append(Column("Average", "unweighted", "average"))
-    notes = []
-    if cut := [row for row in found.values() if row.truncated and row.benchmark != AVERAGE]:
-        told = "; ".join(
-            f"{study.model(row.model).label} on {row.benchmark}, {row.truncated} of {row.n}" for row in cut
-        )
-        notes.append(f"† The prompt was cut to fit the model's context: {told}.")
-    if any(row.note for row in found.values()):
-        notes.append(
-            "A model that lacks a benchmark others have gets no average: means over unequal sets do not compare."
-        )
-    chance = GridRow("Chance", "", "", tuple(Cell(percent(value), sort=value) for value in chances))
-    return Grid(id_, caption, "Model", tuple(columns), _groups(models, cells), (chance,), tuple(notes))
-
-
-def _accuracy_cell(row: Accuracy | None) -> Cell:
-    if row is None or row.accuracy is None:
-        return Cell(tip=row.note if row else "not measured")
-    ends = None if row.ci_low is None or row.ci_high is None else (100 * row.ci_low, 100 * row.ci_high)
-    told = (
-        f"95% CI {interval(*ends)}; {count(row.correct)} of {count(row.n)} right" if ends else f"{count(row.n)} items"
-    )
-    if row.change is not None and row.start:
-        told += f"; {signed(100 * row.change)} points from {row.start}"
-    extra = "" if row.ci_low is None or row.ci_high is None else f"±{50 * (row.ci_high - row.ci_low):.1f}"
-    dagger = "†" if row.truncated and row.benchmark != AVERAGE else ""
-    return Cell(percent(row.accuracy) + dagger, extra, told, row.accuracy)
-
-
-def _groups(models: Iterable[Model], cells: Callable[[Model], tuple[Cell, ...]]) -> tuple[Group, ...]:
+def size_groups(
+    models: Iterable[Model], cells: Callable[[Model], tuple[Cell, ...]], tags: Mapping[str, str]
+) -> tuple[Group, ...]:
     """A group a size class, in the order small, medium, large, with its best two values marked in every column."""
     classes: dict[str, list[GridRow]] = {}
     order = ("small", "medium", "large")
     for model in sorted(models, key=lambda m: order.index(m.size_class) if m.size_class in order else len(order)):
-        row = GridRow(model.label, model.name if model.title else "", model.kind, cells(model))
+        tag = tags.get(model.name, "")
+        row = GridRow(model.label, model.name if model.title else "", model.kind, cells(model), tag)
         classes.setdefault(model.size_class, []).append(row)
     several = len(classes) > 1
     return tuple(Group(f"{name} models" if several else "", _ranked(rows)) for name, rows in classes.items())
@@ -245,26 +201,6 @@ def agreement_grid(study: Study, id_: str) -> Grid | None:
         Column("Kappa", "quadratic weights"),
     )
     return Grid(id_, "Judges against graded pairs", "Judge", columns, (Group("", rows),))
-
-
-def subject_grid(study: Study, id_: str) -> Grid | None:
-    """Accuracy by subject, for benchmarks that have several: subjects down, models across."""
-    rows = [row for row in study.accuracy if row.subject]
-    models = [model for model in study.models if any(row.model == model.name for row in rows)]
-    found = {(row.model, row.benchmark, row.subject): row for row in rows}
-    labels = {benchmark.name: benchmark.label for benchmark in study.benchmarks}
-    groups = []
-    for benchmark in dict.fromkeys(row.benchmark for row in rows):
-        subjects = dict.fromkeys(row.subject for row in rows if row.benchmark == benchmark)
-        lines = [
-            GridRow(
-                s.replace("_", " "), "", "", tuple(_accuracy_cell(found.get((m.name, benchmark, s))) for m in models)
-            )
-            for s in subjects
-        ]
-        groups.append(Group(labels[benchmark], tuple(lines)))
-    columns = tuple(Column(model.label) for model in models)
-    return Grid(id_, "Accuracy by subject, %", "Subject", columns, tuple(groups)) if groups else None
 
 
 def category_grid(study: Study, id_: str) -> Grid | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from primum.columns import AVERAGE
 from primum.report.data import Accuracy, Model, Safety, Study
 from primum.report.numbers import count, decimal, interval, listing, percent, plural, signed
 
@@ -85,20 +86,24 @@ def _best(study: Study) -> Iterator[Markup]:
     ranked = sorted(averages, key=lambda pair: pair[0].accuracy or 0.0, reverse=True)
     (first, best), (second, runner) = ranked[:2]
     chance = "" if first.chance is None else f"; chance is {percent(first.chance)}%"
+    compared = study.against_best("benchmark")
+    tests = [(compared.get((model.name, AVERAGE)), model) for _, model in ranked]
+    tested = [(test, model) for test, model in tests if test and test.tied is not None]
+    tied = [model.label for test, model in tested if test.tied]
+    if tied:
+        told = f" Statistically tied with it: {listing(tied)}."
+    else:
+        told = " No other model is statistically tied with it." if tested else ""
     yield _say(
-        "{} has the highest benchmark average: {}% (95% CI {}{}). {} follows with {}%{}.",
+        "{} has the highest benchmark average: {}% (95% CI {}{}). {} follows with {}%.{}",
         _bold(best),
         percent(first.accuracy),
         interval(first.ci_low, first.ci_high, scale=100),
         chance,
         _bold(runner),
         percent(second.accuracy),
-        "; their intervals overlap" if _overlap(first, second) else "",
+        told,
     )
-
-
-def _overlap(first: Accuracy, second: Accuracy) -> bool:
-    return first.ci_low is None or second.ci_high is None or first.ci_low <= second.ci_high
 
 
 def _tuning(study: Study) -> Iterator[Markup]:

@@ -10,11 +10,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from primum.artifact.job import Job, Result
 from primum.report.curation import mixtures, outcomes
 from primum.report.data import Study, read_study
-from primum.report.figures import accuracy_figure, harm_figure, loss_figures, refusal_figure, reward_figures
-from primum.report.grids import accuracy_grid, agreement_grid, category_grid, harm_grid, refusal_grid, subject_grid
+from primum.report.figures import (
+    accuracy_figure,
+    comparison_figure,
+    harm_figure,
+    loss_figures,
+    refusal_figure,
+    reward_figures,
+)
+from primum.report.grids import agreement_grid, category_grid, harm_grid, refusal_grid
 from primum.report.headline import headlines
 from primum.report.lineage import lineage_tree
 from primum.report.numbers import count, plural
+from primum.report.skill import accuracy_grid, clean_grid, comparison_grid, subject_grid
 
 PAGE = "index.html"
 
@@ -47,9 +55,12 @@ def render(study: Study) -> str:
         study=study,
         headlines=headlines(study),
         lineage=lineage_tree(study.models),
-        benchmarks=accuracy_grid(study, "benchmark", "benchmarks", "Accuracy, % (± half the 95% interval)"),
+        benchmarks=accuracy_grid(study, "benchmark", "benchmarks", "Accuracy, %, with 95% intervals"),
         preferences=accuracy_grid(study, "preference", "preferences", "Pairs whose chosen response is likelier, %"),
         subjects=subject_grid(study, "subjects"),
+        clean=clean_grid(study, "clean"),
+        comparisons=comparison_grid(study, "benchmark", "comparisons"),
+        comparison_plot=comparison_figure(study, "benchmark"),
         harm=harm_grid(study, "harm-table"),
         refusal=refusal_grid(study, "refusal-table"),
         categories=category_grid(study, "categories"),

@@ -1,1 +1,1 @@
-"""Aggregation: scores, judgements, ledgers and training histories become the six tables that people read."""
+"""Aggregation: scores, judgements, ledgers and training histories become the seven tables that people read."""

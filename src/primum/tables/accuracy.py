@@ -1,142 +1,185 @@
 """The tables ``benchmarks`` and ``preferences``: accuracy of every model on every benchmark of a group.
 
-A row is a model and a benchmark, whole (subject "") or one subject of it; a macro benchmark's whole is the unweighted
-mean over its subjects, as for MMLU. ``change`` is the paired difference to the model's start on the same questions.
+A row is a model and a column (see ``primum.columns``), whole (subject "") or one subject of it; a macro benchmark's whole
+is the unweighted mean over its subjects, as for MMLU. ``change`` is the paired difference to the model's start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from primum.artifact.manifest import Artifact
-from primum.errors import PrimumError
+from primum.columns import Column, columns
+from primum.tables.answers import Answers, same_items
 from primum.tables.lineage import measured_starts
 from primum.tables.statistics import MISSING, Estimate, mean, proportion, unweighted_mean
 
-AVERAGE = "average"
-UNEQUAL_SETS = "unequal sets"
-_NO_SUBJECT = "(none)"
-_COLUMNS = ["id", "subject", "choices", "correct", "truncated"]
+UNEQUAL_SETS = "unequal sets: lacks "
+OTHER_ITEMS = "its start answered other items"
+_COUNTS = ("n", "correct", "truncated", "unanswered", "flagged", "unknown", "clean_n")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One scored question: chance is 1 / number of choices."""
+class Cell:
+    """A model's accuracy in a column, whole or of a subject.
 
-    subject: str
-    correct: bool
-    truncated: bool
-    chance: float
-
-
-Answers = Mapping[str, Answer]
-
-
-def read_answers(artifact: Artifact) -> Answers:
-    """The rows of a score artifact by id. Raises PrimumError for a question without choices."""
-    answers = {}
-    for row in artifact.table(_COLUMNS).to_pylist():
-        if not row["choices"]:
-            raise PrimumError(f"{artifact.data}: row {row['id']}: has no choices: run the stage score again")
-        chance = 1 / row["choices"]
-        answers[row["id"]] = Answer(row["subject"] or _NO_SUBJECT, row["correct"], row["truncated"], chance)
-    return answers
-
-
-def accuracy_rows(
-    scores: Mapping[tuple[str, str], Answers],
-    models: Sequence[Mapping[str, Any]],
-    benchmarks: Sequence[Mapping[str, Any]],
-) -> Iterator[dict[str, Any]]:
-    """The rows of the table for ``benchmarks`` (the spec's, one group), from the answers by (model, benchmark).
-
-    Each model ends with an average over the benchmarks. It has no value, and the note "unequal sets", where the model
-    has not answered all that others have: a mean over fewer benchmarks would not compare.
+    ``clean`` is the accuracy over the items known not to be contaminated. ``counts`` are of items, but for ``correct``,
+    which is of answers: an item has one a seed.
     """
-    present = [b for b in benchmarks if any(scores.get((str(m["name"]), b["name"])) for m in models)]
-    measured = [str(m["name"]) for m in models if any((m["name"], b["name"]) in scores for b in benchmarks)]
+
+    value: Estimate
+    clean: Estimate
+    change: Estimate
+    counts: Mapping[str, int]
+    chance: float | None
+    seeds: int
+    method: str
+    note: str = ""
+
+    @property
+    def measured(self) -> bool:
+        return self.value.value is not None
+
+
+Scores = Mapping[tuple[str, str], Answers]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What there is of a group of benchmarks: cells by (model, column), whole and by subject, in the table's order."""
+
+    models: tuple[str, ...]
+    columns: tuple[Column, ...]
+    starts: Mapping[str, str]
+    wholes: Mapping[tuple[str, str], Cell]
+    subjects: Mapping[tuple[str, str], Mapping[str, Cell]]
+
+
+def measure(scores: Scores, models: Sequence[Mapping[str, Any]], benchmarks: Sequence[Mapping[str, Any]]) -> Measured:
+    """The cells from the answers by (model, benchmark); ``models`` and ``benchmarks`` (one group) are the spec's.
+
+    A mean has no value, and a note that names what is missing, where the model has not answered all that others have: a
+    mean over fewer benchmarks would not compare.
+    """
+    macros = {entry["name"]: bool(entry["macro"]) for entry in benchmarks}
+    measured = tuple(str(m["name"]) for m in models if any((m["name"], name) in scores for name in macros))
     starts = measured_starts(models, measured)
-    for index, model in enumerate(measured):
-        wholes: list[Estimate] = []
-        changes: list[Estimate] = []
-        total = {"n": 0, "correct": 0, "truncated": 0}
-        chances: list[float] = []
-        for column, benchmark in enumerate(benchmarks):
-            answers = scores.get((model, benchmark["name"]))
-            if answers is None:
-                continue
-            start = scores.get((starts[model], benchmark["name"]), {})
-            parts = _parts(answers, start, benchmark)
-            for part, (subject, numbers, value, change) in enumerate(parts):
-                yield {
-                    "id": f"{index:03d}.{column:03d}.{part:04d}",
-                    "model": model,
-                    "benchmark": benchmark["name"],
-                    "subject": subject,
-                    **numbers,
-                    "start": starts[model],
-                    "note": "",
-                    **_values(value, change),
-                }
-            _, numbers, value, change = parts[0]
-            if answers:
-                wholes.append(value)
-                changes.append(change)
-                chances.append(numbers["chance"])
-            total = {key: total[key] + numbers[key] for key in total}
-        equal = len(wholes) == len(present)
-        average = unweighted_mean(wholes) if equal else MISSING
-        yield {
-            "id": f"{index:03d}.{len(benchmarks):03d}.0000",
-            "model": model,
-            "benchmark": AVERAGE,
-            "subject": "",
-            **total,
-            "chance": sum(chances) / len(chances) if equal and chances else None,
-            "start": starts[model],
-            "note": "" if equal else UNEQUAL_SETS,
-            **_values(average, unweighted_mean(changes, -1.0, 1.0) if equal else MISSING),
-        }
+    wholes: dict[tuple[str, str], Cell] = {}
+    subjects: dict[tuple[str, str], dict[str, Cell]] = {}
+    for key in ((model, name) for model in measured for name in macros):
+        if key in scores:
+            start = scores.get((starts[key[0]], key[1]))
+            wholes[key], subjects[key] = _benchmark(scores[key], start, macros[key[1]])
+    table = columns([(entry["name"], entry["part_of"]) for entry in benchmarks])
+    for column in (column for column in table if column.parts):
+        for model in measured:
+            _mean(wholes, column, model, measured)
+    return Measured(measured, table, starts, wholes, subjects)
 
 
-_Part = tuple[str, dict[str, Any], Estimate, Estimate]
+def _mean(wholes: dict[tuple[str, str], Cell], column: Column, model: str, models: Sequence[str]) -> None:
+    """Put ``model``'s mean over the column's parts among ``wholes``. A part that no model has is not missed."""
+
+    def has(name: str, who: str) -> bool:
+        return (who, name) in wholes and wholes[who, name].measured
+
+    found = [wholes[model, part.name] for part in column.parts if has(part.name, model)]
+    lacking = [n for n in column.benchmarks if not has(n, model) and any(has(n, other) for other in models)]
+    if found:
+        note = UNEQUAL_SETS + ", ".join(lacking) if lacking else ""
+        wholes[model, column.name] = _combined(found, note, missing=bool(lacking))
 
 
-def _parts(answers: Answers, start: Answers, benchmark: Mapping[str, Any]) -> list[_Part]:
-    """(subject, counts, accuracy, change) of the whole, then of each subject where there are several."""
-    subjects = sorted({answer.subject for answer in answers.values()})
-    parts = []
-    for subject in subjects if len(subjects) > 1 else ():
-        own = {key: answer for key, answer in answers.items() if answer.subject == subject}
-        parts.append((subject, *_measure(own, start)))
-    counts, value, change = _measure(answers, start)
-    if benchmark["macro"] and parts:
-        value = unweighted_mean([part[2] for part in parts])
-        change = unweighted_mean([part[3] for part in parts], -1.0, 1.0)
-        counts["chance"] = sum(part[1]["chance"] for part in parts) / len(parts)
-    return [("", counts, value, change), *parts]
+def _benchmark(answers: Answers, start: Answers | None, macro: bool) -> tuple[Cell, dict[str, Cell]]:
+    """The whole, and each subject where there are several."""
+    names = answers.subject_names()
+    differs = start is not None and not same_items(answers, start)
+    before = None if differs else start
+    note = OTHER_ITEMS if differs else ""
+    parts: dict[str, Cell] = {}
+    for name in names if len(names) > 1 else ():
+        mask = answers.subjects == name
+        parts[name] = _cell(answers.where(mask), before.where(mask) if before else None, note)
+    if macro and parts:
+        return _combined(list(parts.values()), note), parts
+    return _cell(answers, before, note), parts
 
 
-def _measure(answers: Answers, start: Answers) -> tuple[dict[str, Any], Estimate, Estimate]:
-    n, correct = len(answers), sum(answer.correct for answer in answers.values())
+def _cell(answers: Answers, start: Answers | None, note: str) -> Cell:
+    flagged = int((answers.contaminated == 1).sum())
+    clean = answers.where(answers.contaminated == 0)
+    n = len(answers.items)
     counts = {
         "n": n,
-        "correct": correct,
-        "truncated": sum(answer.truncated for answer in answers.values()),
-        "chance": sum(answer.chance for answer in answers.values()) / n if n else None,
+        "correct": round(float(answers.correct.sum()) * answers.seeds),
+        "truncated": int(answers.truncated.sum()),
+        "unanswered": int(answers.unanswered.sum()),
+        "flagged": flagged,
+        "unknown": int((answers.contaminated == -1).sum()),
+        "clean_n": len(clean.items),
     }
-    paired = [float(answer.correct - start[key].correct) for key, answer in answers.items() if key in start]
-    return counts, proportion(correct, n), mean(paired, -1.0, 1.0)
+    change = MISSING if start is None else mean((answers.correct - start.correct).tolist(), -1.0, 1.0)
+    chance = float(answers.chance.mean()) if n else None
+    return Cell(_estimate(answers), _estimate(clean), change, counts, chance, answers.seeds, answers.method, note)
 
 
-def _values(value: Estimate, change: Estimate) -> dict[str, float | None]:
-    return {
-        "accuracy": value.value,
-        "stderr": value.stderr,
-        "ci_low": value.low,
-        "ci_high": value.high,
-        "change": change.value,
-        "change_stderr": change.stderr,
-    }
+def _estimate(answers: Answers) -> Estimate:
+    """With one seed the share with Wilson's interval, with several the mean over items of their means over seeds."""
+    if answers.seeds == 1:
+        return proportion(round(float(answers.correct.sum())), len(answers.items))
+    return mean(answers.correct.tolist(), 0.0, 1.0)
+
+
+def _combined(cells: Sequence[Cell], note: str, missing: bool = False) -> Cell:
+    """The unweighted mean of cells about different items."""
+
+    def over(pick: Callable[[Cell], Estimate], low: float = 0.0) -> Estimate:
+        return MISSING if missing else unweighted_mean([pick(cell) for cell in cells], low, 1.0)
+
+    chances = [cell.chance for cell in cells if cell.chance is not None]
+    seeds, methods = {cell.seeds for cell in cells}, sorted({cell.method for cell in cells})
+    return Cell(
+        over(lambda cell: cell.value),
+        over(lambda cell: cell.clean),
+        over(lambda cell: cell.change, -1.0),
+        {key: sum(cell.counts[key] for cell in cells) for key in _COUNTS},
+        math.fsum(chances) / len(chances) if chances and not missing else None,
+        seeds.pop() if len(seeds) == 1 else 0,
+        methods[0] if len(methods) == 1 else "mixed",
+        note,
+    )
+
+
+def accuracy_rows(measured: Measured) -> Iterator[dict[str, Any]]:
+    """The rows of the table. Clean accuracy is there where an item is flagged as contaminated."""
+    for index, model in enumerate(measured.models):
+        for position, column in enumerate(measured.columns):
+            if (whole := measured.wholes.get((model, column.name))) is None:
+                continue
+            parts = measured.subjects.get((model, column.name), {})
+            for part, (subject, cell) in enumerate((("", whole), *parts.items())):
+                clean = cell.clean if cell.counts["flagged"] else MISSING
+                yield {
+                    "id": f"{index:03d}.{position:03d}.{part:04d}",
+                    "model": model,
+                    "benchmark": column.name,
+                    "subject": subject,
+                    "method": cell.method,
+                    "seeds": cell.seeds,
+                    **cell.counts,
+                    "accuracy": cell.value.value,
+                    "stderr": cell.value.stderr,
+                    "ci_low": cell.value.low,
+                    "ci_high": cell.value.high,
+                    "interval": cell.value.interval,
+                    "chance": cell.chance,
+                    "clean_accuracy": clean.value,
+                    "clean_low": clean.low,
+                    "clean_high": clean.high,
+                    "start": measured.starts[model],
+                    "note": cell.note,
+                    "change": cell.change.value,
+                    "change_stderr": cell.change.stderr,
+                }

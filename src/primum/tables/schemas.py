@@ -1,4 +1,4 @@
-"""The columns of the six tables. A column that may be unknown is nullable; all others are required."""
+"""The columns of the seven tables. A column that may be unknown is nullable; all others are required."""
 
 from __future__ import annotations
 
@@ -19,10 +19,22 @@ def _schema(required: Mapping[str, pa.DataType], nullable: Mapping[str, pa.DataT
     }
 
 
-_ACCURACY = _schema(
-    {"id": _TEXT, "model": _TEXT, "benchmark": _TEXT, "subject": _TEXT, "n": _INT, "correct": _INT},
-    {"accuracy": _FLOAT, "stderr": _FLOAT, "ci_low": _FLOAT, "ci_high": _FLOAT, "chance": _FLOAT},
-) | _schema({"truncated": _INT, "start": _TEXT, "note": _TEXT}, {"change": _FLOAT, "change_stderr": _FLOAT})
+_ACCURACY = (
+    _schema(dict.fromkeys(("id", "model", "benchmark", "subject", "method"), _TEXT), {})
+    | _schema(dict.fromkeys(("seeds", "n", "correct"), _INT), {})
+    | _schema({}, dict.fromkeys(("accuracy", "stderr", "ci_low", "ci_high"), _FLOAT))
+    | _schema({"interval": _TEXT}, {"chance": _FLOAT})
+    | _schema(dict.fromkeys(("truncated", "unanswered", "flagged", "unknown", "clean_n"), _INT), {})
+    | _schema({}, dict.fromkeys(("clean_accuracy", "clean_low", "clean_high"), _FLOAT))
+    | _schema({"start": _TEXT, "note": _TEXT}, {"change": _FLOAT, "change_stderr": _FLOAT})
+)
+
+_COMPARISONS = (
+    _schema(dict.fromkeys(("id", "group", "benchmark", "model", "against", "other"), _TEXT), {})
+    | _schema({"n": _INT}, dict.fromkeys(("both", "only_model", "only_other", "neither"), _INT))
+    | _schema({}, dict.fromkeys(("difference", "ci_low", "ci_high"), _FLOAT))
+    | _schema({"test": _TEXT, "note": _TEXT}, {"p_value": _FLOAT, "p_holm": _FLOAT, "tied": pa.bool_()})
+)
 
 _SAFETY = _schema(
     {"id": _TEXT, "model": _TEXT, "prompts": _TEXT, "judge": _TEXT, "category": _TEXT, "n": _INT, "scored": _INT},
@@ -60,6 +72,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
     for name, fields in {
         "benchmarks": _ACCURACY,
         "preferences": _ACCURACY,
+        "comparisons": _COMPARISONS,
         "safety": _SAFETY,
         "judges": _JUDGES,
         "training": _TRAINING,

@@ -1,4 +1,4 @@
-"""The stage ``tables``: six tables from everything that was measured. Exact: equal artifacts give equal tables."""
+"""The stage ``tables``: seven tables from everything that was measured. Exact: equal artifacts give equal tables."""
 
 from __future__ import annotations
 
@@ -8,31 +8,39 @@ from typing import Any
 from primum.artifact.job import Item, Job, Result
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
-from primum.tables.accuracy import accuracy_rows, read_answers
+from primum.tables.accuracy import Measured, Scores, accuracy_rows, measure
+from primum.tables.answers import read_answers
+from primum.tables.comparisons import comparison_rows
 from primum.tables.records import curation_rows, training_rows
 from primum.tables.safety import judge_row, read_verdicts, safety_rows
 from primum.tables.schemas import to_table
 
 _GROUPS = {"benchmarks": "benchmark", "preferences": "preference"}
+_READS = {**{table: (group,) for table, group in _GROUPS.items()}, "comparisons": tuple(_GROUPS.values())}
 
 
 def run(job: Job) -> Iterator[Result]:
     """One table an item; ``item.spec["table"]`` names it. Raises PrimumError for inputs that do not fit the spec."""
+    measured: dict[str, tuple[Measured, Scores]] = {}
     for item in job.items:
         name = item.spec["table"]
-        table = to_table(name, list(_rows(name, job, item)))
+        table = to_table(name, list(_rows(name, job, item, measured)))
         job.progress.say(f"{item.name}: {table.num_rows:,} rows")
         yield Result(item, table=table, counts={"rows": table.num_rows})
 
 
-def _rows(name: str, job: Job, item: Item) -> Iterator[dict[str, Any]]:
+def _rows(name: str, job: Job, item: Item, measured: dict[str, tuple[Measured, Scores]]) -> Iterator[dict[str, Any]]:
+    """``measured`` keeps what was read and measured of a group of benchmarks, by group, for the next table."""
     common = job.common
+    for group in _READS.get(name, ()):
+        if group not in measured:
+            measured[group] = _measure(job, item, group)
     if name in _GROUPS:
-        benchmarks = [entry for entry in common["benchmarks"] if entry["group"] == _GROUPS[name]]
-        wanted = {entry["name"] for entry in benchmarks}
-        listed = _listed(job, item, "scores", "scores")
-        answers = {(model, name): read_answers(artifact) for (model, name), artifact in listed if name in wanted}
-        yield from accuracy_rows(answers, common["models"], benchmarks)
+        yield from accuracy_rows(measured[_GROUPS[name]][0])
+    elif name == "comparisons":
+        macros = {entry["name"]: bool(entry["macro"]) for entry in common["benchmarks"]}
+        for group in _GROUPS.values():
+            yield from comparison_rows(*measured[group], macros, group)
     elif name == "safety":
         generations = {
             (model, prompts): artifact
@@ -53,6 +61,14 @@ def _rows(name: str, job: Job, item: Item) -> Iterator[dict[str, Any]]:
     elif name == "curation":
         for index, (_, artifact) in enumerate(_listed(job, item, "mixtures", "ledgers")):
             yield from curation_rows(index, artifact)
+
+
+def _measure(job: Job, item: Item, group: str) -> tuple[Measured, Scores]:
+    benchmarks = [entry for entry in job.common["benchmarks"] if entry["group"] == group]
+    wanted = {entry["name"] for entry in benchmarks}
+    listed = _listed(job, item, "scores", "scores")
+    answers = {(model, name): read_answers(artifact) for (model, name), artifact in listed if name in wanted}
+    return measure(answers, job.common["models"], benchmarks), answers
 
 
 def _listed(job: Job, item: Item, key: str, role: str) -> list[tuple[Any, Artifact]]:

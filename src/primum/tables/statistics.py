@@ -1,4 +1,4 @@
-"""The statistics of the tables, as small functions of numbers. What was not measured is None, never zero."""
+"""The statistics of one group of values, as small functions of numbers. What was not measured is None, never zero."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ Z95 = float(ndtri(0.975))
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean, its standard error and its 95% interval, all in the unit of the values. None where undefined."""
+    """A mean, its standard error and its 95% interval, all in the unit of the values. None where undefined.
+
+    ``interval`` says how the interval was made: ``wilson``, ``t``, ``normal``, or "" where there is none.
+    """
 
     value: float | None
     stderr: float | None
     low: float | None
     high: float | None
+    interval: str = ""
 
 
 MISSING = Estimate(None, None, None, None)
@@ -42,13 +46,15 @@ def proportion(successes: int, n: int) -> Estimate:
         return MISSING
     share = successes / n
     stderr = math.sqrt(share * (1 - share) / (n - 1)) if n > 1 else None
-    return Estimate(share, stderr, *interval)
+    return Estimate(share, stderr, *interval, "wilson")
 
 
 def mean(values: Sequence[float], low: float = -math.inf, high: float = math.inf) -> Estimate:
-    """The mean with sample sd / sqrt(n) and Student's t interval, cut to the scale [``low``, ``high``].
+    """The mean with sample sd / sqrt(n) and Student's t interval (Student 1908), cut to the scale [``low``, ``high``].
 
-    One value alone has neither standard error nor interval.
+    Where a value is itself a mean over few-shot seeds, this is the standard error clustered by item (Miller 2024,
+    arXiv 2411.00640, section 2.2): with as many answers in every cluster, both are the sd of the clusters' means over
+    the root of their number, but for the small sample's n - 1. One value alone has neither standard error nor interval.
     """
     n = len(values)
     if n == 0:
@@ -58,13 +64,15 @@ def mean(values: Sequence[float], low: float = -math.inf, high: float = math.inf
         return Estimate(centre, None, None, None)
     stderr = math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (n - 1) / n)
     half = float(stdtrit(n - 1, 0.975)) * stderr
-    return Estimate(centre, stderr, max(centre - half, low), min(centre + half, high))
+    return Estimate(centre, stderr, max(centre - half, low), min(centre + half, high), "t")
 
 
 def unweighted_mean(parts: Sequence[Estimate], low: float = 0.0, high: float = 1.0) -> Estimate:
     """The unweighted mean of independent estimates: stderr sqrt(sum of squared stderrs) / k, with a normal interval.
 
-    Missing if any part has no value: a mean over unequal sets compares with nothing.
+    The parts are disjoint samples, so the variance of (X1 + ... + Xk) / k is the sum of their variances over k squared:
+    stratified sampling with equal weights (Cochran 1977, section 5.3). Missing if any part has no value: a mean over
+    unequal sets compares with nothing.
     """
     values = [part.value for part in parts if part.value is not None]
     if not parts or len(values) < len(parts):
@@ -74,7 +82,7 @@ def unweighted_mean(parts: Sequence[Estimate], low: float = 0.0, high: float = 1
     if len(errors) < len(parts):
         return Estimate(centre, None, None, None)
     stderr = math.sqrt(math.fsum(error * error for error in errors)) / len(errors)
-    return Estimate(centre, stderr, max(centre - Z95 * stderr, low), min(centre + Z95 * stderr, high))
+    return Estimate(centre, stderr, max(centre - Z95 * stderr, low), min(centre + Z95 * stderr, high), "normal")
 
 
 def quadratic_kappa(first: Sequence[int], second: Sequence[int]) -> float | None:

@@ -1,0 +1,108 @@
+"""A model's answers to a benchmark, read from its score artifact: arrays with an entry an item, by ascending item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from primum.artifact.manifest import Artifact
+from primum.errors import PrimumError
+
+Floats = npt.NDArray[np.float64]
+SCORED = "scored"
+_NO_SUBJECT = "(none)"
+_COLUMNS = [
+    "id",
+    "item",
+    "subject",
+    "seed",
+    "method",
+    "status",
+    "choices",
+    "correct",
+    "truncated",
+    "contaminated",
+]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """``correct`` is the share of an item's few-shot seeds that were answered right, 0 or 1 where there is one seed.
+
+    An item is ``truncated`` or ``unanswered`` if it was so for any seed; what is unanswered counts as wrong. ``chance``
+    is 1 / number of choices. ``contaminated`` is 1 or 0, and -1 where it is not known.
+    """
+
+    items: npt.NDArray[Any]
+    subjects: npt.NDArray[Any]
+    correct: Floats
+    chance: Floats
+    truncated: npt.NDArray[np.bool_]
+    unanswered: npt.NDArray[np.bool_]
+    contaminated: npt.NDArray[np.int8]
+    seeds: int
+    method: str
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> Answers:
+        """The items for which ``mask`` is true."""
+        return Answers(
+            self.items[mask],
+            self.subjects[mask],
+            self.correct[mask],
+            self.chance[mask],
+            self.truncated[mask],
+            self.unanswered[mask],
+            self.contaminated[mask],
+            self.seeds,
+            self.method,
+        )
+
+    def subject_names(self) -> list[str]:
+        return sorted(set(self.subjects.tolist()))
+
+
+def same_items(first: Answers, second: Answers) -> bool:
+    """Whether both are about the same items: only then is a comparison paired."""
+    return np.array_equal(first.items, second.items)
+
+
+def read_answers(artifact: Artifact) -> Answers:
+    """The rows of a score artifact by item.
+
+    Raises PrimumError for an item without choices, one that lacks a seed or has it twice, and for two methods in one.
+    """
+    table = artifact.table(_COLUMNS)
+    columns = {name: table[name].to_numpy() for name in _COLUMNS if name != "contaminated"}
+    fault = f"{artifact.data}: row {{}}: {{}}: run the stage score again"
+    if not (columns["choices"] > 0).all():
+        raise PrimumError(fault.format(columns["id"][np.argmin(columns["choices"] > 0)], "has no choices"))
+    methods = sorted(set(columns["method"].tolist()))
+    if len(methods) > 1:
+        raise PrimumError(f"{artifact.data}: is answered by {' and by '.join(methods)}: run the stage score again")
+    items, first, index = np.unique(columns["item"].astype(object), return_index=True, return_inverse=True)
+    drawn = np.unique(columns["seed"])
+    seen = np.zeros((len(items), len(drawn)), dtype=np.int64)
+    np.add.at(seen, (index, np.searchsorted(drawn, columns["seed"])), 1)
+    if not (seen == 1).all():
+        row = first[np.argmin((seen == 1).all(axis=1))]
+        raise PrimumError(fault.format(columns["id"][row], "its item lacks a few-shot seed, or has one twice"))
+    unanswered = columns["status"] != SCORED
+    right = np.bincount(index, columns["correct"].astype(bool) & ~unanswered, minlength=len(items))
+    contaminated = np.full(len(items), -1, dtype=np.int8)
+    np.maximum.at(contaminated, index, table["contaminated"].cast(pa.int8()).fill_null(-1).to_numpy())
+    subjects = np.array([subject or _NO_SUBJECT for subject in columns["subject"][first]], dtype=object)
+    return Answers(
+        items,
+        subjects,
+        right / max(len(drawn), 1),
+        1 / columns["choices"][first],
+        np.bincount(index, columns["truncated"].astype(bool), minlength=len(items)) > 0,
+        np.bincount(index, unanswered, minlength=len(items)) > 0,
+        contaminated,
+        max(len(drawn), 1),
+        methods[0] if methods else "",
+    )
