@@ -13,7 +13,8 @@ def metrics(row: Mapping[str, Any]) -> dict[str, float]:
     """One answer's ``acc`` and ``acc_norm`` (1.0 or 0.0), as ``ConfigurableTask.process_results`` has them.
 
     ``acc`` is right where the highest log-likelihood is the target's, ``acc_norm`` where the highest one divided by the
-    choice's characters is, and of equals the first is taken. A choice without characters has minus infinity there. An answer that was generated has ``exact_match`` instead.
+    choice's characters is; of equals the first is taken. A choice without characters has minus infinity there. An answer
+    that was generated has ``exact_match`` instead.
     """
     sums: Sequence[float] = row["loglikelihoods"]
     if not sums:
