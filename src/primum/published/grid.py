@@ -15,13 +15,17 @@ TITLE = "Table 4 of Med42-v2 (arXiv 2408.06142): zero-shot accuracy in percent"
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A cell: the published number, and below it the difference of what was measured, with its 95% interval."""
+    """A cell: the published number, and below it the difference of what was measured, with its 95% interval.
+
+    ``flags`` belong to the published number, ``below`` to the measured one; both refer to the notes.
+    """
 
     published: str
     mark: Mark | None
     difference: str
     interval: str
-    flags: str
+    flags: str = ""
+    below: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +77,8 @@ def make_grid(table4: Table4, measured: Measured | None = None) -> Grid:
                 partly = "a" if key == AVERAGE and not table4.is_whole(row) else ""
                 difference, interval = _beside(None if value is None else float(value), cell)
                 text = MISSING if value is None else f"{value:.1f}"
-                views.append(
-                    View(text, marks.get((row.title, key)), difference, interval, partly + "g" * cell.generated)
-                )
+                mark, below = marks.get((row.title, key)), "g" * cell.generated
+                views.append(View(text, mark, difference, interval, partly, below))
             lines.append(Line(row.title, flags.get(row.title, ""), tuple(views)))
         if lines:
             groups.append((size, tuple(lines)))
@@ -87,6 +90,7 @@ _NOTES = (
     "lower value, and all that have it.",
     f"Below each published number: {DIFFERENCE}, in percentage points, with the 95% interval of the measurement. The "
     "published number is taken as exact: the paper gives no interval.",
+    "The paper's caption names these three classes; its own underlines are those of four, with the last three rows apart.",
     "USMLE is the unweighted mean of self-assessment and sample exam, the average the unweighted mean of the columns; "
     "neither is measured unless all its parts are.",
 )

@@ -19,6 +19,7 @@ th, td { padding: .25rem .55rem; text-align: right; vertical-align: top; white-s
 th:first-child { text-align: left; font-weight: 400; }
 tbody tr:first-child th { font-style: italic; }
 small { display: block; color: #555; font-size: .78em; line-height: 1.3; }
+sup { line-height: 0; }
 td u { text-underline-offset: .15em; }
 ul { list-style: none; padding: 0; color: #333; font-size: .9em; }
 @media (prefers-color-scheme: dark) { body { background: #161616; color: #eee; } small, ul { color: #bbb; } }
@@ -50,8 +51,10 @@ def _html_cell(view: View) -> str:
     tag = {"best": "b", "second": "u", None: ""}[view.mark]
     text = html.escape(view.published)
     marked = f"<{tag}>{text}</{tag}>" if tag else text
-    beside = "".join(f"<small>{html.escape(part)}</small>" for part in (view.difference, view.interval) if part)
-    return marked + _sup(view.flags) + beside
+    beside = f"<small>{html.escape(view.difference)}{_sup(view.below)}</small>"
+    return (
+        marked + _sup(view.flags) + beside + (f"<small>{html.escape(view.interval)}</small>" if view.interval else "")
+    )
 
 
 def _sup(flags: str) -> str:
@@ -79,7 +82,8 @@ def _md(text: str) -> str:
 
 def _md_cell(view: View) -> str:
     marked = {"best": f"**{view.published}**", "second": f"<u>{view.published}</u>", None: view.published}[view.mark]
-    return marked + _sup(view.flags) + "".join(f"<br>{_md(part)}" for part in (view.difference, view.interval) if part)
+    beside = f"<br>{_md(view.difference)}{_sup(view.below)}"
+    return marked + _sup(view.flags) + beside + (f"<br>{_md(view.interval)}" if view.interval else "")
 
 
 _TEX = {
@@ -87,6 +91,7 @@ _TEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "|": r"\textbar{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "[": "{[}",
@@ -119,7 +124,10 @@ def to_latex(grid: Grid) -> str:
 def _tex_lines(line: Line) -> list[str]:
     wrap = {"best": r"\textbf{%s}", "second": r"\underline{%s}", None: "%s"}
     first = [wrap[view.mark] % _tex(view.published) + _tex_sup(view.flags) for view in line.views]
-    below = [[_small(view.difference) for view in line.views], [_small(view.interval) for view in line.views]]
+    below = [
+        [_small(view.difference) + _tex_sup(view.below) for view in line.views],
+        [_small(view.interval) for view in line.views],
+    ]
     labels = (DIFFERENCE, "95% interval")
     rows = [_row([_tex(line.title) + _tex_sup(line.flags), *first])]
     rows += [_row([rf"\quad{_small(label)}", *cells]) for label, cells in zip(labels, below, strict=True) if any(cells)]
