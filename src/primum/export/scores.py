@@ -139,7 +139,12 @@ def _task(
         raise PrimumError(
             f"{path}: was scored with other rows, or another model, than there are now: run the stage score"
         )
-    rows = artifact.table().select(_COLUMNS).to_pylist()
+    table = artifact.table()
+    if missing := set(_COLUMNS) - set(table.column_names):
+        raise PrimumError(
+            f"{path}: has no column {min(missing)!r}: made by an earlier version: run the stage score again"
+        )
+    rows = table.select(_COLUMNS).to_pylist()
     lacking = next((row["item"] for row in rows if row["item"] not in hashes[1]), None)
     if lacking is not None:
         raise PrimumError(f"{path}: item {lacking}: is no row of the benchmark's dataset: run the stage score")
