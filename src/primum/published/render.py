@@ -125,13 +125,9 @@ def _tex_lines(line: Line) -> list[str]:
     wrap = {"best": r"\textbf{%s}", "second": r"\underline{%s}", None: "%s"}
     first = [wrap[view.mark] % _tex(view.published) + _tex_sup(view.flags) for view in line.views]
     below = [
-        [_small(view.difference) + _tex_sup(view.below) for view in line.views],
-        [_small(view.interval) for view in line.views],
+        _small(" ".join(filter(None, (view.difference, view.interval)))) + _tex_sup(view.below) for view in line.views
     ]
-    labels = (DIFFERENCE, "95% interval")
-    rows = [_row([_tex(line.title) + _tex_sup(line.flags), *first])]
-    rows += [_row([rf"\quad{_small(label)}", *cells]) for label, cells in zip(labels, below, strict=True) if any(cells)]
-    return rows
+    return [_row([_tex(line.title) + _tex_sup(line.flags), *first]), _row([rf"\quad{_small(DIFFERENCE)}", *below])]
 
 
 def _row(cells: list[str]) -> str:
