@@ -8,8 +8,8 @@ from primum.errors import PrimumError
 from primum.published.check import check
 from primum.published.grid import make_grid
 from primum.published.measured import read_measured
-from primum.published.render import FORMATS, SUFFIXES
-from primum.published.table4 import load_table4
+from primum.published.render import FORMATS
+from primum.published.table4 import SUFFIXES, load_table4
 
 
 def table4(root: Path, results: Path | None, form: str, output: Path | None) -> None:
@@ -19,6 +19,7 @@ def table4(root: Path, results: Path | None, form: str, output: Path | None) -> 
     """
     table = load_table4(root)
     grid = make_grid(table, None if results is None else read_measured(results, table))
+    suffixes = dict(zip(FORMATS, SUFFIXES, strict=True))
     wanted = list(FORMATS) if form == "all" else [form]
     if output is None:
         if len(wanted) > 1:
@@ -28,7 +29,7 @@ def table4(root: Path, results: Path | None, form: str, output: Path | None) -> 
     try:
         output.mkdir(parents=True, exist_ok=True)
         for name in wanted:
-            path = output / f"table4.{SUFFIXES[name]}"
+            path = output / f"table4.{suffixes[name]}"
             temporary = path.with_name(f".{path.name}")
             temporary.write_text(FORMATS[name](grid), encoding="utf-8")
             temporary.replace(path)

@@ -147,4 +147,3 @@ def _tex_sup(flags: str) -> str:
 
 
 FORMATS = {"html": to_html, "markdown": to_markdown, "latex": to_latex}
-SUFFIXES = {"html": "html", "markdown": "md", "latex": "tex"}

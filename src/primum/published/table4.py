@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from primum.errors import PrimumError
+from primum.experiment import Experiment
 from primum.experiment.load import read_yaml
 
 CSV = "data/papers/med42_v2_table4.csv"
 YAML = "data/papers/med42_v2_table4.yaml"
 AVERAGE = "average"
+# Of the files that it is rendered to: HTML, Markdown, LaTeX.
+SUFFIXES = ("html", "md", "tex")
 SIZE_CLASSES = ("small", "medium", "large")
 
 Mark = Literal["best", "second"]
@@ -97,6 +100,17 @@ class Table4:
             averages = {row.title: row.average if self.is_whole(row) else None for row in members}
             found.update(_marked(averages, AVERAGE))
         return found
+
+    def is_measured_by(self, experiment: Experiment) -> bool:
+        """Whether ``experiment`` has all of the table's benchmarks, and a model that is one of its rows."""
+        wanted = {name for column in self.columns for name in column.benchmarks}
+        sources = {row.model: row.source for row in self.rows if row.model}
+        models = ((name, experiment.models[name]) for name in experiment.evaluate.models)
+        found = any(
+            name in sources and sources[name] in (getattr(model, "hub", None), getattr(model, "endpoint", None))
+            for name, model in models
+        )
+        return found and wanted <= set(experiment.evaluate.benchmarks)
 
     def size_classes(self) -> dict[str, str]:
         """The size class of each row."""
