@@ -15,6 +15,7 @@ from primum.audit.summary import summarize
 from primum.errors import PrimumError
 from primum.layout import parquet
 from primum.plan import TABLES
+from primum.published.table4 import SUFFIXES
 from primum.restore import restore
 from primum.workflow import open_workflow, shell_prefix
 

@@ -2,6 +2,7 @@
 #
 # reads   scores, judgements, generations, data/ledgers, models (their history), agreements
 # writes  tables/{table}.parquet, .csv     benchmarks preferences safety judges training curation
+#         tables/table4.{html,md,tex}      Table 4 of Med42-v2 beside it, where an experiment measures rows of it
 #         report/index.html                one self-contained page
 
 
@@ -41,6 +42,19 @@ rule export_csv:
         table="|".join(TABLES),
     shell:
         "exec primum csv {input.manifest:q} {output:q}"
+
+
+rule render_table4:
+    input:
+        table=AT.table("benchmarks"),
+        published=[
+            "data/papers/med42_v2_table4.csv",
+            "data/papers/med42_v2_table4.yaml",
+        ],
+    output:
+        [AT.table4(suffix) for suffix in SUFFIXES],
+    shell:
+        "exec primum table4 {AT.results:q} --format all --output {AT.results:q}/tables"
 
 
 rule write_report:

@@ -54,6 +54,18 @@ def _parser() -> argparse.ArgumentParser:
     csv.add_argument("artifact", type=Path, help="the table's manifest")
     csv.add_argument("output", type=Path)
 
+    table4 = commands.add_parser("table4", help="Table 4 of Med42-v2 beside what was measured, or its own check")
+    table4.add_argument("results", type=Path, nargs="?", help="an experiment's folder; without it, nothing was run")
+    table4.add_argument("--format", choices=("html", "markdown", "latex", "all"), default="markdown")
+    table4.add_argument("--output", type=Path, metavar="FOLDER", help="write table4.html, .md, .tex here")
+    table4.add_argument("--check", action="store_true", help="recompute its averages and look at the paper's claims")
+
+    export = commands.add_parser("export", help="write the scores of a run in the form of another tool")
+    export.add_argument("results", type=Path, help="the experiment's folder, such as results/demo")
+    export.add_argument("--format", choices=("lm-eval", "hf"), required=True)
+    export.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="a new folder")
+    export.add_argument("--force", action="store_true", help="replace the folder if it is there")
+
     demo = commands.add_parser("demo-data", help="write the demo's data files, at their shipped size or a larger one")
     demo.add_argument("folder", type=Path)
     demo.add_argument("--seed", type=int, default=0)
@@ -202,6 +214,17 @@ def main(argv: list[str] | None = None) -> None:
             from primum.tables.csv import write_csv
 
             write_csv(Artifact.open(arguments.artifact).table(), arguments.output)
+        elif arguments.command == "table4":
+            from primum.published.command import check_table4, table4
+
+            if arguments.check:
+                check_table4(Path.cwd())
+            else:
+                table4(Path.cwd(), arguments.results, arguments.format, arguments.output)
+        elif arguments.command == "export":
+            from primum.export.command import export
+
+            export(arguments.results, arguments.format, arguments.output, arguments.force)
         elif arguments.command == "demo-data":
             from primum.demo import table5_scale, write
 

@@ -63,6 +63,10 @@ class Layout:
     def csv(self, table: str) -> str:
         return f"{self.results}/tables/{table}.csv"
 
+    def table4(self, suffix: str) -> str:
+        """Table 4 of Med42-v2 beside what was measured: no artifact, but a rendering of the table ``benchmarks``."""
+        return f"{self.results}/tables/table4.{suffix}"
+
     def report(self) -> str:
         return f"{self.results}/report/manifest.json"
 

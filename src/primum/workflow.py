@@ -28,6 +28,7 @@ from primum.layout import Layout
 from primum.leftovers import comment, name_prefix, take_over
 from primum.plan import TABLES, Plan
 from primum.progress import Progress
+from primum.published.table4 import SUFFIXES, load_table4
 from primum.site import Site, load_site
 from primum.stages import STAGES as JOBS
 
@@ -99,7 +100,12 @@ class Workflow:
         """The manifests that ``snakemake <target>`` makes: those of all jobs of that stage, or everything for ``all``."""
         wanted = ("tables", "report") if target == "all" else (target,)
         paths = [path for stage, _, paths in self.jobs() if JOBS[stage].target in wanted for path in paths]
-        return paths + ([self.layout.csv(table) for table in TABLES] if "tables" in wanted else [])
+        return paths + ([*map(self.layout.csv, TABLES), *self.renderings()] if "tables" in wanted else [])
+
+    def renderings(self) -> list[str]:
+        """Table 4 of Med42-v2 in every format, for an experiment that measures rows of it on all of its benchmarks."""
+        measured = load_table4(self.plan.root).is_measured_by(self.experiment)
+        return [self.layout.table4(suffix) for suffix in SUFFIXES] if measured else []
 
     def names(self, *kinds: str) -> str:
         """A wildcard constraint that matches the models of these kinds."""

@@ -30,6 +30,8 @@ def summarize(results: Path) -> str:
     tables = sorted(results.glob("tables/*.csv"))
     if tables:
         lines.append(f"Tables:  {results / 'tables'}: {', '.join(path.stem for path in tables)} (.parquet and .csv)")
+    if (table4 := results / "tables" / "table4.html").exists():
+        lines.append(f"Table 4: {table4}, beside what was published (and .md, .tex)")
     page = results / "report" / "index.html"
     if page.exists():
         lines.append(f"Report:  {page}")

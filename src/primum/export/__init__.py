@@ -1,0 +1,1 @@
+"""What was measured, in the forms of other tools: lm-evaluation-harness and the Hugging Face hub."""
