@@ -6,6 +6,7 @@ snakemake sft                                     one stage: fetch curate pretra
 snakemake all --config refresh=dpo                make a stage again (or refresh=dpo:NAME), whatever the store holds
 """
 
+from functools import partial
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -17,6 +18,7 @@ from primum.layout import parquet
 from primum.plan import TABLES
 from primum.published.table4 import SUFFIXES
 from primum.restore import restore
+from primum.scheduling import rule_resources
 from primum.workflow import open_workflow, shell_prefix
 
 min_version("9.27")
@@ -29,7 +31,7 @@ except PrimumError as error:
 
 AT = RUN.layout
 STORE = RUN.store
-resources_of = RUN.resources
+resources_of = partial(rule_resources, RUN)
 
 shell.prefix(shell_prefix(RUN.site))
 

@@ -16,10 +16,9 @@ from primum.artifact.job import Request, Run, execute
 from primum.artifact.store import Store
 from primum.errors import PrimumError
 from primum.progress import Progress
-from primum.stages import STAGES
+from primum.stages import STAGES, TRAINING
 
 REFRESH_VARIABLE = "PRIMUM_REFRESH"
-_TRAINED = ("pretrain", "sft", "dpo")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         job.add_argument("--outputs", nargs="+", type=Path, required=True, metavar="MANIFEST", help="one for each item")
         job.add_argument("--store", type=Path, required=True, help="the content-addressed store")
         job.add_argument("--log", type=Path, help="also write the progress lines here")
-        if name in _TRAINED:
+        if name in TRAINING:
             job.add_argument("--nodes", type=int, default=1, help="nodes to train on (default: 1)")
             job.add_argument(
                 "--processes", type=int, default=1, help="processes on all of them, one a GPU (default: 1)"
@@ -135,7 +134,7 @@ def _run_stage(name: str, arguments: argparse.Namespace) -> None:
     )
 
     def load() -> Run:
-        if name in _TRAINED and arguments.processes > 1:
+        if name in TRAINING and arguments.processes > 1:
             from primum.train.launch import Launch
 
             return Launch(stage.module, arguments.nodes, arguments.processes, arguments.log).run

@@ -69,12 +69,7 @@ def _evaluation(run: Workflow, stage: str, name: str) -> dict[str, list[str]]:
     if stage == "agreement":
         return {"judge": run.judge_model(name), "graded": [at.rows(e.judges[name].graded or "")]}
     if stage in ("score", "answer"):
-        benchmarks = [e.benchmarks[each].datasets() for each in p.benchmarks_of(name)]
-        rows = [at.rows(questions) for questions, _ in benchmarks]
-        if stage == "answer":
-            return {"model": [at.model(name)], "benchmarks": rows}
-        fewshot = [at.rows(examples) for _, examples in benchmarks]
-        return {"model": [at.model(name)], "overlaps": run.overlaps(name), "benchmarks": rows, "fewshot": fewshot}
+        return _scoring(run, stage, name)
     if stage == "tables":
         return {
             "scores": [at.score(*pair) for pair in p.scored()],
@@ -85,3 +80,13 @@ def _evaluation(run: Workflow, stage: str, name: str) -> dict[str, list[str]]:
             "agreements": [at.agreement(judge) for judge in p.agreements()],
         }
     return {"tables": [at.table(table) for table in TABLES]} if stage == "report" else {}
+
+
+def _scoring(run: Workflow, stage: str, name: str) -> dict[str, list[str]]:
+    at = run.layout
+    benchmarks = [run.experiment.benchmarks[each].datasets() for each in run.plan.benchmarks_of(name)]
+    rows = [at.rows(questions) for questions, _ in benchmarks]
+    if stage == "answer":
+        return {"model": [at.model(name)], "benchmarks": rows}
+    fewshot = [at.rows(examples) for _, examples in benchmarks]
+    return {"model": [at.model(name)], "overlaps": run.overlaps(name), "benchmarks": rows, "fewshot": fewshot}

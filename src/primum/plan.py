@@ -17,9 +17,9 @@ from primum.artifact.canonical import canonical_json
 from primum.artifact.code import code_digest
 from primum.artifact.folder import file_sha256
 from primum.errors import PrimumError
-from primum.experiment.experiment import Experiment
 from primum.experiment.models import DPOModel, EndpointModel, HubModel, PretrainedModel, SFTModel
-from primum.experiment.types import Engine, Frozen, Mixture, Sampling
+from primum.experiment.types import Benchmark, Engine, Frozen, Mixture, Sampling
+from primum.selection import Selection
 from primum.stages import STAGES
 
 TABLES = ("benchmarks", "preferences", "comparisons", "safety", "judges", "training", "curation")
@@ -28,7 +28,6 @@ _ENGINE_LIBRARIES = {
     "vllm": ("torch", "transformers", "tokenizers", "vllm"),
     "openai": ("openai",),
 }
-_TRAINED = ("pretrain", "sft", "dpo")
 _LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;+]+)", re.MULTILINE)
 
 
@@ -54,10 +53,9 @@ def _dump(value: Frozen) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Selection):
     """The specs of ``experiment``, for the project at ``root``."""
 
-    experiment: Experiment
     root: Path
 
     @cached_property
@@ -155,15 +153,6 @@ class Plan:
     def _rendering_judges(self, mixture: str) -> list[str]:
         sources = self.experiment.mixtures[mixture].sources.values()
         return sorted({source.judge for source in sources if source.judge})
-
-    def decontaminating(self, mixture: str) -> list[str]:
-        """The datasets of the evaluated benchmarks that ``mixture`` is decontaminated against."""
-        return self.knowledge() if self.experiment.mixtures[mixture].decontaminate else []
-
-    def knowledge(self) -> list[str]:
-        """The datasets of the evaluated benchmarks that ask questions, which held-out preference pairs do not."""
-        benchmarks = (self.experiment.benchmarks[name] for name in self.experiment.evaluate.benchmarks)
-        return list(dict.fromkeys(b.dataset for b in benchmarks if b.group == "benchmark"))
 
     def _overlap(self, name: str) -> str:
         kind, _, data = name.partition("/")
@@ -291,7 +280,7 @@ class Plan:
         if any(entry.process_docs for entry in benchmarks.values()):
             libraries += ("datasets",)
         # Which overlaps are read follows from the lineage, and another one is another model.
-        common = {"engine": engine, "seed": self.experiment.seed, "from_scratch": self._from_scratch(model)}
+        common = {"engine": engine, "seed": self.experiment.seed, "from_scratch": self.from_scratch(model)}
         reads = [dataset for entry in benchmarks.values() for dataset in entry.datasets()]
         return self._spec("score", common, items, libraries, reads=reads)
 
@@ -301,77 +290,16 @@ class Plan:
         # Greedy, whatever responses are drawn with: an accuracy should not depend on a seed.
         sampling = _dump(Sampling(max_tokens=self.experiment.sampling.max_tokens))
         common = {"engine": engine, "sampling": sampling, "seed": self.experiment.seed}
-        items = {name: {"version": self.experiment.benchmarks[name].version} for name in names}
+        items = {name: self._answered(self.experiment.benchmarks[name]) for name in names}
         reads = [self.experiment.benchmarks[name].dataset for name in names]
         return self._spec("answer", common, items, libraries, reads=reads)
 
-    def _from_scratch(self, model: str) -> bool:
-        """Whether all that ``model`` was trained on is data of this experiment."""
-        lineage = self.experiment.lineage(model)
-        return all(self.experiment.kind_of(each) in _TRAINED for each in lineage)
+    def _answered(self, benchmark: Benchmark) -> dict[str, Any]:
+        """What an item of the stage answer depends on: of multiple-choice rows no template, of raw documents all of the task."""
+        raw = self.experiment.datasets[benchmark.dataset].adapter == "documents"
+        return benchmark.asked() if raw else {"version": benchmark.version}
 
     # Aggregation --------------------------------------------------------------------------------------------------
-
-    def scored(self) -> list[tuple[str, str]]:
-        """(model, benchmark) of every score artifact."""
-        models = self.experiment.evaluate.models
-        return [(model, benchmark) for model in models for benchmark in self.benchmarks_of(model)]
-
-    def answers(self, model: str) -> bool:
-        """Whether a model answers benchmarks by generation: one behind an endpoint gives no log-likelihoods."""
-        return self.experiment.kind_of(model) == "endpoint"
-
-    def benchmarks_of(self, model: str) -> list[str]:
-        """The benchmarks that ``model`` is scored on: all, but no preference pairs where it answers by generation.
-
-        Which of two responses a model prefers is a matter of log-likelihoods; it can give no right answer of its own.
-        """
-        groups = {name: self.experiment.benchmarks[name].group for name in self.experiment.evaluate.benchmarks}
-        return [name for name, group in groups.items() if group == "benchmark" or not self.answers(model)]
-
-    def overlaps(self, model: str) -> list[tuple[str, str]]:
-        """(``mixtures`` or ``pairs``, name) of all data that ``model`` and its ancestors were trained on here.
-
-        Empty where no benchmark asks questions that could be in it.
-        """
-        models = [self.experiment.models[name] for name in self.experiment.lineage(model)]
-        data = [
-            ("pairs" if isinstance(each, DPOModel) else "mixtures", each.data)
-            for each in models
-            if isinstance(each, PretrainedModel | SFTModel | DPOModel)
-        ]
-        return list(dict.fromkeys(data)) if self.knowledge() else []
-
-    def overlapping(self) -> list[tuple[str, str]]:
-        """All data whose overlap with the benchmarks a score needs."""
-        scored = dict.fromkeys(model for model, _ in self.scored())
-        return list(dict.fromkeys(each for model in scored for each in self.overlaps(model)))
-
-    def generated(self) -> list[tuple[str, str]]:
-        """(model, prompts) of every generation artifact."""
-        return [(m, p) for m in self.experiment.evaluate.models for p in self.experiment.evaluate.prompts]
-
-    def judged(self) -> list[tuple[str, str, str]]:
-        """(judge, model, prompts) of every judgement artifact."""
-        return [
-            (judge, model, prompts)
-            for judge in self.experiment.evaluate.judges
-            for model in self.experiment.evaluate.models
-            for prompts in self.experiment.judges[judge].prompts
-        ]
-
-    def trained(self) -> list[str]:
-        """The models that are trained here, ancestors first."""
-        return [m for m in self.experiment.needed_models() if self.experiment.kind_of(m) in _TRAINED]
-
-    def mixtures(self) -> list[str]:
-        """The mixtures that training reads."""
-        models = [self.experiment.models[name] for name in self.trained()]
-        return list(dict.fromkeys(m.data for m in models if isinstance(m, PretrainedModel | SFTModel)))
-
-    def agreements(self) -> list[str]:
-        """The judges that are checked against graded pairs."""
-        return [name for name in self.experiment.evaluate.judges if self.experiment.judges[name].graded]
 
     def _described(self) -> dict[str, Any]:
         """What the tables and the report need to know of the experiment's parts."""

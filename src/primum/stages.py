@@ -133,3 +133,6 @@ STAGES: dict[str, Stage] = {
         "the page that people look at",
     ),
 }
+
+# The stages that train a model: the only ones that run as several processes, and over several nodes.
+TRAINING = ("pretrain", "sft", "dpo")

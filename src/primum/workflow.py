@@ -12,7 +12,7 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -23,23 +23,25 @@ from primum.cli import REFRESH_VARIABLE, is_refreshed
 from primum.errors import PrimumError
 from primum.experiment import STAGES, Experiment, load_experiment
 from primum.experiment.models import DPOModel, PretrainedModel, SFTModel
-from primum.experiment.types import Resources
 from primum.layout import Layout
-from primum.leftovers import comment, name_prefix, take_over
+from primum.leftovers import name_prefix, take_over
 from primum.plan import TABLES, Plan
 from primum.progress import Progress
 from primum.published.table4 import SUFFIXES, load_table4
 from primum.site import Site, load_site
 from primum.stages import STAGES as JOBS
+from primum.stages import TRAINING
 
 CONFIG_KEYS = ("experiment", "refresh", "mirror", "store", "results")
 MIRROR_VARIABLE = "PRIMUM_MIRROR"
-_TRAINING = ("pretrain", "sft", "dpo")
 
 
 @dataclass(frozen=True)
 class Workflow:
-    """One run: ``experiment``, its ``plan`` and ``layout``, the ``store``, and which jobs ``refresh`` asks for."""
+    """One run: ``experiment``, its ``plan`` and ``layout``, the ``store``, and which jobs ``refresh`` asks for.
+
+    ``running`` are Slurm's jobs that a killed run of it left (see :meth:`take_over`).
+    """
 
     experiment: Experiment
     plan: Plan
@@ -48,7 +50,7 @@ class Workflow:
     refresh: str
     site: Site = field(default_factory=Site)
     _held: list[IO[str]] = field(default_factory=list)
-    _running: dict[str, str] = field(default_factory=dict)
+    running: dict[str, str] = field(default_factory=dict)
 
     def jobs(self) -> Iterator[tuple[str, str, list[str]]]:
         """(stage, name, manifests) of every job of the experiment."""
@@ -123,74 +125,8 @@ class Workflow:
 
     def threads(self, stage: str, model: str | None = None) -> int:
         """CPU threads of a job; for training those that its spec fixes, since they change the weights' bits."""
-        own = getattr(self.experiment.models[model], "threads", None) if model and stage in _TRAINING else None
+        own = getattr(self.experiment.models[model], "threads", None) if model and stage in TRAINING else None
         return own or self.experiment.resources_of(stage, model).threads
-
-    def resources(self, stage: str, judge: str | None = None) -> dict[str, Callable[..., int | str | None]]:
-        """A rule's resources, under the names that Snakemake's Slurm plugin passes on to sbatch.
-
-        Memory (MB a node) and runtime (minutes) grow with every attempt. GPUs on one node are ``gpu``; on several nodes
-        ``gres`` says how many each node gives, and ``mpi`` that the job starts its own tasks, one a node. ``processes``
-        is for the job itself: how many train together, one a GPU. ``api`` counts jobs that call an endpoint.
-        """
-        site = self.site
-        typed = f"gpu:{site.gpu_type}" if site.gpu_type else "gpu"
-
-        def asked(wildcards: Any) -> Resources:
-            target = JOBS[stage].target if stage in JOBS else stage
-            r = self.experiment.resources_of(target, getattr(wildcards, "model", None))
-            # Only training runs on several nodes.
-            return r if stage in _TRAINING else r.model_copy(update={"nodes": 1, "gpus": r.gpus // r.nodes})
-
-        def partition(wildcards: Any) -> str | None:
-            return site.partitions.gpu if asked(wildcards).gpus else site.partitions.cpu
-
-        def gpu_model(wildcards: Any) -> str | None:
-            r = asked(wildcards)
-            return site.gpu_type if r.gpus and r.nodes == 1 else None
-
-        def gres(wildcards: Any) -> str:
-            r = asked(wildcards)
-            return f"{typed}:{r.gpus // r.nodes}" if r.gpus and r.nodes > 1 else ""
-
-        def api(wildcards: Any) -> int:
-            name = judge or getattr(wildcards, "judge", None)
-            model = self.experiment.judges[name].model if name else getattr(wildcards, "model", None)
-            called = model is not None and self.experiment.kind_of(model) == "endpoint"
-            return int(called and stage in ("generate", "judge", "answer"))
-
-        # None is a resource that a job does not have: the plugin looks whether there is one.
-        def mpi(wildcards: Any) -> str | None:
-            return "srun" if asked(wildcards).nodes > 1 else None
-
-        def tasks(wildcards: Any) -> int | None:
-            return asked(wildcards).nodes if asked(wildcards).nodes > 1 else None
-
-        def extra(wildcards: Any) -> str:
-            twin = self._running.get(comment(stage, getattr(wildcards, "model", None), judge) or "")
-            warning = f"--signal=TERM@{site.warning_seconds}" if stage in _TRAINING else ""
-            return f"{warning} --dependency=afterany:{twin}".strip() if twin else warning
-
-        training = {
-            "mpi": mpi,
-            "tasks": tasks,
-            "processes": lambda wildcards: max(asked(wildcards).gpus, asked(wildcards).nodes),
-        }
-        return {
-            "mem_mb": lambda wildcards, attempt: asked(wildcards).mem_mb * attempt,
-            "runtime": lambda wildcards, attempt: asked(wildcards).minutes * attempt,
-            "nodes": lambda wildcards: asked(wildcards).nodes,
-            "gpu": lambda wildcards: asked(wildcards).gpus if asked(wildcards).nodes == 1 else 0,
-            "gpu_model": gpu_model,
-            "gres": gres,
-            "api": api,
-            "slurm_account": lambda wildcards: site.account,
-            "slurm_partition": partition,
-            "qos": lambda wildcards: site.qos,
-            "constraint": lambda wildcards: site.constraint,
-            "slurm_extra": extra,
-            **(training if stage in _TRAINING else {}),
-        }
 
     def training_data(self, model: str) -> str:
         """The mixture or the preference set that a trained model is trained on."""
@@ -250,7 +186,7 @@ class Workflow:
 
     def take_over(self) -> None:
         """Look after the Slurm jobs of a killed run (see ``primum.leftovers``)."""
-        self._running.update(take_over(self.jobname_prefix, Progress("slurm")))
+        self.running.update(take_over(self.jobname_prefix, Progress("slurm")))
 
     def begin(self) -> None:
         """Claim the experiment for this run, and clear up after one that was killed.

@@ -25,6 +25,7 @@ from primum.errors import PrimumError
 from primum.experiment.types import Engine, Sampling
 from primum.inputs import inputs_of
 from primum.rows import ChoiceRow, to_table
+from primum.scheduling import rule_resources
 from primum.score.answers import question, read_answer, run
 from primum.score.items import SCORES
 from primum.stages import STAGES
@@ -286,5 +287,5 @@ def test_endpoint_models_answer_all_benchmarks_but_preferences(tmp_path: Path) -
     }
     assert [name for name, _ in spec["items"]] == knowledge
     assert STAGES["answer"].target == STAGES["score"].target
-    called = run.resources("answer")["api"]
+    called = rule_resources(run, "answer")["api"]
     assert called(type("Wildcards", (), {"model": "api"})()) == 1

@@ -15,6 +15,7 @@ from primum.experiment import load_experiment
 from primum.layout import Layout
 from primum.leftovers import RULES, name_prefix
 from primum.plan import Plan
+from primum.scheduling import rule_resources
 from primum.site import Site, load_site
 from primum.workflow import Workflow, shell_prefix
 
@@ -101,7 +102,7 @@ def asked(experiment: str, stage: str, site: Site, attempt: int = 1, **wildcards
     workflow = Workflow(loaded, Plan(loaded, ROOT), Layout("results/x"), "store", "", site)
     judge = wildcards.pop("judge", None)
     found = {}
-    for name, evaluate in workflow.resources(stage, judge).items():
+    for name, evaluate in rule_resources(workflow, stage, judge).items():
         more = {"attempt": attempt} if name in ("mem_mb", "runtime") else {}
         value = evaluate(SimpleNamespace(**wildcards), **more)
         if value is not None:
@@ -169,11 +170,11 @@ def test_one_process_on_a_machine_without_gpus() -> None:
 def test_a_job_waits_for_the_one_that_a_killed_run_left_running() -> None:
     loaded = load_experiment("demo", ROOT)
     workflow = Workflow(loaded, Plan(loaded, ROOT), Layout("results/x"), "store", "")
-    workflow._running["rule_sft_model_wildcards_sft"] = "7"
-    workflow._running["rule_judge_harm_wildcards_sft"] = "8"
+    workflow.running["rule_sft_model_wildcards_sft"] = "7"
+    workflow.running["rule_judge_harm_wildcards_sft"] = "8"
 
     def extra(stage: str, model: str, judge: str | None = None) -> str:
-        found: str = workflow.resources(stage, judge)["slurm_extra"](SimpleNamespace(model=model))
+        found: str = rule_resources(workflow, stage, judge)["slurm_extra"](SimpleNamespace(model=model))
         return found
 
     assert extra("sft", "sft") == "--signal=TERM@120 --dependency=afterany:7"

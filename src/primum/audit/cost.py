@@ -15,7 +15,7 @@ from primum.artifact.manifest import Manifest
 from primum.audit.state import JobState
 from primum.experiment.models import Architecture, DPOModel, HubModel, Optimization, PretrainedModel, SFTModel
 from primum.experiment.types import Resources
-from primum.stages import STAGES
+from primum.stages import STAGES, TRAINING
 from primum.workflow import Workflow
 
 PEAK_FLOPS = 989e12  # a second: NVIDIA's H100 SXM, bfloat16, dense
@@ -28,8 +28,7 @@ CHECKPOINTS = 2  # as many as training keeps
 CHARACTERS_A_TOKEN = 3  # of a judge's template and policy; English has about 4
 REQUEST_TOKENS = 256  # a request, and what the chat template adds
 _BYTES = {"float32": 4, "bfloat16": 2}
-_TRAINING = ("pretrain", "sft", "dpo")
-_OF_A_MODEL = (*_TRAINING, "pack", "reference", "generate", "score", "answer")
+_OF_A_MODEL = (*TRAINING, "pack", "reference", "generate", "score", "answer")
 _SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9.])", re.IGNORECASE)
 
 
@@ -83,7 +82,7 @@ def asked_of(run: Workflow, job: JobState) -> Resources:
     model = job.name.partition("/")[2] if job.stage == "judge" else job.name if job.stage in _OF_A_MODEL else None
     asked = run.experiment.resources_of(STAGES[job.stage].target, model)
     # Only training runs on several nodes.
-    several = job.stage in _TRAINING
+    several = job.stage in TRAINING
     return asked if several else asked.model_copy(update={"nodes": 1, "gpus": asked.gpus // asked.nodes})
 
 
@@ -153,7 +152,7 @@ def _estimate(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Am
         pairs = _count(known.get(run.layout.pairs(entry.data)), "kept")
         tokens = None if pairs is None else pairs * 2 * entry.max_length
         size, flops = parameters(run, run.reference(job.name), known), FORWARD_FLOPS
-    elif job.stage in _TRAINING:
+    elif job.stage in TRAINING:
         tokens = training_tokens(run, job.name, known)
         size, flops = parameters(run, job.name, known), TRAINING_FLOPS
     else:
@@ -168,7 +167,7 @@ def _estimate(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Am
 
 def _disk(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Amount | None:
     """Bytes of the model that a job makes, with its checkpoints; None for jobs that make no model."""
-    if job.stage not in (*_TRAINING, "snapshot"):
+    if job.stage not in (*TRAINING, "snapshot"):
         return None
     entry = run.experiment.models[job.name]
     if isinstance(entry, HubModel):

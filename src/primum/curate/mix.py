@@ -25,6 +25,7 @@ from primum.rows import (
     ROW_TYPES,
     ChatRow,
     ChoiceRow,
+    DocumentRow,
     GradedRow,
     Message,
     RequestRow,

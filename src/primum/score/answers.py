@@ -6,6 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +16,9 @@ from primum.choices import choice_values
 from primum.engine import Engine, Response, with_engines
 from primum.engine.protocol import refuse_many_errors
 from primum.experiment.types import Sampling
-from primum.rows import ChoiceRow, Message, from_table
+from primum.rows import ChoiceRow, DocumentRow, Message, from_table
+from primum.score.documents import choices, documents, target
+from primum.score.documents import question as document_question
 from primum.score.items import SCORES
 
 METHOD = "generation"
@@ -31,7 +34,7 @@ _LETTER = re.compile(r"\(?([A-Z])\)?\.?", re.ASCII)
 def run(job: Job) -> Iterator[Result]:
     """One table (``SCORES``) a benchmark, ``method`` "generation", without log-likelihoods and with the raw ``answer``.
 
-    Reads ``model`` (a folder) and ``benchmarks`` (ChoiceRow, one artifact an item); ``common`` holds ``engine``,
+    Reads ``model`` (a folder) and ``benchmarks`` (ChoiceRow or DocumentRow, one artifact an item); ``common`` holds ``engine``,
     ``sampling`` and ``seed``. ``status`` is ``scored`` where an answer was read, ``no-answer`` where it was not, else the
     engine's: ``length`` (the answer was cut off), ``prompt-too-long``, ``error``. All but the first have prediction -1 and
     count as wrong. Counts: items, correct, items by status, errors by class. PrimumError when over 5% of the requests
@@ -44,16 +47,16 @@ def run(job: Job) -> Iterator[Result]:
 
 
 def _answer(job: Job, item: Item, engine: Engine) -> Result:
-    rows: list[ChoiceRow] = from_table(item.one("benchmarks").table(), ChoiceRow)
+    asked = _asked(item)
     started = time.monotonic()
 
     def report(done: int, tokens: int) -> None:
-        job.progress.update(item.name, done, len(rows), tokens, "tokens")
+        job.progress.update(item.name, done, len(asked), tokens, "tokens")
 
-    asked = [[Message("user", question(row))] for row in rows]
-    responses = engine.chat(asked, Sampling(**job.common["sampling"]), job.common["seed"], report)
+    conversations = [[Message("user", each.text)] for each in asked]
+    responses = engine.chat(conversations, Sampling(**job.common["sampling"]), job.common["seed"], report)
     refuse_many_errors(item.name, responses, MOST_ERRORS)
-    records = [_record(row, response) for row, response in zip(rows, responses, strict=True)]
+    records = [_record(*pair) for pair in zip(asked, responses, strict=True)]
     counts: dict[str, Any] = {"items": len(records), "correct": sum(record["correct"] for record in records)}
     counts |= dict(sorted(Counter(record["status"] for record in records).items()))
     if errors := Counter(response.error for response in responses if response.error):
@@ -68,6 +71,37 @@ def _answer(job: Job, item: Item, engine: Engine) -> Result:
             "seconds": round(time.monotonic() - started, 3),
         },
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One item as it is asked: the whole prompt, how many options it letters, and which of them is right."""
+
+    id: str
+    subject: str
+    text: str
+    choices: int
+    target: int
+
+
+def _asked(item: Item) -> list[Asked]:
+    """Every row of the benchmark; of raw documents what the task (``Benchmark.asked``) makes of them."""
+    table = item.one("benchmarks").table()
+    if not table.schema.equals(DocumentRow.SCHEMA):
+        rows: list[ChoiceRow] = from_table(table, ChoiceRow)
+        return [Asked(row.id, row.subject, question(row), len(row.choices), row.target) for row in rows]
+    result = []
+    for document in documents(from_table(table, DocumentRow), item.spec):
+        options = choices(document, item.spec)
+        right = target(document, item.spec, options)
+        row = ChoiceRow(
+            document.id, "", document.subject, "", document_question(document, item.spec), tuple(options), right
+        )
+        # A task whose choices are bare letters has its options in the question already.
+        listed = options == list(choice_values(row)["letters"])
+        text = f"{row.question}\n\n{_INSTRUCTION}" if listed else question(row)
+        result.append(Asked(row.id, row.subject, text, len(options), right))
+    return sorted(result, key=lambda each: each.id)
 
 
 def question(row: ChoiceRow) -> str:
@@ -102,25 +136,25 @@ def _option(answer: str, choices: int) -> int | None:
     return index if index < choices else None
 
 
-def _record(row: ChoiceRow, response: Response) -> dict[str, Any]:
-    prediction = read_answer(response.text, len(row.choices)) if response.status == "stop" else None
+def _record(asked: Asked, response: Response) -> dict[str, Any]:
+    prediction = read_answer(response.text, asked.choices) if response.status == "stop" else None
     answered = response.status == "stop"
     read = SCORED if prediction is not None else NO_ANSWER
     return {
-        "id": row.id,
-        "item": row.id,
-        "subject": row.subject,
+        "id": asked.id,
+        "item": asked.id,
+        "subject": asked.subject,
         "seed": 0,
         "method": METHOD,
         "status": read if answered else response.status,
-        "choices": len(row.choices),
+        "choices": asked.choices,
         "loglikelihoods": [],
         "tokens": [],
         "characters": [],
         "context_tokens": response.prompt_tokens,
         "prediction": -1 if prediction is None else prediction,
-        "target": row.target,
-        "correct": prediction == row.target,
+        "target": asked.target,
+        "correct": prediction == asked.target,
         "truncated": False,
         "lost_left": 0,
         "lost_right": 0,

@@ -23,7 +23,8 @@ from primum.tokenizer import load_tokenizer
 def run(job: Job) -> Iterator[Result]:
     """One table (``SCORES``) a benchmark; the model is loaded once.
 
-    Counts: items, correct, truncated, contaminated, and the tokens cut from contexts (``lost_left``) and choices (``lost_right``).
+    Counts: items, correct, truncated, contaminated, and the tokens cut from contexts (``lost_left``) and choices
+    (``lost_right``).
     """
     engine = job.common["engine"]
     source = job.items[0].one("model")
