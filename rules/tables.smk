@@ -54,7 +54,7 @@ rule render_table4:
     output:
         [AT.table4(suffix) for suffix in SUFFIXES],
     shell:
-        "exec primum table4 {AT.results:q} --format all --output {AT.results:q}/tables"
+        'tables="$(dirname {input.table:q})"; exec primum table4 "$(dirname "$tables")" --format all --output "$tables"'
 
 
 rule write_report:

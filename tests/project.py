@@ -27,6 +27,7 @@ COPIED = (
     "src",
     "data/demo",
     "data/rubrics",
+    "data/papers",
     "data/policies",
 )
 

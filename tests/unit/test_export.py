@@ -64,6 +64,7 @@ def finished(results: Path) -> Path:
     run.score("llama3-8b-instruct", "parts", answers())
     run.score("llama3-8b-instruct", "pairs", answers())
     run.score("sft", "whole", answers(), normalize="characters")
+    run.score("sft", "parts", answers(), normalize="bytes")
     run.score("sft", "spoken", answers("generation"))
     return run.finish()
 
@@ -103,6 +104,8 @@ def test_metrics_by_hand() -> None:
     assert unweighted([whole, aggregate(rows[:1])])["acc_stderr,none"] == "N/A"
     seeds = aggregate([("a", {"acc": 1.0}), ("a", {"acc": 0.0}), ("b", {"acc": 1.0})])
     assert seeds == {"acc,none": 0.75, "acc_stderr,none": pytest.approx(0.25)}
+    # What the artifact says is right by a length that it does not hold.
+    assert metrics({**answers()[0], "correct": True}, "bytes") == {"acc": 0.0, "acc_norm": 1.0, "acc_bytes": 1.0}
     assert metrics({"loglikelihoods": [], "correct": True}) == {"exact_match": 1.0}
     assert metrics({"loglikelihoods": [-1.0, -9.0], "characters": [0, 3], "target": 1})["acc_norm"] == 1.0
 
@@ -236,6 +239,10 @@ def test_the_hub_reads_its_own_forms(tmp_path: Path) -> None:
     )
     assert entry.notes is not None
     assert entry.notes.startswith("acc_norm, log-likelihood of the choices, 0-shot, n=5")
+    parts = next(
+        line for line in (folder / "sft" / "README.md").read_text().splitlines() if line.startswith("| In parts")
+    )
+    assert parts.startswith("| In parts | acc_bytes | 0.3333 |")
     assert "# SFT \\& co: evaluation results" in (folder / "sft" / "README.md").read_text()
 
 
@@ -256,7 +263,7 @@ def test_whole_or_not_at_all(
     results, output = finished(tmp_path / "run"), tmp_path / "out"
     arguments = ["export", str(results), "--format", "lm-eval", "--output", str(output)]
     main(arguments)
-    assert "2 models, 4 scores" in capsys.readouterr().out
+    assert "2 models, 5 scores" in capsys.readouterr().out
     (output / "mine").write_text("kept")
     with pytest.raises(SystemExit):
         main(arguments)

@@ -16,6 +16,7 @@ from scored_run import Run
 
 from primum.cli import main
 from primum.errors import PrimumError
+from primum.experiment import load_experiment
 from primum.published.check import Statement, check
 from primum.published.grid import View, make_grid
 from primum.published.measured import Cell, Measured, read_measured
@@ -310,3 +311,11 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     with pytest.raises(SystemExit):
         main(["table4", "--format", "all"])
     assert "needs --output FOLDER" in capsys.readouterr().err
+
+
+def test_experiments_that_measure_it() -> None:
+    # med-safety evaluates models of the table, but not on all of its benchmarks; the demo has none of its models.
+    measuring = {
+        name: TABLE.is_measured_by(load_experiment(name, ROOT)) for name in ("demo", "med-safety", "med42-v2-8b")
+    }
+    assert measuring == {"demo": False, "med-safety": False, "med42-v2-8b": True}

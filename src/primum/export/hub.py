@@ -33,10 +33,11 @@ def write_hub(experiment: str, models: Sequence[Scored], folder: Path) -> None:
 
 
 def headline(task: Task, values: Mapping[str, Any]) -> str:
-    """The metric that the tables of primum show: ``acc_norm`` where the benchmark normalizes by characters."""
+    """The metric that the tables of primum show, which goes by how the benchmark normalizes."""
     if "exact_match,none" in values:
         return "exact_match"
-    return "acc_norm" if task.spec.get("normalize") == "characters" else "acc"
+    normalize = task.spec.get("normalize", "none")
+    return {"none": "acc", "characters": "acc_norm"}.get(normalize, f"acc_{normalize}")
 
 
 def _card(experiment: str, model: Scored, values: Mapping[str, Mapping[str, Any]]) -> str:

@@ -66,7 +66,7 @@ def _parts(task: Task) -> Iterator[_Part]:
 
 def _part(name: str, task: Task, rows: Sequence[Mapping[str, Any]]) -> _Part:
     numbers = {item: number for number, item in enumerate(dict.fromkeys(row["item"] for row in rows))}
-    values = [metrics(row) for row in rows]
+    values = [metrics(row, task.spec.get("normalize", "none")) for row in rows]
     samples = [_sample(row, numbers[row["item"]], task, own) for row, own in zip(rows, values, strict=True)]
     pairs = [(row["item"], own) for row, own in zip(rows, values, strict=True)]
     return _Part(name, task, samples, aggregate(pairs), len(numbers))

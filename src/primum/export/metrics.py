@@ -9,18 +9,20 @@ from typing import Any
 NOT_AVAILABLE = "N/A"
 
 
-def metrics(row: Mapping[str, Any]) -> dict[str, float]:
+def metrics(row: Mapping[str, Any], normalize: str = "none") -> dict[str, float]:
     """One answer's ``acc`` and ``acc_norm`` (1.0 or 0.0), as ``ConfigurableTask.process_results`` has them.
 
     ``acc`` is right where the highest log-likelihood is the target's, ``acc_norm`` where the highest one divided by the
     choice's characters is; of equals the first is taken. A choice without characters has minus infinity there. An answer
-    that was generated has ``exact_match`` instead.
+    that was generated has ``exact_match`` instead. A benchmark that is normalized by ``tokens`` or ``bytes`` has its own
+    right answers as well, under ``acc_tokens`` or ``acc_bytes`` (lm-eval's name).
     """
     sums: Sequence[float] = row["loglikelihoods"]
     if not sums:
         return {"exact_match": float(row["correct"])}
     divided = [value / length if length else -math.inf for value, length in zip(sums, row["characters"], strict=True)]
-    return {"acc": _right(sums, row["target"]), "acc_norm": _right(divided, row["target"])}
+    own = {f"acc_{normalize}": float(row["correct"])} if normalize in ("tokens", "bytes") else {}
+    return {"acc": _right(sums, row["target"]), "acc_norm": _right(divided, row["target"]), **own}
 
 
 def _right(values: Sequence[float], target: int) -> float:
