@@ -2,6 +2,9 @@
 import traceback
 
 from snakemake.io import IOFile
+from snakemake.logging import logger as snakemake_logger
+
+from primum.failures import FailureLines
 
 BEGUN = []
 
@@ -13,6 +16,7 @@ def begin(wildcards):
     """
     if workflow.is_main_process and workflow.executor_plugin is not None and not BEGUN:
         BEGUN.append(True)
+        snakemake_logger.addHandler(FailureLines())
         try:
             RUN.check()
             if not (workflow.dryrun or workflow.touch):

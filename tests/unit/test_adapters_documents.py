@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from stage_artifacts import table_artifact
 from upstream_files import Upstream
 
-from primum.curate.mix import _questions
+from primum.curate.overlap import asked, distinct_questions
 from primum.rows import ChoiceRow, DocumentRow, Drop, to_table
 
 QUESTION = "Which nerve supplies the deltoid muscle of the shoulder?"
@@ -39,12 +38,14 @@ def test_what_json_cannot_hold_is_dropped(tmp_path: Path) -> None:
     ]
 
 
-def test_every_text_of_a_document_counts_as_a_question(tmp_path: Path) -> None:
+def test_every_text_of_a_document_counts_as_a_question() -> None:
     record = {"stem": QUESTION, "choices": {"text": ["axillary", "the radial"]}, "n": 3, "none": None}
     table = to_table([DocumentRow("b/0", "b", json.dumps(record))], DocumentRow)
-    assert _questions(table_artifact(tmp_path / "b.parquet", table)) == [QUESTION, "axillary", "the radial"]
+    assert asked(table) == [("b/0", [QUESTION, "axillary", "the radial"])]
+    assert distinct_questions(table) == [QUESTION, "axillary", "the radial"]
     twice = [ChoiceRow(f"b/{i}", "b", "", "", QUESTION, ("a", "b"), i) for i in range(2)]
-    assert _questions(table_artifact(tmp_path / "c.parquet", to_table(twice, ChoiceRow))) == [QUESTION]
+    assert asked(to_table(twice, ChoiceRow)) == [("b/0", [QUESTION]), ("b/1", [QUESTION])]
+    assert distinct_questions(to_table(twice, ChoiceRow)) == [QUESTION]
 
 
 def test_mmlu_pro_by_category(upstream: Upstream) -> None:

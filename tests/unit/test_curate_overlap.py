@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from primum.curate.overlap import (
     near_duplicates,
     shingles,
 )
+from primum.rows import ChoiceRow, to_table
 
 
 def test_shingles_by_hand() -> None:
@@ -161,6 +163,7 @@ def test_the_index_names_every_question_that_shares_an_ngram(questions: list[str
 
 
 def test_an_item_that_is_listed_twice_is_one_and_other_choices_make_another() -> None:
-    item = {"question": "Which?", "context": "", "choices": ["a", "b"]}
-    turned, other = {**item, "choices": ["b", "a"]}, {**item, "choices": ["a", "c"]}
-    assert distinct_questions([item, turned, other, {**item, "context": "A trial."}]) == ["Which?"] * 3
+    item = ChoiceRow("b/0", "b", "", "", "Which?", ("a", "b"), 0)
+    turned, other = replace(item, id="b/1", choices=("b", "a")), replace(item, id="b/2", choices=("a", "c"))
+    about = replace(item, id="b/3", context="A trial.")
+    assert distinct_questions(to_table([item, turned, other, about], ChoiceRow)) == ["Which?"] * 3
