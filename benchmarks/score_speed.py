@@ -1,6 +1,6 @@
 """Items per second of primum's log-likelihoods and of lm-eval's ``hf`` backend: the same model object, requests and threads.
 
-    PYTHONPATH=src python benchmarks/score_speed.py --data ../shared/data --output speed.json
+    python benchmarks/score_speed.py --output speed.json
 
 Both get token ids, so no tokenisation is timed. lm-eval runs at each of its batch sizes and its best counts. The two are
 timed in turn, and the quickest round of each is compared. The ratio of CPU times, which what else the machine does hardly
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from speed_cases import VOCABULARY, cases, llama
+from speed_cases import REAL, VOCABULARY, cases, llama
 
 from primum.score.loglikelihood import loglikelihoods
 from primum.score.rows import Packed
@@ -141,7 +141,12 @@ def compare(
 def main() -> int:
     """Print the table; with --quick, fail below what primum promises."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="folder of the published files; without it, the demo's data")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=REAL,
+        help="folder of the published files; the demo's are read where there is none (default: that of the tests)",
+    )
     parser.add_argument("--output", type=Path, help="write the measurements here as JSON")
     parser.add_argument(
         "--quick", action="store_true", help=f"the two promised ratios alone, {LEAST}; exit 1 below them"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from primum.rows import ChoiceRow
 from primum.score.rows import Packed
 
 ROOT = Path(__file__).parents[1]
+# Where the tests look for published files, too.
+REAL = Path(os.environ.get("PRIMUM_REAL_DATA", ROOT.parent / "shared" / "data"))
 VOCABULARY = 32_000
 # How most harnesses ask: the choices stand in the context too.
 LISTED = (
@@ -108,7 +111,7 @@ def cases(data: Path | None, quick: bool) -> tuple[Any, list[tuple[str, str, lis
         drawn = random.Random(1).sample(found, min(len(found), take + shots))
         return requests(drawn[shots:], drawn[:shots], scoring, prompt, encode)
 
-    few, many = 8, 24
+    few, many = 12, 64
     base = "23M"
     result = [
         ("zero-shot, MedMCQA", base, sample(medmcqa, many)),

@@ -67,7 +67,11 @@ def primum(
     """The rows of the score artifact that the stage makes."""
     inputs = {"model": folder_artifact(model), "benchmarks": _artifact(work / "asked.parquet", asked)}
     inputs["fewshot"] = _artifact(work / "examples.parquet", examples or asked)
-    common = {"engine": {"dtype": "float32", "max_length": 4096, "batch_tokens": 6000, **engine}, "seed": 0}
+    common = {
+        "engine": {"dtype": "float32", "max_length": 4096, "batch_tokens": 6000, **engine},
+        "seed": 0,
+        "from_scratch": True,
+    }
     result = next(iter(run(make_job(work, common, {"b": (benchmark.asked(), inputs)}))))
     assert isinstance(result.table, pa.Table)
     return result.table.to_pylist()

@@ -213,7 +213,7 @@ class Benchmark(Frozen):
 
     def asked(self) -> dict[str, Any]:
         """What decides a score: all but the dataset and what only the tables read."""
-        dumped = self.model_dump(mode="json", exclude={"dataset", "task", "macro", "title"})
+        dumped = self.model_dump(mode="json", exclude={"dataset", "task", "macro", "part_of", "title"})
         if not self.fewshot.k:
             dumped["fewshot"] = None
         else:

@@ -11,8 +11,8 @@ from primum.errors import PrimumError
 from primum.rows import ChoiceRow, DocumentRow, Message, PreferenceRow
 from primum.score.documents import choices, documents, target
 from primum.score.fewshot import Examples
+from primum.score.rows import Packed
 
-Packed = tuple[list[int], list[list[int]]]
 _BATCH = 2000
 
 
