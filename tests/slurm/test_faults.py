@@ -31,7 +31,7 @@ from primum.artifact.manifest import load_manifest
 PRETRAIN, SFT = "rule_pretrain_model_wildcards_base", "rule_sft_model_wildcards_sft"
 SCORE = "rule_score_benchmarks_wildcards_sft"
 STEPS = 3500
-MEMORY = 900  # MB: Snakemake twice and a training need more, and less than three times as much
+MEMORY = 450  # MB: Snakemake twice and a training need more, and less than twice as much
 
 
 def document(name: str, **resources: Any) -> dict[str, Any]:
