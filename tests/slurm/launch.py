@@ -36,8 +36,11 @@ class Run:
         self.output = project / f"{results}.output"
 
     def command(self, *options: str) -> list[str]:
-        config = ["--config", f"experiment={self.experiment}", f"results={self.results}"]
-        return [sys.executable, "-m", "snakemake", "--profile", "slurm", self.target, *config, *options]
+        """Without options for what is the default."""
+        named = {"experiment": (self.experiment, "demo"), "results": (self.results, "results")}
+        config = [f"{key}={value}" for key, (value, default) in named.items() if value != default]
+        start = [sys.executable, "-m", "snakemake", "--profile", "slurm", self.target]
+        return [*start, *(["--config", *config] if config else []), *options]
 
     @contextmanager
     def running(self, *options: str) -> Iterator[subprocess.Popen[str]]:

@@ -32,12 +32,12 @@ from primum.artifact.manifest import load_manifest
 
 PRETRAIN, SFT = "rule_pretrain_model_wildcards_base", "rule_sft_model_wildcards_sft"
 SCORE = "rule_score_benchmarks_wildcards_sft"
-STEPS = 3500
+STEPS = 2500
 MEMORY = 450  # MB: Snakemake twice and a training need more, and less than twice as much
 
 
 def document(name: str, **resources: Any) -> dict[str, Any]:
-    """The tiny experiment with a pretraining of 40 seconds and more; a checkpoint every 50 of its steps."""
+    """The tiny experiment with a pretraining of half a minute and more; a checkpoint every 50 of its steps."""
     made: dict[str, Any] = json.loads(json.dumps(TINY | {"name": name}))
     made["models"]["base"]["optimization"] |= {"steps": STEPS, "checkpoint_steps": 50}
     made["resources"] = {"pretrain": {"mem_mb": 3000, "minutes": 10}} | resources

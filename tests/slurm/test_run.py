@@ -1,108 +1,98 @@
-"""`snakemake --profile slurm all` on the cluster: the demo as a local run makes it, and every job with what was asked for."""
+"""`snakemake --profile slurm all` on the cluster: what a local run makes, and every job with what was asked for."""
 
 from __future__ import annotations
 
-import json
 import re
-from datetime import datetime
-from pathlib import Path
-from typing import Any
 
 import pytest
+import yaml
 from cluster import Cluster
 from configuration import GPU_TYPE
 from launch import Run, site
-from project import copy_project
+from project import DEMO, copy_project
 from runs import contents
-from tiny import TINY, write
 
-RESOURCES: dict[str, Any] = {
-    "curate": {"mem_mb": 1500, "minutes": 7},
-    "pretrain": {"mem_mb": 2000, "minutes": 9, "threads": 2},
-    "sft": {"mem_mb": 3000, "minutes": 11, "gpus": 1},
-    "generate": {"mem_mb": 2500, "minutes": 8, "gpus": 2},
-    "score": {"mem_mb": 2200, "minutes": 6, "gpus": 1},
-    "judge": {"mem_mb": 1100, "minutes": 5},
-    "tables": {"mem_mb": 1200, "minutes": 4},
-    "report": {"mem_mb": 1300, "minutes": 3},
+pytestmark = pytest.mark.demo
+
+# The demo's own memory, and GPUs and minutes by which its jobs are told apart: no result depends on them.
+RESOURCES: dict[str, dict[str, int]] = {
+    "curate": {"mem_mb": 2000, "minutes": 11},
+    "pretrain": {"mem_mb": 4000, "minutes": 31},
+    "sft": {"mem_mb": 3000, "minutes": 32, "gpus": 1},
+    "dpo": {"mem_mb": 3000, "minutes": 33, "gpus": 1},  # on two it would be two processes, and other sums
+    "generate": {"mem_mb": 3000, "minutes": 34, "gpus": 1},
+    "judge": {"mem_mb": 3000, "minutes": 35, "threads": 2},
+    "score": {"mem_mb": 3000, "minutes": 36, "gpus": 1},
+    "tables": {"mem_mb": 2500, "minutes": 12},
+    "report": {"mem_mb": 2600, "minutes": 13},
 }
-# sft's model asks for more than its stage does, for this one stage.
-OVERRIDES = {"sft": {"resources": {"score": {"mem_mb": 2300, "minutes": 12, "gpus": 3}}}}
-# Rule -> MB a node, minutes, CPUs, GPUs, as declared above.
-ASKED = {
-    "read_dataset": (1500, 7, 1, 0),
-    "mix_sources": (1500, 7, 1, 0),
-    "pack_chunks": (1500, 7, 1, 0),
-    "pretrain_model": (2000, 9, 1, 0),  # its threads are its model's, as they change the weights
-    "sft_model": (3000, 11, 1, 1),
-    "generate_responses": (2500, 8, 1, 2),
-    "score_benchmarks": (2300, 12, 1, 3),
-    "judge_refusal": (1100, 5, 1, 0),
-    "aggregate_tables": (1200, 4, 1, 0),
-    "write_report": (1300, 3, 1, 0),
+# One model asks for more than its stage does.
+LARGE = {"mem_mb": 3500, "minutes": 37, "gpus": 4}
+STAGES = {
+    "read_dataset": "curate",
+    "mix_sources": "curate",
+    "join_pairs": "curate",
+    "find_overlaps": "curate",
+    "pack_chunks": "curate",
+    "pretrain_model": "pretrain",
+    "sft_model": "sft",
+    "reference_logprobs": "dpo",
+    "dpo_model": "dpo",
+    "generate_responses": "generate",
+    "judge_harm": "judge",
+    "judge_refusal": "judge",
+    "judge_agreement": "judge",
+    "score_benchmarks": "score",
+    "aggregate_tables": "tables",
+    "write_report": "report",
 }
-LOCAL = {"fetch_dataset", "export_csv"}
 
 
 @pytest.fixture(scope="module")
-def project(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project with the site's file and the tiny experiment."""
+def run(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The literal command, in a copy of the project with a site's file."""
     project = copy_project(tmp_path_factory.mktemp("run") / "project")
     site(project)
-    write(project, json.loads(json.dumps(TINY | {"resources": RESOURCES, "overrides": OVERRIDES})))
-    return project
-
-
-@pytest.fixture(scope="module")
-def tiny(cluster: Cluster, project: Path) -> Run:
-    """The tiny experiment, run by the literal command."""
-    run = Run(cluster, project, "results", "tiny")
+    document = yaml.safe_load(DEMO) | {
+        "resources": RESOURCES,
+        "overrides": {"medical": {"resources": {"score": LARGE}}},
+    }
+    (project / "config/experiments/demo.yaml").write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    run = Run(cluster, project, "results", "demo")
+    assert run.command()[1:] == ["-m", "snakemake", "--profile", "slurm", "all"]
     with run.running() as process:
-        run.finish(process)
+        run.finish(process, 2400)
     return run
 
 
-def test_every_job_had_what_its_rule_asked_for(tiny: Run) -> None:
+def test_the_demo_is_what_a_local_run_makes(run: Run, demo_contents: dict[str, str]) -> None:
+    assert contents(run.project / "results") == demo_contents
+    assert (run.project / "results/demo/tables/benchmarks.csv").read_text().count("\n") > 1
+    assert (run.project / "results/demo/report/index.html").exists()
+
+
+def test_every_job_had_what_its_rule_asked_for(run: Run) -> None:
     seen = set()
-    for job in tiny.all_jobs():
-        rule = re.sub(r"^rule_(\w+?)(_wildcards_.*)?$", r"\1", job["Comment"])
-        memory, minutes, cpus, gpus = ASKED[rule]
+    for job in run.all_jobs():
+        found = re.fullmatch(r"rule_(\w+?)(?:_wildcards_(.*))?", job["Comment"])
+        assert found, job["Comment"]
+        rule, wildcards = found.groups()
+        asked = dict(RESOURCES[STAGES[rule]])
+        asked |= LARGE if (rule, wildcards) == ("score_benchmarks", "medical") else {}
         tres = dict(item.split("=") for item in job["AllocTRES"].split(","))
-        assert job["State"] == "COMPLETED"
-        assert (job["ReqMem"], job["NNodes"], tres["cpu"]) == (f"{memory}M", "1", str(cpus)), rule
-        assert job["Timelimit"] == f"00:{minutes:02d}:00", rule
-        assert tres.get(f"gres/gpu:{GPU_TYPE}", "0") == str(gpus), rule
+        assert (job["State"], job["NNodes"]) == ("COMPLETED", "1")
+        assert (job["ReqMem"], job["Timelimit"]) == (f"{asked['mem_mb']}M", f"00:{asked['minutes']}:00"), rule
+        assert tres["cpu"] == str(asked.get("threads", 1)), rule
+        assert tres.get(f"gres/gpu:{GPU_TYPE}", "0") == str(asked.get("gpus", 0)), rule
         assert (job["Account"], job["Partition"]) == ("lab", "main")
         seen.add(rule)
-    assert seen == set(ASKED)
+    # And nothing of what runs where Snakemake runs: fetching, and tables as CSV.
+    assert seen == set(STAGES)
 
 
-def test_what_runs_where_snakemake_runs_is_not_submitted(tiny: Run) -> None:
-    assert not [job for job in tiny.all_jobs() if any(rule in job["Comment"] for rule in LOCAL)]
-    assert (tiny.project / "results/tiny/tables/benchmarks.csv").read_text().count("\n") > 1
-
-
-def test_a_second_run_submits_nothing(tiny: Run) -> None:
-    before = len(tiny.all_jobs())
-    with tiny.running() as process:
-        tiny.finish(process, 120)
-    assert "Nothing to be done" in tiny.said()
-    assert len(tiny.all_jobs()) == before
-
-
-@pytest.mark.demo
-def test_the_literal_command_makes_the_demo_as_a_local_run_does(
-    cluster: Cluster, project: Path, request: pytest.FixtureRequest, record_property: Any
-) -> None:
-    run = Run(cluster, project, "demo-results", "demo")
+def test_a_second_run_submits_nothing(run: Run) -> None:
+    before = len(run.all_jobs())
     with run.running() as process:
-        run.finish(process, 1800)
-    assert (project / "demo-results/demo/report/index.html").exists()
-    jobs = run.all_jobs()
-    spans = [(datetime.fromisoformat(job["Start"]), datetime.fromisoformat(job["End"])) for job in jobs]
-    record_property("slurm jobs of the demo", len(jobs))
-    record_property(
-        "seconds from the first start to the last end", (max(e for _, e in spans) - min(s for s, _ in spans)).seconds
-    )
-    # The run that the tests of the demo look at, made when it is first asked for.
-    assert contents(project / run.results) == request.getfixturevalue("demo_contents")
+        run.finish(process, 120)
+    assert "Nothing to be done" in run.said()
+    assert len(run.all_jobs()) == before

@@ -175,7 +175,7 @@ def test_a_changed_setting_recomputes_its_readers_only(project: Path) -> None:
     finally:
         write(project)
     back = snakemake(project)
-    assert "[store] 9 artifacts taken from results/.store" in back
+    assert "[store] 10 artifacts taken from results/.store" in back
     assert started(back) <= {"aggregate_tables", "write_report"}
 
 
