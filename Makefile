@@ -9,7 +9,7 @@ demo: $(VENV)/ready
 	$(BIN)/snakemake all
 
 test: $(VENV)/test-ready
-	$(BIN)/python -m pytest -n 3 --dist loadgroup
+	$(BIN)/python -m pytest -n 3
 
 # Formatting, lint and types.
 check: $(VENV)/test-ready
