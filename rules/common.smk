@@ -4,6 +4,7 @@ import traceback
 from snakemake.io import IOFile
 from snakemake.logging import logger as snakemake_logger
 
+from primum.audit.forecast import check_budget
 from primum.failures import FailureLines
 
 BEGUN = []
@@ -19,6 +20,7 @@ def begin(wildcards):
         snakemake_logger.addHandler(FailureLines())
         try:
             RUN.check()
+            check_budget(RUN)
             if not (workflow.dryrun or workflow.touch):
                 RUN.begin()
                 name_jobs()

@@ -16,9 +16,8 @@ from primum.artifact.job import Request, Run, execute
 from primum.artifact.store import Store
 from primum.errors import PrimumError
 from primum.progress import Progress
+from primum.refresh import VARIABLE, is_refreshed
 from primum.stages import STAGES, TRAINING
-
-REFRESH_VARIABLE = "PRIMUM_REFRESH"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -130,7 +129,7 @@ def _run_stage(name: str, arguments: argparse.Namespace) -> None:
         per_item=frozenset(stage.per_item),
         kind=stage.kind,
         store=Store(arguments.store),
-        refresh=is_refreshed(name, arguments.outputs, os.environ.get(REFRESH_VARIABLE, "")),
+        refresh=is_refreshed(name, arguments.outputs, os.environ.get(VARIABLE, "")),
     )
 
     def load() -> Run:
@@ -159,25 +158,6 @@ def _run_stage(name: str, arguments: argparse.Namespace) -> None:
             f"error: {getattr(error, 'filename', None) or arguments.store}: {_NO_ROOM}: make room and run again"
         )
         raise SystemExit(1) from None
-
-
-# How many parts of an output's path are names (see ``primum.layout``), where it is more than the last one.
-_NAMED_AFTER = {"generate": 2, "score": 2, "answer": 2, "judge": 3, "agreement": 2}
-
-
-def is_refreshed(stage: str, outputs: list[Path], refresh: str) -> bool:
-    """Whether ``refresh`` (``dpo``, or ``dpo:name``, several separated by commas) asks for this job.
-
-    ``name`` is what an output is named after: a model, a dataset, a mixture, a prompt set, a judge.
-    """
-    depth = _NAMED_AFTER.get(stage, 1)
-    paths = [output.parent if STAGES[stage].kind == "folder" else output.with_suffix("") for output in outputs]
-    names = {part for path in paths for part in path.parts[-depth:]}
-    for part in filter(None, refresh.split(",")):
-        wanted, _, name = part.partition(":")
-        if wanted in (stage, STAGES[stage].target) and (not name or name in names):
-            return True
-    return False
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -19,7 +19,6 @@ from typing import IO, Any
 
 from primum.artifact.manifest import load_manifest
 from primum.artifact.store import Store
-from primum.cli import REFRESH_VARIABLE, is_refreshed
 from primum.errors import PrimumError
 from primum.experiment import STAGES, Experiment, load_experiment
 from primum.experiment.models import DPOModel, PretrainedModel, SFTModel
@@ -28,6 +27,7 @@ from primum.leftovers import name_prefix, take_over
 from primum.plan import TABLES, Plan
 from primum.progress import Progress
 from primum.published.table4 import SUFFIXES, load_table4
+from primum.refresh import VARIABLE, is_refreshed
 from primum.site import Site, load_site
 from primum.stages import STAGES as JOBS
 from primum.stages import TRAINING
@@ -164,12 +164,9 @@ class Workflow:
         return forced
 
     def check(self) -> None:
-        """PrimumError if a job cannot be asked for (a template or a lock that is missing, say), or the budget is too small."""
-        from primum.audit.forecast import check_budget
-
+        """PrimumError if a job cannot be asked for: a template or a lock that is missing, say."""
         for stage, name, _ in self.jobs():
             self.plan.spec(stage, name)
-        check_budget(self)
 
     def check_refresh(self) -> None:
         """PrimumError when ``refresh`` names no job of this experiment."""
@@ -234,7 +231,7 @@ def open_workflow(config: Mapping[str, Any], root: Path) -> Workflow:
     for part in filter(None, refresh.split(",")):
         if part.partition(":")[0] not in (*STAGES, *JOBS):
             raise PrimumError(f"--config refresh={part}: no such stage; there are: {', '.join(STAGES)}")
-    os.environ[REFRESH_VARIABLE] = refresh
+    os.environ[VARIABLE] = refresh
     if config.get("mirror"):
         os.environ[MIRROR_VARIABLE] = str(Path(str(config["mirror"])).resolve())
     # An own variable names the store on a cluster, so that experiments of many people share it.

@@ -59,6 +59,7 @@ OUTSIDE = {
     "leftovers",
     "plan",
     "published",
+    "refresh",
     "restore",
     "scheduling",
     "selection",

@@ -20,9 +20,9 @@ from primum.artifact.folder import MANIFEST
 from primum.artifact.job import item_spec
 from primum.artifact.manifest import Manifest, artifact_key, load_manifest
 from primum.artifact.store import Store
-from primum.cli import is_refreshed
 from primum.errors import PrimumError
 from primum.inputs import inputs_of
+from primum.refresh import is_refreshed
 from primum.stages import STAGES
 from primum.workflow import Workflow
 
