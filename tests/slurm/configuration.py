@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -99,12 +100,16 @@ CommitDelay=0
 
 
 def _free_ports(count: int) -> list[int]:
-    """Neighbouring ports that nobody listens on, below those that the kernel hands out by itself."""
-    for first in range(17_000, 32_000, 10):
+    """Neighbouring ports that nobody listens on, below those that the kernel hands out by itself.
+
+    Where the search begins depends on the process, since clusters that are made at the same moment see the same ports free.
+    """
+    begin = 17_000 + os.getpid() % 1_000 * 10
+    for first in range(begin, 32_000, 10):
         ports = list(range(first, first + count))
         if all(_is_free(port) for port in ports):
             return ports
-    raise OSError(f"no {count} neighbouring ports are free between 17000 and 32000")
+    raise OSError(f"no {count} neighbouring ports are free between {begin} and 32000")
 
 
 def _is_free(port: int) -> bool:
