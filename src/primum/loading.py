@@ -11,10 +11,18 @@ from primum.artifact.manifest import Artifact
 from primum.progress import hush_transformers
 
 
-def load_model(model: Artifact, dtype: str = "float32") -> Any:
-    """A causal language model from an artifact's safetensors, every file verified against the manifest."""
+def load_model(model: Artifact, dtype: str = "float32", spread: bool = False) -> Any:
+    """A causal language model from an artifact's safetensors, every file verified against the manifest.
+
+    ``spread`` puts its layers on all GPUs that there are, in order, for a model that one of them cannot hold.
+    """
     hush_transformers()
     model.verify()
     return AutoModelForCausalLM.from_pretrained(
-        model.data, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=getattr(torch, dtype)
+        model.data,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+        dtype=getattr(torch, dtype),
+        device_map="auto" if spread else None,
     )

@@ -59,8 +59,10 @@ def _sums(model: Any, asked: Sequence[Question], pad: int, batch_tokens: int, jo
 
 
 def _load(source: Any, engine: dict[str, Any]) -> Any:
-    model = load_model(source, engine["dtype"]).eval()
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+    # As many GPUs as the job asked for, since a model may be too large for one.
+    if torch.cuda.device_count() > 1:
+        return load_model(source, engine["dtype"], spread=True).eval()
+    return load_model(source, engine["dtype"]).eval().to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _rows(item: Item, role: str) -> list[Any]:
