@@ -23,6 +23,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
     ``--dist loadgroup`` would be the way, but pytest-xdist 3.8 cannot name groups under pytest 9.2.
     """
 
+    # In the order of collection: the longest files come first there, and not by how many tests they have.
+    config.option.loadscopereorder = False
+
     class ByFile(LoadFileScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             return "tests/slurm" if nodeid.startswith("tests/slurm/") else str(super()._split_scope(nodeid))
