@@ -214,6 +214,7 @@ def test_a_job_whose_node_is_lost_is_requeued_and_goes_on(idle: Cluster, project
         idle.kill_node(int(idle.squeue(f"--jobs={job}")[0]["NodeList"].removeprefix("node")))
         run.finish(process)
     assert states(run) == ["NODE_FAIL", "COMPLETED"]
+    assert {attempt["JobID"] for attempt in run.jobs(PRETRAIN)} == {str(job)}
     assert "resuming from checkpoint-" in run.log("pretrain", "base")
     assert_undisturbed(run)
 
