@@ -6,7 +6,6 @@ runs and the versions (from the lock) of the libraries that can change its resul
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,9 +15,11 @@ from typing import Any
 from primum.artifact.canonical import canonical_json
 from primum.artifact.code import code_digest
 from primum.artifact.folder import file_sha256
+from primum.described import described
 from primum.errors import PrimumError
 from primum.experiment.models import DPOModel, EndpointModel, HubModel, PretrainedModel, SFTModel
 from primum.experiment.types import Benchmark, Engine, Frozen, Mixture, Sampling
+from primum.locks import locked_versions
 from primum.selection import Selection
 from primum.stages import STAGES
 
@@ -28,23 +29,6 @@ _ENGINE_LIBRARIES = {
     "vllm": ("torch", "transformers", "tokenizers", "vllm"),
     "openai": ("openai",),
 }
-_LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;+]+)", re.MULTILINE)
-
-
-def locked_versions(envs: Path) -> dict[str, str]:
-    """Package -> version of cpu.lock, and of what gpu.lock adds (vLLM). PrimumError when the two disagree."""
-    versions: dict[str, str] = {}
-    for lock in (envs / "cpu.lock", envs / "gpu.lock"):
-        try:
-            pins = _LOCKED.findall(lock.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise PrimumError(f"{lock}: missing: restore it from the project, or run make lock") from None
-        for name, version in pins:
-            if versions.setdefault(name.lower(), version) != version:
-                raise PrimumError(
-                    f"{lock}: {name}=={version}, but cpu.lock has {versions[name.lower()]}: run make lock"
-                )
-    return versions
 
 
 def _dump(value: Frozen) -> dict[str, Any]:
@@ -301,35 +285,9 @@ class Plan(Selection):
 
     # Aggregation --------------------------------------------------------------------------------------------------
 
-    def _described(self) -> dict[str, Any]:
-        """What the tables and the report need to know of the experiment's parts."""
-        experiment = self.experiment
-        models = [
-            {
-                "name": name,
-                "title": experiment.models[name].title,
-                "size_class": experiment.models[name].size_class,
-                "kind": experiment.kind_of(name),
-                "start": next(iter(experiment.parents(name)), None),
-                "data": getattr(experiment.models[name], "data", None),
-                "evaluated": name in experiment.evaluate.models,
-            }
-            for name in experiment.needed_models()
-        ]
-        benchmarks = [
-            {"name": name, **{key: getattr(entry, key) for key in ("title", "group", "macro", "normalize", "part_of")}}
-            for name, entry in ((n, experiment.benchmarks[n]) for n in experiment.evaluate.benchmarks)
-        ]
-        return {
-            "models": models,
-            "benchmarks": benchmarks,
-            "prompts": [{"name": n, "kind": experiment.prompts[n].kind} for n in experiment.evaluate.prompts],
-            "judges": [{"name": n, "kind": experiment.judges[n].kind} for n in experiment.evaluate.judges],
-        }
-
     def _tables(self, _: str) -> str:
         common = {
-            **self._described(),
+            **described(self.experiment),
             "scores": self.scored(),
             "judgements": self.judged(),
             "generations": self.generated(),
@@ -342,7 +300,7 @@ class Plan(Selection):
     def _report(self, _: str) -> str:
         experiment = self.experiment
         common = {
-            **self._described(),
+            **described(self.experiment),
             "experiment": experiment.name,
             "title": experiment.title,
             "description": experiment.description,

@@ -11,6 +11,12 @@ from primum.stages import STAGES, TRAINING
 from primum.workflow import Workflow
 
 
+def asked_resources(run: Workflow, stage: str, model: str | None) -> Resources:
+    """What the experiment asks for a job of a stage, of a model or of none; only training runs on several nodes."""
+    asked = run.experiment.resources_of(STAGES[stage].target if stage in STAGES else stage, model)
+    return asked if stage in TRAINING else asked.model_copy(update={"nodes": 1, "gpus": asked.gpus // asked.nodes})
+
+
 def rule_resources(run: Workflow, stage: str, judge: str | None = None) -> dict[str, Callable[..., int | str | None]]:
     """A rule's resources, under the names that Snakemake's Slurm plugin passes on to sbatch.
 
@@ -22,10 +28,7 @@ def rule_resources(run: Workflow, stage: str, judge: str | None = None) -> dict[
     typed = f"gpu:{site.gpu_type}" if site.gpu_type else "gpu"
 
     def asked(wildcards: Any) -> Resources:
-        target = STAGES[stage].target if stage in STAGES else stage
-        r = run.experiment.resources_of(target, getattr(wildcards, "model", None))
-        # Only training runs on several nodes.
-        return r if stage in TRAINING else r.model_copy(update={"nodes": 1, "gpus": r.gpus // r.nodes})
+        return asked_resources(run, stage, getattr(wildcards, "model", None))
 
     def partition(wildcards: Any) -> str | None:
         return site.partitions.gpu if asked(wildcards).gpus else site.partitions.cpu

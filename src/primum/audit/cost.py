@@ -15,6 +15,7 @@ from primum.artifact.manifest import Manifest
 from primum.audit.state import JobState
 from primum.experiment.models import Architecture, DPOModel, HubModel, Optimization, PretrainedModel, SFTModel
 from primum.experiment.types import Resources
+from primum.scheduling import asked_resources
 from primum.stages import STAGES, TRAINING
 from primum.workflow import Workflow
 
@@ -76,14 +77,11 @@ def cost_of(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Cost
 
 
 def asked_of(run: Workflow, job: JobState) -> Resources:
-    """What the job asks of the scheduler, as ``Workflow.resources`` has it; nothing for fetching, which runs in place."""
+    """What the job asks of the scheduler; nothing for fetching, which runs in place."""
     if STAGES[job.stage].target == "fetch":
         return Resources()
     model = job.name.partition("/")[2] if job.stage == "judge" else job.name if job.stage in _OF_A_MODEL else None
-    asked = run.experiment.resources_of(STAGES[job.stage].target, model)
-    # Only training runs on several nodes.
-    several = job.stage in TRAINING
-    return asked if several else asked.model_copy(update={"nodes": 1, "gpus": asked.gpus // asked.nodes})
+    return asked_resources(run, job.stage, model)
 
 
 # Training -------------------------------------------------------------------------------------------------------------

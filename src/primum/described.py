@@ -1,0 +1,33 @@
+"""What the tables and the report need to know of an experiment's parts: names, titles and kinds, in its order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from primum.experiment import Experiment
+
+
+def described(experiment: Experiment) -> dict[str, Any]:
+    """The models that are made and the benchmarks, prompts and judges of the evaluation, each a list of mappings."""
+    models = [
+        {
+            "name": name,
+            "title": experiment.models[name].title,
+            "size_class": experiment.models[name].size_class,
+            "kind": experiment.kind_of(name),
+            "start": next(iter(experiment.parents(name)), None),
+            "data": getattr(experiment.models[name], "data", None),
+            "evaluated": name in experiment.evaluate.models,
+        }
+        for name in experiment.needed_models()
+    ]
+    benchmarks = [
+        {"name": name, **{key: getattr(entry, key) for key in ("title", "group", "macro", "normalize", "part_of")}}
+        for name, entry in ((n, experiment.benchmarks[n]) for n in experiment.evaluate.benchmarks)
+    ]
+    return {
+        "models": models,
+        "benchmarks": benchmarks,
+        "prompts": [{"name": n, "kind": experiment.prompts[n].kind} for n in experiment.evaluate.prompts],
+        "judges": [{"name": n, "kind": experiment.judges[n].kind} for n in experiment.evaluate.judges],
+    }
