@@ -18,19 +18,19 @@ settings.load_profile("primum")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
-    """A file's tests run in one process, since they share fixtures; those of the cluster, which is brought up once, too.
-
-    ``--dist loadgroup`` would be the way, but pytest-xdist 3.8 cannot name groups under pytest 9.2.
-    """
-
-    # In the order of collection: the longest files come first there, and not by how many tests they have.
+    """A file's tests run in one process, since they share fixtures; files begin in their order, not by how many tests."""
     config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log)
 
-    class ByFile(LoadFileScheduling):  # type: ignore[misc]
-        def _split_scope(self, nodeid: str) -> str:
-            return "tests/slurm" if nodeid.startswith("tests/slurm/") else str(super()._split_scope(nodeid))
 
-    return ByFile(config, log)
+# The first processes take the longest files: one computes, the other mostly waits for Slurm. The cluster's other tests come
+# later, when they have more of the machine; what is left at the end is short.
+_FIRST = ("tests/integration/test_demo.py", "tests/slurm/test_faults.py", "tests/parity/", "tests/slurm/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest."""
+    items.sort(key=lambda item: next((i for i, path in enumerate(_FIRST) if item.nodeid.startswith(path)), len(_FIRST)))
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from runs import ROOT, contents, run
 _CONTENTS = "demo-contents.json"
 
 
-def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all worker processes of this test run have in common."""
     base = tmp_path_factory.getbasetemp()
     return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
@@ -27,7 +27,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> str:
     if seed is None:
         return "demo"
     content = yaml.safe_load((ROOT / "config/experiments/demo.yaml").read_text())
-    path = _shared(tmp_path_factory) / f"seeded-{seed}.yaml"
+    path = shared_folder(tmp_path_factory) / f"seeded-{seed}.yaml"
     path.write_text(yaml.safe_dump({**content, "seed": int(seed)}, sort_keys=False))
     return str(path)
 
@@ -35,7 +35,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def demo(experiment: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of results of an uninterrupted run of the demo."""
-    results = _shared(tmp_path_factory) / "demo-results"
+    results = shared_folder(tmp_path_factory) / "demo-results"
     with FileLock(f"{results}.lock"):
         if not (results.parent / _CONTENTS).exists():
             run(results, experiment=experiment)

@@ -18,11 +18,15 @@ import psutil
 import pytest
 from runs import ROOT, command, contents, environment, manifests, run
 
-from primum.artifact.manifest import Artifact
+from primum.artifact.manifest import Artifact, load_manifest
+from primum.artifact.store import Store
 
 pytestmark = pytest.mark.demo
 
-KILLS = 20
+KILLS = 12
+# Trainings that the killed runs find in their store, where half of the demo's time goes: one supervised tuning and the
+# preference stages are left, which are killed as well. Kills within a pretraining are tests/slurm/test_faults.py's.
+TRAINED = ("base", "sft", "medical", "judge")
 SEED = 20240314
 
 
@@ -157,6 +161,14 @@ def kill(process: subprocess.Popen[bytes], draw: random.Random) -> str:
     return whom
 
 
+def begin_again(results: Path, demo: Path) -> None:
+    """Nothing under ``results`` but a store with the longest trainings."""
+    shutil.rmtree(results, ignore_errors=True)
+    for name in TRAINED:
+        key = load_manifest(demo / f"demo/models/{name}/manifest.json").key
+        shutil.copytree(Store(demo / ".store").entry(key), Store(results / ".store").entry(key))
+
+
 @pytest.mark.faults
 def test_a_run_killed_at_random_moments_ends_like_an_undisturbed_one(
     demo: Path, experiment: str, tmp_path: Path
@@ -164,7 +176,7 @@ def test_a_run_killed_at_random_moments_ends_like_an_undisturbed_one(
     draw = random.Random(SEED)
     killed = {"worker": 0, "everything": 0, "snakemake": 0}
     results = tmp_path / "results"
-    results.mkdir()
+    begin_again(results, demo)
     while sum(killed.values()) < KILLS:
         process = start(results, experiment)
         time.sleep(draw.uniform(3, 25))
@@ -172,12 +184,10 @@ def test_a_run_killed_at_random_moments_ends_like_an_undisturbed_one(
             killed[kill(process, draw)] += 1
             continue
         assert process.returncode == 0, (results / "output").read_text()[-3000:]
-        # It got through: compare, and begin again with nothing.
         assert contents(results) == contents(demo)
-        shutil.rmtree(results)
-        results.mkdir()
+        begin_again(results, demo)
     run(results, experiment=experiment)
     assert contents(results) == contents(demo)
     left = [path for path in results.rglob(".*") if path.is_file() and path.name != ".lock"]
     assert not left
-    assert min(killed.values()) >= 3, killed
+    assert min(killed.values()) >= 2, killed

@@ -1,4 +1,4 @@
-"""A Slurm for the tests in this folder: brought up once, taken down at the end."""
+"""A Slurm for the tests in this folder: each process of pytest-xdist that runs some brings up one, and takes it down."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from cluster import Cluster
 from debian import Unavailable
+from demo_run import shared_folder
+from filelock import FileLock
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -24,7 +26,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A running cluster with no jobs but those of earlier tests. Skips where the machine cannot have one."""
     cluster = Cluster(tmp_path_factory.mktemp("slurm"))
     try:
-        cluster.up()
+        with FileLock(shared_folder(tmp_path_factory) / "slurm.lock"):  # one installs the packages
+            cluster.up()
         yield cluster
     except Unavailable as reason:
         pytest.skip(f"no Slurm here: {reason}")

@@ -127,8 +127,12 @@ def test_a_time_limit_leaves_a_checkpoint_and_the_next_attempt_goes_on_from_it(i
     with run.running() as process:
         job = run.submitted(PRETRAIN)
         run.wait_step("pretrain", "base", 60)
-        # A limit is a minute at least, and Slurm looks at limits every 30 s.
+        # Slurm looks at limits every 30 s: the training must not be at its end by then, however fast the machine.
+        trainer = worker(run, job, "pretrain")
+        os.kill(trainer, signal.SIGSTOP)
         idle.scontrol("update", f"JobId={job}", "EndTime=now+15seconds")
+        wait_for("it is told to stop", lambda: is_told_to_stop(trainer), 120)
+        os.kill(trainer, signal.SIGCONT)
         run.finish(process)
     assert_went_on(run, job)
     first, second = run.jobs(PRETRAIN)
@@ -143,8 +147,8 @@ def test_a_limit_without_a_checkpoint_fails_clearly(idle: Cluster, project: Path
     run = started(idle, project, "hung", target="score")
     with run.running("--retries", "0") as process:
         job = run.submitted(SCORE)
-        wait_for("it scores", lambda: worker(job, "score"), 120)
-        os.kill(worker(job, "score"), signal.SIGSTOP)
+        wait_for("it scores", lambda: worker(run, job, "score"), 120)
+        os.kill(worker(run, job, "score"), signal.SIGSTOP)
         idle.scontrol("update", f"JobId={job}", "EndTime=now")
         assert run.end(process, 240) != 0
     assert idle.wait_job(job)["State"] == "TIMEOUT"
@@ -152,17 +156,25 @@ def test_a_limit_without_a_checkpoint_fails_clearly(idle: Cluster, project: Path
     assert f"The logs are under {run.results}/plain/logs" in run.said()
 
 
-def worker(job: int, stage: str) -> int:
-    """The process id of a stage that runs in a job, 0 while there is none."""
+def worker(run: Run, job: int, stage: str) -> int:
+    """The process id of a stage that runs in a job of this run, 0 while there is none."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().split(b"\0")
             inside = f"SLURM_JOB_ID={job}".encode() in (process / "environ").read_bytes().split(b"\0")
+            inside &= (process / "cwd").readlink() == run.project  # another cluster has such a job, too
         except OSError:
             continue
         if inside and stage.encode() in words and b"--spec" in words and began(int(process.name)) is not None:
             return int(process.name)
     return 0
+
+
+def is_told_to_stop(pid: int) -> bool:
+    """Whether a process that was halted has a SIGTERM waiting, or was set going again."""
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    waiting = int(status["SigPnd"], 16) | int(status["ShdPnd"], 16)
+    return bool(waiting >> (signal.SIGTERM - 1) & 1) or not status["State"].startswith("T")
 
 
 def test_a_cancelled_job_is_retried_and_goes_on(idle: Cluster, project: Path) -> None:
@@ -240,10 +252,14 @@ def test_a_killed_snakemake_is_started_again_and_nothing_runs_twice(idle: Cluste
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert idle.state(first) == "RUNNING"
+    # It must still run when the next one is submitted, however fast the machine.
+    trainer = worker(run, first, "pretrain")
+    os.kill(trainer, signal.SIGSTOP)
     with run.running() as process:
         second = run.submitted(PRETRAIN, after=first)
         # It holds nothing while the first one runs.
         assert idle.state(second) == "PENDING"
+        os.kill(trainer, signal.SIGCONT)
         run.finish(process)
     assert f"job {first} ({PRETRAIN}) of a killed run is running" in run.said()
     assert states(run) == ["COMPLETED", "COMPLETED"]
