@@ -1,0 +1,100 @@
+"""What a job costs over Slurm that it does not cost locally: the tests' one-machine cluster, both in one run.
+
+    PYTHONPATH=tests:tests/slurm python benchmarks/slurm_overhead.py    # root and Debian packages, as for the tests
+
+The tests' tiny experiment, about a dozen jobs that compute for seconds, shows how long a job waits: from the moment its last
+input was written until its own work begins. The demo's curation, some sixty jobs that mostly need nothing of each other,
+shows how many jobs are submitted a minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+from cluster import Cluster
+from launch import Run, site
+from project import copy_project, environment
+from tiny import command, write
+
+from primum.artifact.manifest import Manifest, load_manifest
+
+
+def artifacts(results: Path) -> list[tuple[Manifest, float]]:
+    """Every artifact and when it was written, in seconds since the epoch."""
+    paths = [path for path in results.rglob("*.json") if path.name != "experiment.json"]
+    return [(load_manifest(path), path.stat().st_mtime) for path in paths]
+
+
+def waits(results: Path) -> dict[str, list[float]]:
+    """Stage -> seconds from a job's last input to the begin of its work, one a job that reads something."""
+    made = artifacts(results)
+    written = {manifest.content: moment for manifest, moment in made}
+    jobs: dict[tuple[str, str], float] = {}
+    for manifest, moment in made:
+        inputs = [written[content] for contents in manifest.inputs.values() for content in contents]
+        if inputs:
+            # A job of several artifacts waits once: for the first.
+            wait = moment - manifest.run["seconds"] - max(inputs)
+            job = (manifest.stage, manifest.job + str(sorted(manifest.inputs.items())))
+            jobs[job] = min(wait, jobs.get(job, wait))
+    found: dict[str, list[float]] = {}
+    for (stage, _), wait in jobs.items():
+        found.setdefault(stage, []).append(wait)
+    return found
+
+
+def over_slurm(run: Run) -> float:
+    """Seconds until it is done."""
+    begun = time.monotonic()
+    with run.running() as process:
+        run.finish(process, 1800)
+    return time.monotonic() - begun
+
+
+def main() -> None:
+    """Bring the cluster up, measure, and take it down."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
+        cluster = Cluster(Path(folder) / "slurm")
+        try:
+            cluster.up()
+            measure(cluster, Path(folder) / "project")
+        finally:
+            cluster.down()
+
+
+def measure(cluster: Cluster, project: Path) -> None:
+    """Run both, and print."""
+    copy_project(project)
+    site(project)
+    write(project)
+    begun = time.monotonic()
+    silence = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(command("results=local"), cwd=project, env=environment(project), check=True, **silence)  # noqa: S603
+    local = time.monotonic() - begun
+    tiny = Run(cluster, project, "slurm-results", "tiny")
+    seconds = over_slurm(tiny)
+    jobs = len(tiny.all_jobs())
+    print(f"{'stage':<10} {'jobs':>4} {'local, s':>9} {'Slurm, s':>9}")
+    locally, there = waits(project / "local/tiny"), waits(project / "slurm-results/tiny")
+    for stage, each in there.items():
+        print(f"{stage:<10} {len(each):>4} {statistics.median(locally[stage]):>9.1f} {statistics.median(each):>9.1f}")
+    medians = [statistics.median(wait for each in all_ for wait in each) for all_ in (locally.values(), there.values())]
+    print(f"{'median':<10} {sum(map(len, there.values())):>4} {medians[0]:>9.1f} {medians[1]:>9.1f}")
+    print(f"the tiny experiment: {local:.0f} s locally, {seconds:.0f} s over Slurm ({jobs} jobs)")
+    curation = Run(cluster, project, "curated", "demo", target="curate")
+    seconds = over_slurm(curation)
+    submitted = sorted(datetime.fromisoformat(job["Submit"]) for job in curation.all_jobs())
+    minutes = (submitted[-1] - submitted[0]).total_seconds() / 60
+    rate = (len(submitted) - 1) / minutes
+    print(f"the demo's curation: {len(submitted)} jobs in {seconds:.0f} s, {rate:.0f} submitted a minute")
+
+
+if __name__ == "__main__":
+    main()
