@@ -61,56 +61,67 @@ include: "rules/tables.smk"
 rule all:
     default_target: True
     input:
+        begin,
         RUN.targets("all"),
 
 
 rule fetch:
     input:
+        begin,
         RUN.targets("fetch"),
 
 
 rule curate:
     input:
+        begin,
         RUN.targets("curate"),
 
 
 rule pretrain:
     input:
+        begin,
         RUN.targets("pretrain"),
 
 
 rule sft:
     input:
+        begin,
         RUN.targets("sft"),
 
 
 rule dpo:
     input:
+        begin,
         RUN.targets("dpo"),
 
 
 rule generate:
     input:
+        begin,
         RUN.targets("generate"),
 
 
 rule judge:
     input:
+        begin,
         RUN.targets("judge"),
 
 
 rule score:
     input:
+        begin,
         RUN.targets("score"),
 
 
 rule tables:
     input:
+        begin,
         RUN.targets("tables"),
 
 
 rule report:
     input:
+        begin,
         RUN.targets("report"),
 
 

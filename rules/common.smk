@@ -13,7 +13,8 @@ BEGUN = []
 def begin(wildcards):
     """An input function, hence called while the DAG is built, when Snakemake knows whether this is a dry run.
 
-    The first call claims the experiment, takes what the store has, and forces what a manifest says is out of date.
+    The first call claims the experiment, takes what the store has, and forces what a manifest says is out of date. Targets
+    have it first, so that it comes before Snakemake looks which of their files there are.
     """
     if workflow.is_main_process and workflow.executor_plugin is not None and not BEGUN:
         BEGUN.append(True)
