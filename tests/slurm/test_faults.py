@@ -128,8 +128,7 @@ def test_a_time_limit_leaves_a_checkpoint_and_the_next_attempt_goes_on_from_it(i
         job = run.submitted(PRETRAIN)
         run.wait_step("pretrain", "base", 60)
         # Slurm looks at limits every 30 s: the training must not be at its end by then, however fast the machine.
-        trainer = worker(run, job, "pretrain")
-        os.kill(trainer, signal.SIGSTOP)
+        trainer = halted(run, job, "pretrain")
         idle.scontrol("update", f"JobId={job}", "EndTime=now+15seconds")
         wait_for("it is told to stop", lambda: is_told_to_stop(trainer), 120)
         os.kill(trainer, signal.SIGCONT)
@@ -147,8 +146,7 @@ def test_a_limit_without_a_checkpoint_fails_clearly(idle: Cluster, project: Path
     run = started(idle, project, "hung", target="score")
     with run.running("--retries", "0") as process:
         job = run.submitted(SCORE)
-        wait_for("it scores", lambda: worker(run, job, "score"), 120)
-        os.kill(worker(run, job, "score"), signal.SIGSTOP)
+        halted(run, job, "score")
         idle.scontrol("update", f"JobId={job}", "EndTime=now")
         assert run.end(process, 240) != 0
     assert idle.wait_job(job)["State"] == "TIMEOUT"
@@ -168,6 +166,15 @@ def worker(run: Run, job: int, stage: str) -> int:
         if inside and stage.encode() in words and b"--spec" in words and began(int(process.name)) is not None:
             return int(process.name)
     return 0
+
+
+def halted(run: Run, job: int, stage: str) -> int:
+    """The process id of a stage that runs, or soon will, in a job of this run, after it was made to stand still."""
+    wait_for(f"job {job} is at its {stage}", lambda: worker(run, job, stage), 120)
+    process = worker(run, job, stage)
+    assert process  # 0 would be the tests themselves
+    os.kill(process, signal.SIGSTOP)
+    return process
 
 
 def is_told_to_stop(pid: int) -> bool:
@@ -253,8 +260,7 @@ def test_a_killed_snakemake_is_started_again_and_nothing_runs_twice(idle: Cluste
         process.wait()
     assert idle.state(first) == "RUNNING"
     # It must still run when the next one is submitted, however fast the machine.
-    trainer = worker(run, first, "pretrain")
-    os.kill(trainer, signal.SIGSTOP)
+    trainer = halted(run, first, "pretrain")
     with run.running() as process:
         second = run.submitted(PRETRAIN, after=first)
         # It holds nothing while the first one runs.
