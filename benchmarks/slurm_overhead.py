@@ -20,29 +20,21 @@ from pathlib import Path
 from cluster import Cluster
 from launch import Run, site
 from project import copy_project, environment
+from runs import manifests
 from tiny import command, write
-
-from primum.artifact.manifest import Manifest, load_manifest
-
-
-def artifacts(results: Path) -> list[tuple[Manifest, float]]:
-    """Every artifact and when it was written, in seconds since the epoch."""
-    paths = results.rglob("*.json")
-    made = [path for path in paths if path.name == "manifest.json" or path.with_suffix(".parquet").exists()]
-    return [(load_manifest(path), path.stat().st_mtime) for path in made]
 
 
 def waits(results: Path) -> dict[str, list[float]]:
     """Stage -> seconds from a job's last input to the begin of its work, one a job that reads something."""
-    made = artifacts(results)
-    written = {manifest.content: moment for manifest, moment in made}
+    made = [(record, (results / name).stat().st_mtime) for name, record in manifests(results).items()]
+    written = {record["content"]: moment for record, moment in made}
     jobs: dict[tuple[str, str], float] = {}
-    for manifest, moment in made:
-        inputs = [written[content] for contents in manifest.inputs.values() for content in contents]
+    for record, moment in made:
+        inputs = [written[content] for contents in record["inputs"].values() for content in contents]
         if inputs:
-            # A job of several artifacts waits once: for the first.
-            wait = moment - manifest.run["seconds"] - max(inputs)
-            job = (manifest.stage, manifest.job + str(sorted(manifest.inputs.items())))
+            # Artifacts of the same inputs are one job's: its first one counts.
+            wait = moment - record["run"]["seconds"] - max(inputs)
+            job = (record["stage"], record["job"] + str(sorted(record["inputs"].items())))
             jobs[job] = min(wait, jobs.get(job, wait))
     found: dict[str, list[float]] = {}
     for (stage, _), wait in jobs.items():
