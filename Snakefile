@@ -14,12 +14,12 @@ from snakemake.utils import min_version
 
 from primum.audit.summary import summarize
 from primum.errors import PrimumError
-from primum.layout import parquet
-from primum.plan import TABLES
-from primum.published.table4 import SUFFIXES
-from primum.restore import restore
-from primum.scheduling import rule_resources
-from primum.workflow import open_workflow, shell_prefix
+from primum.dag.layout import parquet
+from primum.dag.plan import TABLES
+from primum.table4.paper import SUFFIXES
+from primum.dag.restore import restore
+from primum.cluster.resources import rule_resources
+from primum.dag.workflow import open_workflow, shell_prefix
 
 min_version("9.27")
 

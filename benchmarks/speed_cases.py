@@ -13,11 +13,11 @@ import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from primum.choices import render_choice
 from primum.curate.adapters import RawFile, read
 from primum.experiment.types import CHOICE_PROMPT, Dataset
-from primum.rows import ChoiceRow
 from primum.score.rows import Packed
+from primum.text.choices import render_choice
+from primum.text.rows import ChoiceRow
 
 ROOT = Path(__file__).parents[1]
 # Where the tests look for published files, too.

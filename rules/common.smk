@@ -5,7 +5,7 @@ from snakemake.io import IOFile
 from snakemake.logging import logger as snakemake_logger
 
 from primum.audit.forecast import check_budget
-from primum.failures import FailureLines
+from primum.dag.failures import FailureLines
 
 BEGUN = []
 

@@ -2,7 +2,7 @@
 #
 # reads   the catalog's files (network or mirror: only `fetch_*`)
 # writes  data/raw/{dataset}/            verified raw files
-#         data/rows/{dataset}            rows of one type (primum.rows), and data/drops/{dataset}: what became no row, and why
+#         data/rows/{dataset}            rows of one type (primum.text.rows), and data/drops/{dataset}: what became no row, and why
 #         data/mixtures/{mixture}        training rows, and data/ledgers/{mixture}: rows kept and dropped by source and reason
 #         data/pairs/{preferences}       preference pairs of one DPO stage
 #         data/overlaps/{kind}/{data}    benchmark items that a mixture, or pairs, hold a part of

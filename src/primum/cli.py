@@ -14,10 +14,10 @@ from typing import Any
 
 from primum.artifact.job import Request, Run, execute
 from primum.artifact.store import Store
+from primum.dag.refresh import VARIABLE, is_refreshed
+from primum.dag.stages import STAGES, TRAINING
 from primum.errors import PrimumError
 from primum.progress import Progress
-from primum.refresh import VARIABLE, is_refreshed
-from primum.stages import STAGES, TRAINING
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -134,7 +134,7 @@ def _run_stage(name: str, arguments: argparse.Namespace) -> None:
 
     def load() -> Run:
         if name in TRAINING and arguments.processes > 1:
-            from primum.train.launch import Launch
+            from primum.cluster.launch import Launch
 
             return Launch(stage.module, arguments.nodes, arguments.processes, arguments.log).run
         run: Run = importlib.import_module(stage.module).run
@@ -180,7 +180,7 @@ def main(argv: list[str] | None = None) -> None:
             check(arguments.experiment, Path.cwd())
         elif arguments.command == "plan":
             from primum.audit.forecast import print_plan
-            from primum.workflow import open_workflow
+            from primum.dag.workflow import open_workflow
 
             config = {"experiment": arguments.experiment, "results": arguments.results, "store": arguments.store}
             print_plan(open_workflow(config, Path.cwd()))
@@ -194,7 +194,7 @@ def main(argv: list[str] | None = None) -> None:
 
             write_csv(Artifact.open(arguments.artifact).table(), arguments.output)
         elif arguments.command == "table4":
-            from primum.published.command import check_table4, table4
+            from primum.table4.command import check_table4, table4
 
             if arguments.check:
                 check_table4(Path.cwd())

@@ -22,7 +22,7 @@ from primum.engine.endpoint import read_endpoint
 from primum.engine.openai_engine import OpenAIEngine
 from primum.engine.transformers_engine import TransformersEngine
 from primum.experiment.types import Sampling
-from primum.rows import Message
+from primum.text.rows import Message
 
 pytestmark = [
     pytest.mark.vllm,

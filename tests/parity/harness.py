@@ -13,12 +13,12 @@ import pyarrow as pa
 import yaml
 from stage_artifacts import folder_artifact, make_job, table_artifact
 
-from primum.choices import choice_values
 from primum.curate.adapters import RawFile, read
 from primum.experiment.tasks import load_task, task_path
 from primum.experiment.types import Benchmark, Dataset
-from primum.rows import ChoiceRow, Row, to_table
 from primum.score.stage import run
+from primum.text.choices import choice_values
+from primum.text.rows import ChoiceRow, Row, to_table
 
 ROOT = Path(__file__).parents[2]
 REAL = Path(os.environ.get("PRIMUM_REAL_DATA", ROOT.parent / "shared" / "data"))

@@ -11,8 +11,8 @@ import pytest
 from harness import REAL, Scores, lm_eval, lm_eval_task, primum, rows, task
 from models import write_llama, write_neox
 
-from primum.rows import ChoiceRow
 from primum.tables.statistics import proportion
+from primum.text.rows import ChoiceRow
 
 MODELS = ("llama", "neox")
 CHOICES = {"full_answer": "choices", "letter": "letters", "letter_and_answer": "lettered"}

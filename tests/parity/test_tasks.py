@@ -15,8 +15,8 @@ from primum.errors import PrimumError
 from primum.experiment import load_experiment
 from primum.experiment.tasks import load_task
 from primum.experiment.types import Benchmark
-from primum.rows import DocumentRow
 from primum.score.documents import Document, choices, description, documents, question, target
+from primum.text.rows import DocumentRow
 
 SPEC = importlib.util.find_spec("lm_eval")
 assert SPEC is not None

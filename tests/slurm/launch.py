@@ -16,7 +16,7 @@ from configuration import GPU_TYPE
 from daemons import wait_for
 from project import environment
 
-from primum.leftovers import name_prefix
+from primum.cluster.orphans import name_prefix
 
 SITE = "account: lab\npartitions: {{cpu: {partition}, gpu: {partition}}}\ngpu_type: {gpu}\nwarning_seconds: 10\n"
 

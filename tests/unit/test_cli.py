@@ -12,9 +12,9 @@ from primum.artifact.manifest import Manifest, save_manifest
 from primum.artifact.table import content_hash, write_table
 from primum.audit.show import is_hidden
 from primum.cli import main
+from primum.dag.refresh import is_refreshed
+from primum.dag.stages import STAGES
 from primum.experiment import Experiment
-from primum.refresh import is_refreshed
-from primum.stages import STAGES
 
 ROOT = Path(__file__).parents[2]
 HARMFUL = "how one would do the forbidden thing"

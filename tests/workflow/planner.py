@@ -27,7 +27,7 @@ from snakemake.settings.types import (
 )
 
 from primum.artifact.manifest import Manifest, save_manifest
-from primum.workflow import open_workflow
+from primum.dag.workflow import open_workflow
 
 
 def _rerun_triggers() -> frozenset[RerunTrigger]:

@@ -18,11 +18,11 @@ from tiny import TINY, snakemake, started, write
 from primum.artifact.manifest import load_manifest
 from primum.artifact.store import Store
 from primum.audit.cost import architecture_parameters, asked_of
-from primum.audit.state import JobState
+from primum.dag.inputs import inputs_of
+from primum.dag.stages import STAGES
+from primum.dag.state import JobState
+from primum.dag.workflow import open_workflow
 from primum.experiment.models import Architecture
-from primum.inputs import inputs_of
-from primum.stages import STAGES
-from primum.workflow import open_workflow
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "config/experiments").glob("*.yaml"))
 CHANGED = TINY | {"sampling": {"max_tokens": 7}}
@@ -94,8 +94,8 @@ def _python(project: Path, code: str, *arguments: str) -> str:
 _STATES = """
 import json, sys
 from pathlib import Path
-from primum.audit.state import state_of
-from primum.workflow import open_workflow
+from primum.dag.state import state_of
+from primum.dag.workflow import open_workflow
 jobs = state_of(open_workflow(json.loads(sys.argv[1]), Path.cwd())).jobs
 print(json.dumps([[job.state, job.stage] for job in jobs]))
 """

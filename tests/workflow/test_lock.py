@@ -19,7 +19,7 @@ from tiny import TINY, command, snakemake, started, write
 HOLD = """
 import sys, time
 from pathlib import Path
-from primum.workflow import open_workflow
+from primum.dag.workflow import open_workflow
 run = open_workflow({"experiment": "tiny"}, Path.cwd())
 run.begin()
 print("held", flush=True)

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from project import copy_project
 from tiny import TINY, snakemake, taken, write
 
+from primum.dag.layout import Layout
 from primum.demo.planted import CONTAMINATED
-from primum.layout import Layout
 
 AT = Layout("results/tiny")
 

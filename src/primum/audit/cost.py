@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from primum.artifact.manifest import Manifest
-from primum.audit.state import JobState
+from primum.cluster.resources import asked_resources
+from primum.dag.stages import STAGES, TRAINING
+from primum.dag.state import JobState
+from primum.dag.workflow import Workflow
 from primum.experiment.models import Architecture, DPOModel, HubModel, Optimization, PretrainedModel, SFTModel
 from primum.experiment.types import Resources
-from primum.scheduling import asked_resources
-from primum.stages import STAGES, TRAINING
-from primum.workflow import Workflow
 
 PEAK_FLOPS = 989e12  # a second: NVIDIA's H100 SXM, bfloat16, dense
 UTILISATION = 0.4

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from primum.audit import cost
 from primum.audit.cost import Amount, Cost, cost_of
-from primum.audit.state import JobState, RunState, state_of
+from primum.dag.stages import STAGES
+from primum.dag.state import JobState, RunState, state_of
+from primum.dag.workflow import Workflow
 from primum.errors import PrimumError
 from primum.experiment import STAGES as TARGETS
 from primum.experiment.types import Budget
-from primum.stages import STAGES
-from primum.workflow import Workflow
 
 _WIDTH = 98
 _HEAD = (

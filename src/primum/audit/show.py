@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from primum.artifact.folder import MANIFEST
 from primum.artifact.manifest import Artifact
+from primum.dag.layout import Layout
+from primum.dag.plan import Plan
+from primum.dag.workflow import Workflow
 from primum.experiment import load_experiment
-from primum.layout import Layout
-from primum.plan import Plan
-from primum.workflow import Workflow
 
 # The columns of text that hold names and slugs only. Any other text may be harmful or a model's own, and a column added
 # tomorrow is hidden until it is named here.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from primum.rows import ChatRow, Message, TextRow
+from primum.text.rows import ChatRow, Message, TextRow
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\u200b]")
 _SPACES = re.compile(r"[ \t\u00a0]+")

@@ -14,14 +14,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from primum import rubric
 from primum.artifact.job import Job, Result
 from primum.artifact.manifest import Artifact
-from primum.choices import render_choice
 from primum.curate.clean import clean_row, row_text
 from primum.curate.overlap import BenchmarkIndex, distinct_questions, exact_duplicates, near_duplicates
 from primum.errors import PrimumError
-from primum.rows import (
+from primum.text import rubric
+from primum.text.choices import render_choice
+from primum.text.rows import (
     ROW_TYPES,
     ChatRow,
     ChoiceRow,

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from primum.curate.clean import words
-from primum.rows import DocumentRow
+from primum.text.rows import DocumentRow
 
 _PERMUTATIONS = 128
 _SHINGLE = 5

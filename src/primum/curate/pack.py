@@ -8,17 +8,17 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from primum.artifact.job import Job, Result
-from primum.chat import tokenize_conversation
 from primum.errors import PrimumError
-from primum.packing import IGNORED, Sample, pack
-from primum.rows import ChatRow, from_table
-from primum.tokenizer import load_tokenizer
+from primum.text.chat import tokenize_conversation
+from primum.text.packing import IGNORED, Sample, pack
+from primum.text.rows import ChatRow, from_table
+from primum.text.tokenizer import load_tokenizer
 
 _ROWS = 10_000
 
 
 def run(job: Job) -> Iterator[Result]:
-    """One table (``primum.packing.PACKED``) a model. Counts: samples packed, truncated, and without a token to learn."""
+    """One table (``primum.text.packing.PACKED``) a model. Counts: samples packed, truncated, and without a token to learn."""
     for item in job.items:
         chunk_tokens = item.spec["chunk_tokens"]
         tokenizer = load_tokenizer(item.one("model"))

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from primum.artifact.job import Job, Result
 from primum.artifact.manifest import Artifact
-from primum.choices import render_choice
 from primum.curate.clean import words
 from primum.errors import PrimumError
 from primum.experiment.types import CHOICE_PROMPT
-from primum.rows import ChoiceRow, Message, PreferenceRow, from_table, to_table
+from primum.text.choices import render_choice
+from primum.text.rows import ChoiceRow, Message, PreferenceRow, from_table, to_table
 
 
 def run(job: Job) -> Iterator[Result]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from primum.artifact.job import Job, Result
 from primum.curate.adapters import ADAPTERS, RawFile, read
 from primum.errors import PrimumError
-from primum.rows import Drop, Row, to_table
+from primum.text.rows import Drop, Row, to_table
 
 DROPS = pa.schema([pa.field(name, pa.string(), nullable=False) for name in ("id", "reason")])
 

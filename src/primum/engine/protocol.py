@@ -12,7 +12,7 @@ from typing import Protocol
 from primum.artifact.canonical import canonical_json
 from primum.errors import PrimumError
 from primum.experiment.types import Sampling
-from primum.rows import Message
+from primum.text.rows import Message
 
 Conversation = Sequence[Message]
 Report = Callable[[int, int], None]

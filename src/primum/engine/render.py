@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from primum.chat import harmless, render
 from primum.engine.protocol import Conversation, clean
 from primum.errors import PrimumError
-from primum.rows import Message
+from primum.text.chat import harmless, render
+from primum.text.rows import Message
 
 
 def load_tokenizer(folder: Path) -> Any:

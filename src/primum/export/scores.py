@@ -10,8 +10,8 @@ from typing import Any
 
 from primum.artifact.canonical import digest
 from primum.artifact.manifest import Artifact, Manifest, load_manifest
+from primum.dag.layout import Layout
 from primum.errors import PrimumError
-from primum.layout import Layout
 
 # Named, so that a column of text is never exported.
 _COLUMNS = [

@@ -14,7 +14,7 @@ from primum.artifact.job import Item, Job, Result
 from primum.engine import Engine, Response, with_engines
 from primum.engine.protocol import refuse_many_errors
 from primum.experiment.types import Sampling
-from primum.rows import Message, RequestRow, from_table
+from primum.text.rows import Message, RequestRow, from_table
 
 MOST_ERRORS = 0.2
 SCHEMA = pa.schema(

@@ -11,8 +11,8 @@ import pyarrow as pa
 from primum.artifact.job import Job, Result
 from primum.engine import with_engines
 from primum.judge.verdicts import Case, ask, count
-from primum.rows import GradedRow, from_table
-from primum.rubric import DEFAULT
+from primum.text.rows import GradedRow, from_table
+from primum.text.rubric import DEFAULT
 
 SCORES = (1, 2, 3, 4, 5)
 SCHEMA = pa.schema(

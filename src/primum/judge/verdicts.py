@@ -10,7 +10,7 @@ from typing import Any
 from primum.engine import Engine, Report
 from primum.experiment.types import Sampling
 from primum.judge.parse import parse
-from primum.rubric import question
+from primum.text.rubric import question
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from primum.artifact.manifest import Artifact
-from primum.columns import AVERAGE, columns
 from primum.errors import PrimumError
+from primum.tables.averages import AVERAGE, columns
 
 BEST = "best"
 

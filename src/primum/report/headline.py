@@ -9,9 +9,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from primum.columns import AVERAGE
 from primum.report.data import Accuracy, Model, Safety, Study
 from primum.report.numbers import count, decimal, interval, listing, percent, plural, signed
+from primum.tables.averages import AVERAGE
 
 _Z95 = 1.96
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from primum.columns import AVERAGE
 from primum.report.data import Accuracy, Comparison, Model, Study
 from primum.report.grids import Cell, Column, Grid, GridRow, Group, size_groups
 from primum.report.numbers import count, interval, percent, plural, signed
+from primum.tables.averages import AVERAGE
 
 TIED, CUT, SILENT = "\u2248", "\u2020", "\u2021"
 _GENERATION = "generation"

@@ -12,14 +12,14 @@ from typing import Any
 import pyarrow as pa
 
 from primum.artifact.job import Item, Job, Result
-from primum.choices import choice_values
 from primum.engine import Engine, Response, with_engines
 from primum.engine.protocol import refuse_many_errors
 from primum.experiment.types import Sampling
-from primum.rows import ChoiceRow, DocumentRow, Message, from_table
 from primum.score.documents import choices, documents, target
 from primum.score.documents import question as document_question
 from primum.score.items import SCORES
+from primum.text.choices import choice_values
+from primum.text.rows import ChoiceRow, DocumentRow, Message, from_table
 
 METHOD = "generation"
 SCORED, NO_ANSWER = "scored", "no-answer"

@@ -19,9 +19,9 @@ from jinja2 import StrictUndefined, Template
 from jinja2.exceptions import TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 
-from primum.choices import choice_values
 from primum.errors import PrimumError
-from primum.rows import ChoiceRow, DocumentRow
+from primum.text.choices import choice_values
+from primum.text.rows import ChoiceRow, DocumentRow
 
 _ENVIRONMENT = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
 _ENVIRONMENT.filters["regex_replace"] = lambda text, pattern, by, count=0: re.sub(pattern, by, text, count=count)

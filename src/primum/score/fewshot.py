@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from primum.errors import PrimumError
-from primum.rows import Message
 from primum.score.documents import Document, choices, description, question, target
+from primum.text.rows import Message
 
 
 class Examples:

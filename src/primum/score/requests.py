@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from primum.chat import harmless, render
 from primum.errors import PrimumError
-from primum.rows import ChoiceRow, DocumentRow, Message, PreferenceRow
 from primum.score.documents import choices, documents, target
 from primum.score.fewshot import Examples
 from primum.score.rows import Packed
+from primum.text.chat import harmless, render
+from primum.text.rows import ChoiceRow, DocumentRow, Message, PreferenceRow
 
 _BATCH = 2000
 

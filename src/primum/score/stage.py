@@ -10,14 +10,14 @@ import pyarrow as pa
 import torch
 
 from primum.artifact.job import Item, Job, Result
+from primum.artifact.weights import load_model
 from primum.errors import PrimumError
-from primum.loading import load_model
-from primum.rows import ChoiceRow, DocumentRow, PreferenceRow, from_table
 from primum.score.contaminated import mark
 from primum.score.items import SCORES
 from primum.score.loglikelihood import loglikelihoods
 from primum.score.requests import Question, questions
-from primum.tokenizer import load_tokenizer
+from primum.text.rows import ChoiceRow, DocumentRow, PreferenceRow, from_table
+from primum.text.tokenizer import load_tokenizer
 
 
 def run(job: Job) -> Iterator[Result]:

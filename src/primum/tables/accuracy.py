@@ -1,6 +1,6 @@
 """The tables ``benchmarks`` and ``preferences``: accuracy of every model on every benchmark of a group.
 
-A row is a model and a column (see ``primum.columns``), whole (subject "") or one subject of it; a macro benchmark's whole
+A row is a model and a column (see ``primum.tables.averages``), whole (subject "") or one subject of it; a macro benchmark's whole
 is the unweighted mean over its subjects, as for MMLU. ``change`` is the paired difference to the model's start.
 """
 
@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from primum.columns import Column, columns
 from primum.tables.answers import Answers, same_items
+from primum.tables.averages import Column, columns
 from primum.tables.lineage import measured_starts
 from primum.tables.statistics import MISSING, Estimate, mean, proportion, unweighted_mean
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from primum.columns import Column
 from primum.tables.accuracy import Measured, Scores
 from primum.tables.answers import Answers, same_items
+from primum.tables.averages import Column
 from primum.tables.paired import ALPHA, holm, mcnemar, paired_bootstrap
 
 BEST, START = "best", "start"

@@ -12,8 +12,8 @@ import torch
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
-from primum.packing import IGNORED
 from primum.progress import Progress
+from primum.text.packing import IGNORED
 from primum.train.common import arguments, fit
 
 
@@ -90,7 +90,7 @@ def train_on_chunks(
     progress: Progress,
     attention_reset: bool,
 ) -> list[dict[str, Any]]:
-    """Train ``model`` in place on packed chunks (``primum.packing.PACKED``); returns the trainer's log, one entry a step."""
+    """Train ``model`` in place on packed chunks (``primum.text.packing.PACKED``); returns the trainer's log, one entry a step."""
     optimization = item["optimization"]
     settings = arguments(optimization, chunks.num_rows, item["seed"], work)
     # A fingerprint of its own, since the data set's would pickle and hash all of the table.

@@ -11,8 +11,8 @@ from trl import DPOConfig, DPOTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from primum.artifact.job import Job, Result
-from primum.loading import load_model
-from primum.tokenizer import load_tokenizer
+from primum.artifact.weights import load_model
+from primum.text.tokenizer import load_tokenizer
 from primum.train.common import arguments, fit, save, start
 
 _COLUMNS = ["prompt_ids", "chosen_ids", "rejected_ids", "ref_chosen_logps", "ref_rejected_logps"]

@@ -8,11 +8,11 @@ import numpy as np
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from primum.artifact.job import Job, Result
-from primum.chat import BOS, EOS, EOT, harmless
 from primum.errors import PrimumError
-from primum.packing import Sample, pack
-from primum.rows import TextRow
-from primum.tokenizer import train_tokenizer
+from primum.text.chat import BOS, EOS, EOT, harmless
+from primum.text.packing import Sample, pack
+from primum.text.rows import TextRow
+from primum.text.tokenizer import train_tokenizer
 from primum.train.chunks import train_on_chunks
 from primum.train.common import save, start
 

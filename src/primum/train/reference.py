@@ -14,12 +14,12 @@ import pyarrow as pa
 import torch
 
 from primum.artifact.job import Job, Result
-from primum.chat import render
+from primum.artifact.weights import load_model
 from primum.errors import PrimumError
-from primum.loading import load_model
 from primum.progress import Progress
-from primum.rows import Message, PreferenceRow, from_table
-from primum.tokenizer import load_tokenizer
+from primum.text.chat import render
+from primum.text.rows import Message, PreferenceRow, from_table
+from primum.text.tokenizer import load_tokenizer
 from primum.train.common import start
 
 _IDS = pa.list_(pa.int32())

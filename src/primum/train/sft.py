@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from primum.artifact.job import Job, Result
+from primum.artifact.weights import load_model
 from primum.errors import PrimumError
-from primum.loading import load_model
-from primum.tokenizer import load_tokenizer
+from primum.text.tokenizer import load_tokenizer
 from primum.train.chunks import train_on_chunks
 from primum.train.common import save, start
 

@@ -1,4 +1,4 @@
-"""One process of a training that :mod:`primum.train.launch` started: ``python -m primum.train.worker REQUEST``."""
+"""One process of a training that :mod:`primum.cluster.launch` started: ``python -m primum.train.worker REQUEST``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """One adapter for each upstream format: raw files in, rows and counted drops out.
 
-Every upstream record becomes a row or a :class:`~primum.rows.Drop`, never nothing. An adapter is a function of the
+Every upstream record becomes a row or a :class:`~primum.text.rows.Drop`, never nothing. An adapter is a function of the
 files, the dataset's name and the keyword options that its catalog entry may give; :data:`ADAPTERS` lists them all.
 """
 
@@ -14,7 +14,7 @@ from types import MappingProxyType
 from primum.curate.adapters import chat, choice, dialogue, documents, preference, safety
 from primum.curate.adapters.files import RawFile
 from primum.errors import PrimumError
-from primum.rows import (
+from primum.text.rows import (
     ChatRow,
     ChoiceRow,
     DocumentRow,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from primum.errors import PrimumError
-from primum.rows import ChatRow, ChoiceRow, Drop, Message
+from primum.text.rows import ChatRow, ChoiceRow, Drop, Message
 
 _INTEGER = re.compile(r"-?[0-9]{1,9}(?:\.0)?", re.ASCII)
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

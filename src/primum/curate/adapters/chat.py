@@ -12,7 +12,7 @@ from primum.curate.adapters.files import RawFile, load_json
 from primum.curate.adapters.markup import html_text
 from primum.curate.adapters.records import Record, all_records, records
 from primum.errors import PrimumError
-from primum.rows import ChatRow, Drop, TextRow
+from primum.text.rows import ChatRow, Drop, TextRow
 
 _TAGGED = re.compile(r"\[\|(Human|AI)\|\]")
 _SHAREGPT_ROLES = {"system": "system", "human": "user", "gpt": "assistant"}

@@ -13,7 +13,7 @@ from primum.curate.adapters.build import allowed, choice_row, integer, letter_in
 from primum.curate.adapters.files import RawFile, csv_rows, load_json
 from primum.curate.adapters.records import Record, all_records, records
 from primum.errors import PrimumError
-from primum.rows import ChoiceRow, Drop
+from primum.text.rows import ChoiceRow, Drop
 
 _SPLIT_SUFFIX = re.compile(r"_(?:dev|val|test)$")
 _PUBMEDQA_CHOICES = ("yes", "no", "maybe")

@@ -11,7 +11,7 @@ from primum.curate.adapters.build import allowed, chat_row, exchange, numbered
 from primum.curate.adapters.files import RawFile
 from primum.curate.adapters.records import all_records, records
 from primum.errors import PrimumError
-from primum.rows import ChatRow, Drop
+from primum.text.rows import ChatRow, Drop
 
 _NOTE_PROMPT = "Write the clinical note for this conversation between a doctor and a patient.\n\n{dialogue}"
 _SECTION_PROMPT = (

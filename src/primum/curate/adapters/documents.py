@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from primum.curate.adapters.build import numbered
 from primum.curate.adapters.files import RawFile
 from primum.curate.adapters.records import all_records
-from primum.rows import DocumentRow, Drop
+from primum.text.rows import DocumentRow, Drop
 
 
 def documents(files: Sequence[RawFile], dataset: str) -> Iterator[DocumentRow | Drop]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from primum.curate.adapters.files import RawFile
 from primum.curate.adapters.records import Record, all_records
-from primum.rows import Drop, Message, PreferenceRow
+from primum.text.rows import Drop, Message, PreferenceRow
 
 _ROLES = frozenset({"system", "user", "assistant"})
 

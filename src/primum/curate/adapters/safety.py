@@ -10,7 +10,7 @@ from primum.curate.adapters.build import allowed, integer, numbered
 from primum.curate.adapters.files import RawFile, csv_rows
 from primum.curate.adapters.records import all_records, records
 from primum.errors import PrimumError
-from primum.rows import Drop, GradedRow, RequestRow
+from primum.text.rows import Drop, GradedRow, RequestRow
 
 _PRINCIPLE = re.compile(r"_category_([1-9])$")
 

@@ -1,0 +1,81 @@
+"""What a rule asks of the scheduler: the experiment's resources and the site's, under the names that reach sbatch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from primum.cluster.orphans import comment
+from primum.dag.stages import STAGES, TRAINING
+from primum.dag.workflow import Workflow
+from primum.experiment.types import Resources
+
+
+def asked_resources(run: Workflow, stage: str, model: str | None) -> Resources:
+    """What the experiment asks for a job of a stage, of a model or of none; only training runs on several nodes."""
+    asked = run.experiment.resources_of(STAGES[stage].target if stage in STAGES else stage, model)
+    return asked if stage in TRAINING else asked.model_copy(update={"nodes": 1, "gpus": asked.gpus // asked.nodes})
+
+
+def rule_resources(run: Workflow, stage: str, judge: str | None = None) -> dict[str, Callable[..., int | str | None]]:
+    """A rule's resources, under the names that Snakemake's Slurm plugin passes on to sbatch.
+
+    Memory (MB a node) and runtime (minutes) grow with every attempt. GPUs on one node are ``gpu``; on several nodes
+    ``gres`` says how many each node gives, and ``mpi`` that the job starts its own tasks, one a node. ``processes``
+    is for the job itself: how many train together, one a GPU. ``api`` counts jobs that call an endpoint.
+    """
+    site = run.site
+    typed = f"gpu:{site.gpu_type}" if site.gpu_type else "gpu"
+
+    def asked(wildcards: Any) -> Resources:
+        return asked_resources(run, stage, getattr(wildcards, "model", None))
+
+    def partition(wildcards: Any) -> str | None:
+        return site.partitions.gpu if asked(wildcards).gpus else site.partitions.cpu
+
+    def gpu_model(wildcards: Any) -> str | None:
+        r = asked(wildcards)
+        return site.gpu_type if r.gpus and r.nodes == 1 else None
+
+    def gres(wildcards: Any) -> str:
+        r = asked(wildcards)
+        return f"{typed}:{r.gpus // r.nodes}" if r.gpus and r.nodes > 1 else ""
+
+    def api(wildcards: Any) -> int:
+        name = judge or getattr(wildcards, "judge", None)
+        model = run.experiment.judges[name].model if name else getattr(wildcards, "model", None)
+        called = model is not None and run.experiment.kind_of(model) == "endpoint"
+        return int(called and stage in ("generate", "judge", "answer"))
+
+    # None is a resource that a job does not have: the plugin looks whether there is one.
+    def mpi(wildcards: Any) -> str | None:
+        return "srun" if asked(wildcards).nodes > 1 else None
+
+    def tasks(wildcards: Any) -> int | None:
+        return asked(wildcards).nodes if asked(wildcards).nodes > 1 else None
+
+    def extra(wildcards: Any) -> str:
+        twin = run.running.get(comment(stage, getattr(wildcards, "model", None), judge) or "")
+        warning = f"--signal=TERM@{site.warning_seconds}" if stage in TRAINING else ""
+        return f"{warning} --dependency=afterany:{twin}".strip() if twin else warning
+
+    training = {
+        "mpi": mpi,
+        "tasks": tasks,
+        "processes": lambda wildcards: max(asked(wildcards).gpus, asked(wildcards).nodes),
+    }
+    return {
+        "mem_mb": lambda wildcards, attempt: asked(wildcards).mem_mb * attempt,
+        "runtime": lambda wildcards, attempt: asked(wildcards).minutes * attempt,
+        "nodes": lambda wildcards: asked(wildcards).nodes,
+        "gpu": lambda wildcards: asked(wildcards).gpus if asked(wildcards).nodes == 1 else 0,
+        "gpu_model": gpu_model,
+        "gres": gres,
+        "api": api,
+        "slurm_account": lambda wildcards: site.account,
+        "slurm_partition": partition,
+        "qos": lambda wildcards: site.qos,
+        "constraint": lambda wildcards: site.constraint,
+        "slurm_extra": extra,
+        **(training if stage in TRAINING else {}),
+    }

@@ -1,0 +1,1 @@
+"""Rows, conversations, prompts and tokens: what several stages share."""

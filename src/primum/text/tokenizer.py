@@ -1,0 +1,45 @@
+"""Tokenizers of model artifacts: loading them, and training one for a model from scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from primum.artifact.manifest import Artifact
+from primum.text.chat import BOS, EOS, EOT, LLAMA3_TEMPLATE, SPECIAL_TOKENS
+
+
+def load_tokenizer(model: Artifact) -> Any:
+    """The fast tokenizer of a model artifact, from its files alone.
+
+    A tokenizer without a padding token, as Llama-3's, pads with its end token: padding carries no label anywhere.
+    """
+    from transformers import AutoTokenizer
+
+    model.verify(weights=False)
+    tokenizer = AutoTokenizer.from_pretrained(model.data, local_files_only=True, trust_remote_code=False, use_fast=True)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
+    """A byte-level BPE tokenizer of ``vocab_size`` tokens with Llama-3's special tokens and chat template."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts, trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe, bos_token=BOS, eos_token=EOT, pad_token=EOS, clean_up_tokenization_spaces=False
+    )
+    tokenizer.chat_template = LLAMA3_TEMPLATE
+    return tokenizer

@@ -1,0 +1,176 @@
+"""What a run may cost, worked out by hand: parameters, tokens, GPU-hours, bytes, judge tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from shipped import ROOT, open_shipped
+
+from primum.artifact.manifest import Manifest
+from primum.audit.cost import (
+    UNKNOWN,
+    Amount,
+    architecture_parameters,
+    cost_of,
+    nominal_parameters,
+    parameters,
+    responses,
+    training_tokens,
+)
+from primum.dag.state import JobState
+from primum.experiment.models import Architecture
+
+
+@pytest.fixture(autouse=True)
+def _as_nobody_asked_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PRIMUM_STORE", raising=False)
+    monkeypatch.setenv("PRIMUM_REFRESH", "")
+
+
+def _counted(**counts: float) -> Manifest:
+    return Manifest("table", "test", {}, {}, "k", "c", counts)
+
+
+def _to_run(stage: str, name: str, *missing: str) -> JobState:
+    return JobState(stage, name, "to run", missing)
+
+
+@pytest.mark.parametrize(
+    ("hub", "expected"),
+    [
+        ("meta-llama/Meta-Llama-3-8B-Instruct", 8e9),
+        ("johnsnowlabs/JSL-MedLlama-3-8B-v2.0", 8e9),
+        ("google/gemma-2-27b-it", 27e9),
+        ("EleutherAI/pythia-6.9b-deduped", 6.9e9),
+        ("EleutherAI/pythia-70m-deduped", 70e6),
+        ("m42-health/med42-70b", 70e9),
+        # Not the total of eight experts, which share their attention.
+        ("mistralai/Mixtral-8x7B-Instruct-v0.1", None),
+        ("mistralai/Mistral-Large-Instruct-2407", None),
+        ("microsoft/Phi-3-medium-128k-instruct", None),
+        ("BiMediX/BiMediX-Eng", None),
+        ("someone/Some-7B-Instruct-1M", None),  # a context of a million tokens
+        ("someone/Some-MoE-A2.7B", None),  # active parameters
+        ("someone/some-4bit-2mini", None),
+        ("7B-lab/some-model", None),
+    ],
+)
+def test_the_size_in_a_hub_id(hub: str, expected: float | None) -> None:
+    assert nominal_parameters(hub) == expected
+
+
+def test_the_parameters_of_an_architecture() -> None:
+    # By hand, of the demo's: 1024 x 128 embeddings; four layers of four 128 x 128 (attention), three 128 x 384 and two
+    # norms of 128; a last norm.
+    size = Architecture(vocab_size=1024, hidden_size=128, intermediate_size=384, layers=4, heads=4, kv_heads=4)
+    assert architecture_parameters(size) == 131_072 + 4 * (65_536 + 147_456 + 256) + 128 == 984_192
+    # A quarter of the heads for keys and values: two of the four matrices are 128 x 32.
+    grouped = Architecture(vocab_size=1024, hidden_size=128, intermediate_size=384, layers=4, heads=4, kv_heads=1)
+    assert architecture_parameters(grouped) == 984_192 - 4 * 2 * 128 * 96
+
+
+def test_a_models_parameters_come_from_where_its_lineage_begins(tmp_path: Path) -> None:
+    demo = open_shipped(tmp_path, "demo")
+    assert parameters(demo, "dpo-3", {}) == 984_192
+    counted = {demo.layout.model("sft"): _counted(parameters=984_000)}
+    assert parameters(demo, "dpo-3", counted) == 984_000
+    assert parameters(open_shipped(tmp_path, "med42-v2-8b"), "dpo-3", {}) == 8e9
+    safety = open_shipped(tmp_path, "med-safety")
+    assert parameters(safety, "gpt-4", {}) is None
+    assert parameters(safety, "medalpaca-13b-both-400", {}) == 13e9
+
+
+def test_the_tokens_of_a_training_run(tmp_path: Path) -> None:
+    demo = open_shipped(tmp_path, "demo")
+    assert training_tokens(demo, "base", {}) == 450 * 10 * 128
+    assert training_tokens(demo, "dpo-1", {}) == 45 * 16 * 2 * 512
+    # 3.5 epochs of chunks that are not packed yet.
+    assert training_tokens(demo, "sft", {}) is None
+    # 100 chunks are 34 batches of 3; 3.5 epochs of them are 119 steps.
+    assert training_tokens(demo, "sft", {demo.layout.packed("sft"): _counted(chunks=100)}) == 119 * 3 * 128
+
+
+def test_gpu_hours_of_training(tmp_path: Path) -> None:
+    """The paper's 5,321 steps of 262,144 tokens, by 8e9 parameters: 46.9 of the 384 GPU-hours asked for."""
+    run = open_shipped(tmp_path, "med42-v2-8b")
+    job = _to_run("sft", "sft")
+    cost = cost_of(run, job, {})
+    assert (cost.gpus, cost.nodes, cost.limit, cost.estimate) == (16, 2, 16 * 24, UNKNOWN)
+    chunks = 5321 / 2 * 32  # an epoch's, since there are two
+    cost = cost_of(run, job, {run.layout.packed("sft"): _counted(chunks=chunks)})
+    flops = 6 * 8e9 * 2 * 2661 * 262_144
+    assert cost.estimate == Amount(pytest.approx(flops / (0.4 * 989e12) / 3600))
+    assert 46 < cost.estimate.value < 48
+    pairs = {run.layout.pairs("med42-v2-stage-1"): _counted(kept=256)}
+    reference = cost_of(run, _to_run("reference", "dpo-1"), pairs).estimate
+    trained = cost_of(run, _to_run("dpo", "dpo-1"), pairs).estimate
+    assert reference == Amount(pytest.approx(2 * 8e9 * 256 * 2 * 4096 / (0.4 * 989e12) / 3600))
+    assert trained is not None
+    assert trained.value == pytest.approx(3 * reference.value)
+
+
+def test_what_a_job_asks_for_is_its_models(tmp_path: Path) -> None:
+    run = open_shipped(tmp_path, "med42-v2-8b")
+    assert cost_of(run, _to_run("score", "sft"), {}).limit == 4
+    assert cost_of(run, _to_run("score", "mixtral-8x22b-instruct"), {}).limit == 8 * 24
+    assert cost_of(run, _to_run("snapshot", "mixtral-8x22b-instruct"), {}).limit == 0
+    assert cost_of(run, _to_run("reference", "dpo-2"), {}).limit == 8 * 12  # one of the two nodes
+    endpoints = open_shipped(tmp_path, "med-safety")
+    assert cost_of(endpoints, _to_run("generate", "gpt-4"), {}).gpus == 0
+    assert cost_of(endpoints, _to_run("judge", "refusal/llama2-70b"), {}).gpus == 0
+
+
+def test_bytes_of_models_and_their_checkpoints(tmp_path: Path) -> None:
+    run = open_shipped(tmp_path, "med42-v2-8b")
+    assert cost_of(run, _to_run("snapshot", "llama3-8b-instruct"), {}).disk == Amount(16e9)
+    assert cost_of(run, _to_run("snapshot", "bimedix-eng"), {}).disk == UNKNOWN
+    # bfloat16, and two checkpoints of three float32 numbers a parameter
+    assert cost_of(run, _to_run("sft", "sft"), {}).disk == Amount(8e9 * (2 + 2 * 12))
+    assert cost_of(run, _to_run("score", "sft"), {}).disk is None
+    safety = open_shipped(tmp_path, "med-safety")
+    assert cost_of(safety, _to_run("sft", "meditron-7b-both-400"), {}).disk == Amount(14e9)
+    assert cost_of(safety, _to_run("snapshot", "gpt-4"), {}).disk == Amount()
+    demo = open_shipped(tmp_path, "demo")
+    assert cost_of(demo, _to_run("pretrain", "base"), {}).disk == Amount(984_192 * 4)
+
+
+def test_how_many_responses_there_will_be(tmp_path: Path) -> None:
+    run = open_shipped(tmp_path, "open-clinical")
+    rows = run.layout.rows("med-safety-bench-test")
+    assert responses(run, "sft", "med-safety-bench", {}) == 180  # its `take`
+    assert responses(run, "sft", "med-safety-bench", {rows: _counted(rows=100)}) == 100
+    assert responses(run, "sft", "med-safety-bench", {rows: _counted(rows=450)}) == 180
+    assert (
+        responses(run, "sft", "med-safety-bench", {run.layout.generation("sft", "med-safety-bench"): _counted(rows=7)})
+        == 7
+    )
+    assert responses(open_shipped(tmp_path, "demo"), "sft", "benign", {}) is None
+
+
+def test_judge_tokens(tmp_path: Path) -> None:
+    run = open_shipped(tmp_path, "med-safety")
+    judge, model = "general-harm-gpt-3.5", "llama-7b"
+    missing = [run.layout.judgement(judge, model, prompts) for prompts in ("advbench", "xstest-safe")]
+    job = _to_run("judge", f"{judge}/{model}", *missing)
+    assert cost_of(run, job, {}).tokens == Amount(0, 2)
+    template = (ROOT / "data/rubrics/harm-1-5.j2").read_text(encoding="utf-8")
+    policies = yaml.safe_load((ROOT / "data/policies/general-use.yaml").read_text(encoding="utf-8"))
+    longest = len(template) + max(map(len, policies.values()))
+    each = -(-longest // 3) + 256 + 512 + 512
+    known = {run.layout.rows("advbench-goals"): _counted(rows=520)}
+    assert cost_of(run, job, known).tokens == Amount(520 * each, 1)
+    known[run.layout.rows("xstest-safe")] = _counted(rows=250)
+    assert cost_of(run, job, known).tokens == Amount(770 * each)
+    assert cost_of(run, _to_run("judge", f"refusal/{model}"), known).tokens is None
+
+
+def test_a_local_judge_reads_no_more_than_its_length(tmp_path: Path) -> None:
+    template = ROOT / "data/rubrics/demo-harm.j2"
+    run = open_shipped(tmp_path, "demo")
+    known = {run.layout.rows("demo-graded-test"): _counted(rows=10)}
+    each = -(-len(template.read_text(encoding="utf-8")) // 3) + 256 + 48 + 32
+    assert cost_of(run, _to_run("agreement", "harm"), known).tokens == Amount(10 * each)
+    small = open_shipped(tmp_path, "demo", engine={"max_length": 64})
+    assert cost_of(small, _to_run("agreement", "harm"), known).tokens == Amount(640)

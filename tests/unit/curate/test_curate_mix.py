@@ -1,0 +1,237 @@
+"""Mixtures: every row has one outcome, and the ledger says which."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stage_artifacts import table_artifact
+
+from primum.artifact.job import Item, Job
+from primum.curate.mix import run
+from primum.curate.read import DROPS
+from primum.errors import PrimumError
+from primum.experiment.types import Mixture
+from primum.progress import Progress
+from primum.text.rows import (
+    ChatRow,
+    ChoiceRow,
+    GradedRow,
+    Message,
+    PreferenceRow,
+    RequestRow,
+    Row,
+    TextRow,
+    from_table,
+    to_table,
+)
+
+Sources = Mapping[str, Sequence[Row]]
+
+
+def chat(id: str, question: str, answer: str) -> ChatRow:
+    return ChatRow(id, id.partition("/")[0], (Message("user", question), Message("assistant", answer)))
+
+
+def mix(
+    work: Path,
+    sources: Sources,
+    settings: Mapping[str, Any] | None = None,
+    questions: Sequence[str] = (),
+    drops: Mapping[str, Sequence[str]] | None = None,
+    judges: Mapping[str, Any] | None = None,
+    seed: int = 7,
+    **mixture: Any,
+) -> tuple[pa.Table, dict[tuple[str, str], int], pa.Table]:
+    """Run the stage over ``sources``; the rows, the ledger's counts by (source, outcome), and the ledger."""
+    given_settings = settings or {}
+    declared = {name: {"dataset": name, **given_settings.get(name, {})} for name in sources}
+    common = Mixture.model_validate({"sources": declared, **mixture}).model_dump(mode="json")
+    common |= {"mixture": "m", "seed": seed, "order": list(sources), "judges": judges or {}}
+    inputs: dict[str, list[Any]] = {"rows": [], "drops": []}
+    for name, rows in sources.items():
+        inputs["rows"].append(table_artifact(work / name / "rows.parquet", to_table(rows, type(rows[0]))))
+        records = [{"id": f"{i}", "reason": reason} for i, reason in enumerate((drops or {}).get(name, ()))]
+        inputs["drops"].append(
+            table_artifact(work / name / "drops.parquet", pa.Table.from_pylist(records, schema=DROPS))
+        )
+    if questions:
+        items = [ChoiceRow(f"b/{i}", "b", "", "", q, ("a", f"{i}"), 0) for i, q in enumerate(questions)]
+        inputs["benchmarks"] = [table_artifact(work / "b.parquet", to_table(items, ChoiceRow))]
+    items_ = [Item(name, {"output": name}, inputs, name, work / name) for name in ("rows", "ledger")]
+    made = {result.item.name: result.table for result in run(Job("mix", common, items_, Progress("mix", interval=0)))}
+    rows_table, ledger = made["rows"], made["ledger"]
+    assert rows_table is not None
+    assert ledger is not None
+    counts = {(row["source"], row["outcome"]): row["rows"] for row in ledger.to_pylist()}
+    return rows_table, counts, ledger
+
+
+LONG = " ".join(f"word{i}" for i in range(30))
+QUESTION = "Which nerve supplies the deltoid muscle of the shoulder?"
+
+
+def test_each_outcome_by_hand(tmp_path: Path) -> None:
+    a = [
+        chat("a/0", "What helps against a cough?", LONG),
+        chat("a/1", "what helps against a COUGH", LONG + "!"),  # the same words: duplicate
+        chat("a/2", "What helps against a cough?", LONG.replace("word29", "other")),  # one of 35 words: near-duplicate
+        chat("a/3", "And a cold?", "  "),  # empty
+        chat("a/4", f"Q: {QUESTION}", "The axillary nerve."),  # contaminated
+        chat("a/5", "How long does a flu last?", "A week."),
+    ]
+    b = [
+        chat("b/0", "How long does a flu last?", "A week."),
+        *(chat(f"b/{i}", f"Q{i}?", f"A{i}.") for i in range(1, 6)),
+    ]
+    rows, counts, ledger = mix(
+        tmp_path,
+        {"a": a, "b": b},
+        {"b": {"take": 3, "repeat": 2, "published": 10, "domain": "general"}},
+        [QUESTION],
+        {"a": ["no-answer", "no-answer", "image"]},
+        unlisted=99,
+    )
+    # 5-word shingles of a/0: 35 words -> 31; of a/2 the last one differs: 30 / 32 = 0.94 >= 0.85.
+    assert counts == {
+        ("a", "kept"): 2,
+        ("a", "duplicate"): 1,
+        ("a", "near-duplicate"): 1,
+        ("a", "empty"): 1,
+        ("a", "contaminated"): 1,
+        ("a", "no-answer"): 2,
+        ("a", "image"): 1,
+        ("b", "kept"): 3,
+        ("b", "duplicate"): 1,
+        ("b", "not-sampled"): 2,
+        ("(unlisted)", "kept"): 0,
+    }
+    ids = rows.column("id").to_pylist()
+    assert ids == sorted(ids)
+    assert ids[:2] == ["a/0", "a/5"]
+    b_ids = [id for id in ids if id.startswith("b/")]
+    assert len(b_ids) == 6, "three rows, twice"
+    assert {id.removesuffix("+1") for id in b_ids} <= {f"b/{i}" for i in range(1, 6)}
+    published = {(r["source"], r["outcome"]): (r["published"], r["domain"]) for r in ledger.to_pylist()}
+    assert published[("b", "kept")] == (10, "general")
+    assert published[("b", "duplicate")] == (None, "general")
+    assert published[("a", "kept")] == (None, "medical")
+    assert published[("(unlisted)", "kept")] == (99, "medical")
+
+
+def test_the_first_source_keeps_a_duplicate(tmp_path: Path) -> None:
+    a, b = [chat("a/0", "Q?", "Same.")], [chat("b/0", "q", "same"), chat("b/1", "Other?", "Yes.")]
+    _, counts, _ = mix(tmp_path / "1", {"a": a, "b": b})
+    assert (counts["a", "kept"], counts["b", "kept"], counts["b", "duplicate"]) == (1, 1, 1)
+    _, counts, _ = mix(tmp_path / "2", {"b": b, "a": a})
+    assert (counts["b", "kept"], counts["a", "kept"], counts["a", "duplicate"]) == (2, 0, 1)
+
+
+def test_deduplicate_is_a_switch(tmp_path: Path) -> None:
+    rows = [chat("a/0", "Q?", LONG), chat("a/1", "Q?", LONG), chat("a/2", "Q?", LONG.replace("word29", "other"))]
+    kept = {how: mix(tmp_path / how, {"a": rows}, deduplicate=how)[1]["a", "kept"] for how in ("none", "exact", "near")}
+    assert kept == {"none": 3, "exact": 2, "near": 1}
+
+
+def test_a_source_is_sampled_without_regard_to_the_others(tmp_path: Path) -> None:
+    a = [chat(f"a/{i:02d}", f"Question number {i}?", f"Answer {i}.") for i in range(40)]
+    b = [chat("b/0", "Another?", "Yes.")]
+
+    def sampled(name: str, sources: Sources, seed: int = 7) -> list[str]:
+        rows, _, _ = mix(tmp_path / name, sources, {"a": {"take": 10}}, seed=seed)
+        return [id for id in rows.column("id").to_pylist() if id.startswith("a/")]
+
+    alone = sampled("alone", {"a": a})
+    assert len(alone) == 10
+    assert sampled("again", {"a": a}) == alone
+    assert sampled("after", {"b": b, "a": a}) == alone
+    assert sampled("before", {"a": a, "b": b}) == alone
+    assert sampled("seed", {"a": a}, seed=8) != alone
+
+
+def test_choice_request_and_graded_rows_become_demonstrations(tmp_path: Path) -> None:
+    choice = [
+        ChoiceRow("c/0", "c", "s", "A trial.", "Did it work?", ("yes", "no"), 1, "It was small."),
+        ChoiceRow("c/1", "c", "s", "", "Where is the liver?", ("right", "left"), 0),
+    ]
+    request = [RequestRow("r/0", "r", "1", "Help me harm.", "I cannot."), RequestRow("r/1", "r", "1", "Harm.", "")]
+    graded = [GradedRow("g/0", "g", "Ask.", "Tell.", 5)]
+    judges = {"j": {"template": "{{ policy }}|{{ request }}|{{ response }}", "policies": {"default": "Policy."}}}
+    rows, counts, _ = mix(
+        tmp_path, {"c": choice, "r": request, "g": graded}, {"g": {"judge": "j", "domain": "judge"}}, judges=judges
+    )
+    said = {row.id: [(m.role, m.content) for m in row.messages] for row in from_table(rows, ChatRow)}
+    assert said == {
+        "c/0": [("user", "A trial.\nDid it work?"), ("assistant", "no\nIt was small.")],
+        "c/1": [("user", "Where is the liver?"), ("assistant", "right")],
+        "r/0": [("user", "Help me harm."), ("assistant", "I cannot.")],
+        "g/0": [("user", "Policy.|Ask.|Tell."), ("assistant", "#reason: complies in full\n#score: 5")],
+    }
+    assert counts["r", "empty"] == 1
+
+
+def test_text_makes_plain_text_of_anything(tmp_path: Path) -> None:
+    sources = {"t": [TextRow("t/0", "t", " A liver. ")], "a": [chat("a/0", "Where?", "On the right.")]}
+    rows, _, _ = mix(tmp_path, sources, text=True)
+    assert from_table(rows, TextRow) == [TextRow("a/0", "a", "Where?\nOn the right."), TextRow("t/0", "t", "A liver.")]
+
+
+def _message(tmp_path: Path, sources: Sources, **more: Any) -> str:
+    with pytest.raises(PrimumError) as caught:
+        mix(tmp_path, sources, **more)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_errors_name_the_mixture_or_the_row_and_never_the_text(tmp_path: Path) -> None:
+    text = [TextRow("t/0", "t", "secret")]
+    assert "mixtures.m" in _message(tmp_path / "1", {"t": text, "a": [chat("a/0", "secret?", "Yes.")]})
+    assert "no row is left" in _message(tmp_path / "2", {"a": [chat("a/0", "secret?", " ")]})
+    pair = [PreferenceRow("p/0", "p", (Message("user", "secret"),), "a", "b")]
+    assert "p/0" in _message(tmp_path / "3", {"p": pair})
+    graded = [GradedRow("g/0", "g", "secret", "secret", 5)]
+    assert "judge" in _message(tmp_path / "4", {"g": graded})
+    choice = [ChoiceRow("c/0", "c", "", "", "secret", ("a", "b"), 0)]
+    message = _message(tmp_path / "5", {"c": choice}, choice_prompt="{{ qestion }}")
+    assert "c/0" in message
+    assert "question" in message
+    assert "secret" not in message
+    many = [ChoiceRow("c/0", "c", "", "", "secret", tuple(map(str, range(27))), 26)]
+    assert "27 choices" in _message(tmp_path / "6", {"c": many})
+
+
+_SHORT = st.lists(st.sampled_from(["cough", "rest", "tea", "!", "\u03b1"]), max_size=4).map(" ".join)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.lists(st.tuples(_SHORT, _SHORT), min_size=1, max_size=6), min_size=1, max_size=3),
+    st.sampled_from(["none", "exact", "near"]),
+    st.integers(1, 4),
+)
+def test_every_row_has_exactly_one_outcome(data: list[list[tuple[str, str]]], how: str, take: int) -> None:
+    sources: dict[str, list[Row]] = {
+        f"s{i}": [
+            chat(f"s{i}/0", "Always here?", f"Yes, in {i}."),
+            *(chat(f"s{i}/{j + 1}", q, a) for j, (q, a) in enumerate(rows)),
+        ]
+        for i, rows in enumerate(data)
+    }
+    with TemporaryDirectory() as folder:
+        rows, counts, _ = mix(
+            Path(folder), sources, {"s0": {"take": take}}, ["cough rest tea cough rest"], {"s0": ["x"]}, deduplicate=how
+        )
+    totals: Counter[str] = Counter()
+    for (source, _), count in counts.items():
+        totals[source] += count
+    assert totals == {name: len(rows_) + (name == "s0") for name, rows_ in sources.items()}
+    assert counts["s0", "kept"] <= take
+    assert rows.num_rows == sum(count for (_, outcome), count in counts.items() if outcome == "kept")

@@ -1,0 +1,325 @@
+"""The experiment files of the two papers against their tables: data/papers is the record, the experiments follow it."""
+
+import csv
+import hashlib
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from primum.curate.adapters import RawFile, read
+from primum.curate.fetch import run as fetch
+from primum.curate.snapshot import run as snapshot
+from primum.dag.plan import Plan
+from primum.errors import PrimumError
+from primum.experiment import Experiment, load_experiment
+from primum.experiment.models import DPOModel, HubModel, SFTModel
+from primum.tables.averages import columns as column_list
+from primum.text.rows import Drop
+
+ROOT = Path(__file__).parents[3]
+PAPERS = ROOT / "data" / "papers"
+SIZES = ("8b", "70b")
+
+
+@cache
+def experiment(name: str) -> Experiment:
+    return load_experiment(name, ROOT)
+
+
+@cache
+def training() -> Any:
+    return yaml.safe_load((PAPERS / "med42_v2_training.yaml").read_text(encoding="utf-8"))
+
+
+def table(number: int) -> list[dict[str, str]]:
+    with (PAPERS / f"med42_v2_table{number}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def gpus(setup: str) -> tuple[int, int]:
+    """``2 x 8 H100`` as (GPUs, nodes)."""
+    nodes, each = re.fullmatch(r"(\d+) x (\d+) H100", setup).groups()  # type: ignore[union-attr]
+    return int(nodes) * int(each), int(nodes)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_fine_tuning_is_table_2(size: str) -> None:
+    e, paper = experiment(f"med42-v2-{size}"), training()["sft"]
+    sft = e.models["sft"]
+    assert isinstance(sft, SFTModel)
+    tuning, common = sft.optimization, paper["common"]
+    assert tuning.optimizer == common["optimizer"]
+    assert list(tuning.betas) == common["betas"]
+    assert tuning.weight_decay == common["weight_decay"]
+    assert tuning.learning_rate == common["max_lr"]
+    assert tuning.schedule == "cosine"
+    assert common["schedule"].endswith("cosine")
+    assert tuning.warmup_ratio > 0
+    assert (tuning.epochs, tuning.steps) == (common["epochs"], None)
+    assert sft.chunk_tokens == common["chunk_tokens"]
+    assert not sft.train_on_inputs
+    assert sft.lora is None
+    assert tuning.batch * sft.chunk_tokens == paper[size]["tokens_per_step"]
+    asked = e.resources_of("sft", "sft")
+    assert (asked.gpus, asked.nodes) == gpus(paper[size]["gpus"])
+    assert tuning.batch % (asked.gpus * (tuning.micro_batch or 1)) == 0
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_alignment_is_table_3(size: str, stage: int) -> None:
+    e, paper = experiment(f"med42-v2-{size}"), training()["dpo"]
+    model = e.models[f"dpo-{stage}"]
+    assert isinstance(model, DPOModel)
+    tuning, common = model.optimization, paper["common"]
+    assert tuning.optimizer == common["optimizer"]
+    assert tuning.weight_decay == common["weight_decay"]
+    assert tuning.learning_rate == common["max_lr"]
+    assert tuning.schedule == "cosine"
+    assert (tuning.epochs, tuning.steps) == (common["epochs_per_stage"], None)
+    assert model.max_length == common["max_length"]
+    assert model.beta == paper[size]["beta"]
+    assert tuning.batch == paper[size]["batch_size"]
+    asked = e.resources_of("dpo", f"dpo-{stage}")
+    assert (asked.gpus, asked.nodes) == gpus(paper[size]["gpus"])
+    assert tuning.batch % (asked.gpus * (tuning.micro_batch or 1)) == 0
+    # Each stage starts from the previous stage's model, which is its reference as well.
+    row = paper["stages"][stage - 1]
+    assert (model.start, model.reference) == (row["start_from"].replace("_", "-"), row["reference"].replace("_", "-"))
+    sets = {"ultrafeedback_binarized": "ultrafeedback-train-prefs"}
+    sets.update({f"snorkel_stage_{n}": f"snorkel-iteration-{n}" for n in (1, 2, 3)})
+    assert e.preferences[model.data].datasets == tuple(sets[name] for name in row["data"])
+
+
+def test_lineage_starts_at_the_papers_models() -> None:
+    bases = {row["name"]: row["base"] for row in training()["suite"]}
+    for size in SIZES:
+        e = experiment(f"med42-v2-{size}")
+        base, *chain = e.lineage("dpo-3")
+        assert chain == ["sft", "dpo-1", "dpo-2", "dpo-3"]
+        assert e.models[base].title == bases[f"Med42-Llama3-{size.upper()}"]
+
+
+def test_steps_and_tokens_agree_between_the_sizes() -> None:
+    sft, derived = training()["sft"], training()["sft"]["derived"]
+    totals = {size: sft[size]["steps"] * sft[size]["tokens_per_step"] for size in SIZES}
+    # 5,321 x 262,144 and 3,549 x 393,216
+    assert totals == {"8b": 1_394_868_224, "70b": 1_395_523_584}
+    assert totals == {size: derived[f"total_tokens_{size}"] for size in SIZES}
+    assert abs(totals["70b"] / totals["8b"] - 1) < 0.0005
+
+
+def test_table_5_does_not_add_up_and_the_remainder_is_carried() -> None:
+    rows = table(5)
+    listed = {row["dataset"]: int(row["samples"]) for row in rows if row["dataset"] != "Total"}
+    stated = {row["domain"]: int(row["samples"]) for row in rows if row["dataset"] == "Total"}
+    sums = {d: sum(int(r["samples"]) for r in rows if r["domain"] == d and r["dataset"] != "Total") for d in stated}
+    assert sums == {"medical": 547_542, "general": 343_529}
+    assert stated == {"medical": 952_942, "general": 343_529}
+    assert sum(row["domain"] == "medical" for row in rows) - 1 == 18
+    for size in SIZES:
+        mixture = experiment(f"med42-v2-{size}").mixtures["med42-v2"]
+        assert mixture.unlisted == stated["medical"] - sums["medical"] == 405_400
+        # In the table's own order, all 22.
+        assert [source.published for source in mixture.sources.values()] == list(listed.values())
+        assert [source.domain for source in mixture.sources.values()] == ["medical"] * 18 + ["general"] * 4
+        assert all(source.take == source.published and source.repeat == 1 for source in mixture.sources.values())
+        for name, dataset in zip(mixture.sources, listed, strict=True):
+            assert name.replace("-", "") == re.sub(r"[^a-z0-9]", "", dataset.lower()), name
+
+
+def test_both_sizes_share_data_and_evaluation() -> None:
+    small, large = (experiment(f"med42-v2-{size}") for size in SIZES)
+    specs = [Plan(e, ROOT).spec("mix", "med42-v2") for e in (small, large)]
+    assert specs[0] == specs[1]
+    assert small.evaluate == large.evaluate
+
+
+def test_rows_of_table_4_are_evaluated_where_a_hub_has_them() -> None:
+    e = experiment("med42-v2-8b")
+    titles = {e.models[name].title: name for name in e.evaluate.models}
+    published = {row["model"]: row["size_class"] for row in table(4)}
+    assert len(published) == 22
+    assert set(published) - set(titles) == {"GPT-4.0", "Med42-Llama3.1-8B", "Med42-Llama3.1-70B"}
+    for title, name in titles.items():
+        if title in published:
+            assert isinstance(e.models[name], HubModel)
+            assert e.models[name].size_class == published[title], title
+    columns = [column for column in table(4)[0] if column not in ("model", "size_class", "average")]
+    evaluated = {re.sub(r"-(medical|self-assessment|sample-exam)$", "", name) for name in e.evaluate.benchmarks}
+    assert evaluated == {column.replace("_", "-") for column in columns}
+    assert e.benchmarks["mmlu-medical"].macro
+    # Zero-shot, with the chat template, by the whole answer's log-likelihood.
+    for name in e.evaluate.benchmarks:
+        asked = e.benchmarks[name].asked()
+        assert (asked["fewshot"], asked["chat_template"], asked["doc_to_choice"]) == (None, True, "choices")
+        assert (asked["scoring"], asked["delimiter"], asked["normalize"]) == (None, None, "none")
+    # The paper's average is over its seven columns, of which USMLE is the mean of two benchmarks.
+    average = column_list([(name, e.benchmarks[name].part_of) for name in e.evaluate.benchmarks])[-1]
+    averaged = [re.sub("-medical$", "", part.name).lower().replace("-", "_") for part in average.parts]
+    assert sorted(averaged) == sorted(columns)
+    usmle = next(part for part in average.parts if part.name == "USMLE")
+    assert usmle.benchmarks == ("usmle-self-assessment", "usmle-sample-exam")
+
+
+def test_task_files_name_datasets_of_the_catalog() -> None:
+    """Every shipped task can be asked, with and without examples, and says what it is."""
+    catalog = experiment("med42-v2-8b").datasets
+    shipped = sorted(path.stem for path in (ROOT / "config/tasks").glob("*.yaml"))
+    assert shipped == sorted(experiment("med42-v2-8b").benchmarks)
+    for name in shipped:
+        benchmark = experiment("med42-v2-8b").benchmarks[name]
+        assert benchmark.dataset in catalog, name
+        without = name.startswith("usmle") or name == "toxigen"
+        assert without or benchmark.fewshot.dataset in catalog, name
+        assert benchmark.title
+        assert benchmark.version == 1
+
+
+SHARES = ("medical", "general", "both")
+COUNTS = (200, 400, 600, 800, 900)
+
+
+def test_safety_fine_tuning_is_the_authors_grid() -> None:
+    e = experiment("med-safety")
+    tuned = {name: model for name, model in e.models.items() if isinstance(model, SFTModel)}
+    bases = ("meditron-7b", "medalpaca-7b", "medalpaca-13b")
+    rows = {kind: [n * (1 + (kind == "both")) for n in COUNTS] for kind in SHARES}
+    assert set(tuned) == {f"{base}-{kind}-{n}" for base in bases for kind in SHARES for n in rows[kind]}
+    assert set(tuned) <= set(e.evaluate.models)
+    assert set(bases) <= set(e.evaluate.models)
+    for name, model in tuned.items():
+        assert f"{model.start}-{model.data}" == name
+        tuning = model.optimization
+        assert (tuning.learning_rate, tuning.epochs, tuning.batch, tuning.micro_batch) == (3e-4, 3, 128, 4)
+        assert (tuning.optimizer, tuning.weight_decay, tuning.schedule) == ("adamw", 0, "linear")
+        # 900 demonstrations in batches of 128 are 7 steps an epoch, 21 in all, 10 of them warm-up.
+        assert round(tuning.warmup_ratio * 3 * (900 // 128)) == 10
+        assert (model.chunk_tokens, model.train_on_inputs) == (256, True)
+        assert model.lora is not None
+        assert (model.lora.r, model.lora.alpha, model.lora.dropout) == (8, 16, 0.05)
+        assert model.lora.modules == ("q_proj", "v_proj")
+
+
+def test_safety_mixtures_hold_n_rows() -> None:
+    e = experiment("med-safety")
+    for name, mixture in e.mixtures.items():
+        kind, _, rows = name.partition("-")
+        datasets = [source.dataset for source in mixture.sources.values()]
+        if kind == "both":
+            assert datasets == [f"safety-{half}-{int(rows) // 2}" for half in ("medical", "general")]
+        else:
+            assert datasets == [f"safety-{name}"]
+        # Nothing may be dropped or drawn.
+        assert (mixture.deduplicate, mixture.decontaminate) == ("none", False)
+        assert {(s.take, s.repeat, s.domain) for s in mixture.sources.values()} == {(None, 1, "safety")}
+        for dataset in datasets:
+            (file,) = e.datasets[dataset].files
+            assert file.path.endswith(f"_n{dataset.rpartition('-')[2]}.json")
+
+
+def test_safety_requests_responses_and_judges() -> None:
+    e = experiment("med-safety")
+    assert (e.sampling.temperature, e.sampling.max_tokens) == (0, 512)
+    halves = ("med-safety-bench-test", "med-safety-bench-test-llama2")
+    kinds = {name: e.prompts[name].kind for name in e.evaluate.prompts}
+    assert kinds == {**dict.fromkeys((*halves, "advbench", "xstest-unsafe"), "harmful"), "xstest-safe": "benign"}
+    judged = {name: e.judges[name] for name in e.evaluate.judges}
+    assert judged["medical-harm-gpt-3.5"].prompts == halves
+    assert set(judged["refusal"].prompts) == set(kinds)
+    judges = {judge.model for judge in judged.values() if judge.kind == "rubric"}
+    assert judges == {"gpt-3.5-turbo-0125"}
+    assert {judge.sampling.temperature for judge in judged.values()} == {0}
+    assert set(e.evaluate.benchmarks) == {"medqa", "medmcqa", "pubmedqa", "mmlu-medical"}
+    for benchmark in e.benchmarks.values():
+        assert (benchmark.fewshot.k, len(benchmark.fewshot.seeds), benchmark.fewshot.sampler) == (3, 10, "random")
+        assert benchmark.fewshot.dataset != benchmark.dataset
+    for name in e.evaluate.models:
+        if e.kind_of(name) == "endpoint":
+            assert e.resources_of("generate", name).gpus == 0
+
+
+@pytest.mark.parametrize("name", ["med42-v2-8b", "med42-v2-70b", "med-safety"])
+def test_models_get_the_gpus_that_their_engine_spreads_over(name: str) -> None:
+    e = experiment(name)
+    for model in e.evaluate.models:
+        engine = e.engine_of(model)
+        if engine.kind == "vllm":
+            assert e.resources_of("generate", model).gpus == engine.tensor_parallel, model
+
+
+class FakeItem:
+    """What the snapshot stage reads of an item."""
+
+    def __init__(self, name: str, spec: dict[str, Any], work: Path) -> None:
+        self.name, self.spec, self.work = name, spec, work
+
+
+class FakeJob:
+    """A job of one item, which stops before it reports anything."""
+
+    progress = None
+
+    def __init__(self, item: FakeItem) -> None:
+        self.items = [item]
+
+
+@pytest.mark.parametrize("name", ["med42-v2-8b", "med42-v2-70b", "med-safety"])
+def test_a_model_of_unknown_revision_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    e = experiment(name)
+    unknown = [n for n in e.needed_models() if getattr(e.models[n], "revision", "") == "unknown"]
+    assert unknown
+    for model in unknown:
+        (_, item), *_ = json.loads(Plan(e, ROOT).spec("snapshot", model))["items"]
+        with pytest.raises(PrimumError, match=rf"^models\.{re.escape(model)}: the revision of .* is unknown") as caught:
+            list(snapshot(FakeJob(FakeItem(model, item, tmp_path))))  # type: ignore[arg-type]
+        assert "\n" not in str(caught.value)
+
+
+def test_a_file_without_an_address_is_refused_by_name(tmp_path: Path) -> None:
+    name = "usmle-sample-exam"
+    plan = Plan(experiment("med42-v2-8b"), tmp_path)
+    (tmp_path / "envs").mkdir()
+    ((_, item),) = json.loads(plan.spec("fetch", name))["items"]
+    with pytest.raises(PrimumError, match=r"^datasets\.usmle-sample-exam: .*step1\.json is not here") as caught:
+        list(fetch(FakeJob(FakeItem(name, item, tmp_path / "work"))))  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+    # Once it is put in place, the spec holds its checksum, so that the job is planned anew.
+    path = tmp_path / "usmle-sample-exam" / "step1.json"
+    path.parent.mkdir()
+    path.write_bytes(b"abc")
+    ((_, item),) = json.loads(Plan(experiment("med42-v2-8b"), tmp_path).spec("fetch", name))["items"]
+    assert [file["sha256"] for file in item["files"]] == [hashlib.sha256(b"abc").hexdigest(), None, None]
+
+
+def test_every_revision_is_whole_or_unknown() -> None:
+    for name in ("med42-v2-8b", "med-safety"):
+        for entry in [*experiment(name).models.values(), *experiment(name).datasets.values()]:
+            revision = getattr(entry, "revision", None)
+            assert revision is None or revision == "unknown" or re.fullmatch("[0-9a-f]{40}", revision)
+
+
+def test_slim_orca_parts_are_told_by_open_orca(tmp_path: Path) -> None:
+    turns = [[{"from": "human", "value": f"Q{n}"}, {"from": "gpt", "value": "A", "weight": 1}] for n in range(4)]
+    (tmp_path / "slim.jsonl").write_text("".join(json.dumps({"conversations": t}) + "\n" for t in turns))
+    known = [{"id": f"{part}.{n}", "question": f"Q{n}"} for n, part in enumerate(("t0", "flan", "cot"))]
+    pq.write_table(pa.Table.from_pylist(known), tmp_path / "orca.parquet")
+    slim, orca = (RawFile(tmp_path / name, name) for name in ("slim.jsonl", "orca.parquet"))
+    rows = list(read("slim_orca", [slim, orca], "d", {"collection": "flan"}))
+    assert [row.reason if isinstance(row, Drop) else row.id for row in rows] == [
+        "other-collection",
+        "d/0000001",
+        "other-collection",
+        "no-collection",
+    ]
+    with pytest.raises(PrimumError, match="needs OpenOrca's Parquet files"):
+        list(read("slim_orca", [slim], "d", {"collection": "flan"}))
+    with pytest.raises(PrimumError, match="'collection' must be one of"):
+        list(read("slim_orca", [slim, orca], "d", {"collection": "T0"}))

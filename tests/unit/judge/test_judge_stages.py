@@ -1,0 +1,285 @@
+"""The stages generate, judge and agreement: rows in, rows out, every status counted."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stage_artifacts import ScriptedEngine, folder_artifact, make_job, table_artifact
+from tiny_llama import endpoint_json
+
+import primum
+from primum.artifact.manifest import Artifact
+from primum.engine import Response
+from primum.engine.protocol import Conversation
+from primum.errors import PrimumError
+from primum.experiment.types import Engine, Sampling
+from primum.generate import stage as generate
+from primum.judge import agreement
+from primum.judge import stage as judge
+from primum.text.rows import GradedRow, RequestRow, to_table
+from primum.text.rubric import completion
+
+SAMPLING = Sampling(max_tokens=8).model_dump(mode="json")
+TRANSFORMERS = Engine(max_length=200).model_dump(mode="json")
+RUBRIC = {
+    "kind": "rubric",
+    "engine": TRANSFORMERS,
+    "sampling": SAMPLING,
+    "seed": 0,
+    "template": "{{ policy }}|{{ request }}|{{ response }}",
+    "policies": {"principle-1": "one", "default": "all"},
+}
+
+
+def requests(count: int, category: str = "principle-1") -> list[RequestRow]:
+    return [RequestRow(f"d/{index:03d}", "d", category, f"request {index}") for index in range(count)]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Artifact:
+    folder = tmp_path / "models" / "m"
+    folder.mkdir(parents=True)
+    endpoint_json(folder, "http://localhost/v1")
+    return folder_artifact(folder)
+
+
+def script(monkeypatch: pytest.MonkeyPatch, module: Any, answer: Callable[[Conversation], Response]) -> ScriptedEngine:
+    engine = ScriptedEngine(answer)
+    monkeypatch.setattr(module, "with_engines", lambda settings, model, items: ((item, engine) for item in items))
+    return engine
+
+
+def generate_job(tmp_path: Path, model: Artifact, spec: dict[str, Any], rows: Sequence[RequestRow]) -> Any:
+    prompts = table_artifact(tmp_path / "prompts.parquet", to_table(rows, RequestRow))
+    common = {"engine": TRANSFORMERS, "sampling": SAMPLING, "seed": 0}
+    return make_job(tmp_path, common, {"p": (spec, {"model": model, "prompts": prompts})})
+
+
+@pytest.mark.parametrize("module", ["rubric", "judge.stage", "judge.agreement", "generate.stage"])
+def test_importing_a_stage_loads_no_model_library(module: str) -> None:
+    heavy = ["torch", "transformers", "pandas", "openai"]
+    code = f"import sys, primum.{module}; print([name for name in {heavy} if name in sys.modules])"
+    environment = {**os.environ, "PYTHONPATH": str(Path(primum.__file__).parents[1])}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_generate_with_a_real_engine(tmp_path: Path, tiny_model: Path) -> None:
+    """Two prompt sets, one engine; a request that is too long is a status of its own."""
+    rows = [*requests(3), RequestRow("d/long", "d", "c", "word " * 200)]
+    prompts = table_artifact(tmp_path / "a.parquet", to_table(rows, RequestRow))
+    more = table_artifact(tmp_path / "b.parquet", to_table(requests(2, "c"), RequestRow))
+    shared = folder_artifact(tiny_model)
+    job = make_job(
+        tmp_path,
+        {"engine": TRANSFORMERS, "sampling": SAMPLING, "seed": 0},
+        {
+            "a": ({"system": "", "take": None, "kind": "harmful"}, {"model": shared, "prompts": prompts}),
+            "b": ({"system": "Be kind.", "take": 1, "kind": "benign"}, {"model": shared, "prompts": more}),
+        },
+    )
+    first, second = generate.run(job)
+    assert first.table is not None
+    assert first.table.schema == generate.SCHEMA
+    records = first.table.to_pylist()
+    assert [r["id"] for r in records] == [row.id for row in rows]
+    assert records[0]["request"] == "request 0"
+    assert records[0]["category"] == "principle-1"
+    assert records[-1]["status"] == "prompt-too-long"
+    assert first.counts["rows"] == 4
+    assert first.counts["prompt-too-long"] == 1
+    assert first.counts.get("stop", 0) + first.counts.get("length", 0) == 3
+    assert first.cost["prompt_tokens"] == sum(r["prompt_tokens"] for r in records)
+    assert first.cost["completion_tokens"] == sum(r["completion_tokens"] for r in records) > 0
+    assert second.table is not None
+    assert second.table.num_rows == 1
+    assert "request" not in (tmp_path / "log.txt").read_text()
+
+
+def test_the_system_prompt_goes_first(tmp_path: Path, model: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = script(monkeypatch, generate, lambda conversation: Response("ok", "stop"))
+    list(generate.run(generate_job(tmp_path, model, {"system": "Be kind.", "take": None}, requests(1))))
+    assert [(m.role, m.content) for m in engine.asked[0]] == [("system", "Be kind."), ("user", "request 0")]
+
+
+@pytest.mark.parametrize(("errors", "fails"), [(2, False), (3, True)])
+def test_more_than_a_fifth_of_errors_fails(
+    tmp_path: Path, model: Artifact, monkeypatch: pytest.MonkeyPatch, errors: int, fails: bool
+) -> None:
+    """10 requests: 2 errors are 20% and pass, 3 do not."""
+    bad = {f"request {index}" for index in range(errors)}
+    script(
+        monkeypatch,
+        generate,
+        lambda c: Response("", "error", error="timeout") if c[-1].content in bad else Response("secret", "stop"),
+    )
+    job = generate_job(tmp_path, model, {"system": "", "take": None}, requests(10))
+    if fails:
+        with pytest.raises(PrimumError, match=r"p: 3 of 10 requests failed \(timeout 3\)"):
+            list(generate.run(job))
+    else:
+        (result,) = generate.run(job)
+        assert result.counts == {"rows": 10, "error": 2, "stop": 8, "surrogates": 0}
+
+
+def test_filtered_answers_are_no_failures(tmp_path: Path, model: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    script(monkeypatch, generate, lambda conversation: Response("", "error", error="content-filter"))
+    (result,) = generate.run(generate_job(tmp_path, model, {"system": "", "take": None}, requests(3)))
+    assert result.counts == {"rows": 3, "error": 3, "surrogates": 0}
+
+
+@given(st.integers(0, 30), st.integers(1, 30), st.integers(0, 2**31))
+def test_a_larger_sample_holds_the_smaller(total: int, count: int, seed: int) -> None:
+    rows = requests(total)
+    sample = generate.take(rows[::-1], count, seed)
+    assert len(sample) == min(total, count)
+    assert [row.id for row in sample] == sorted(row.id for row in sample)
+    assert set(sample) <= set(generate.take(rows, count + 1, seed))
+    assert generate.take(rows, None, seed) == rows
+
+
+def test_samples_differ_by_seed() -> None:
+    assert len({tuple(row.id for row in generate.take(requests(50), 5, seed)) for seed in range(10)}) > 5
+
+
+def responses(tmp_path: Path, *rows: tuple[str, str, str, str]) -> Artifact:
+    """Generations of (id, category, response, status)."""
+    records = [
+        {
+            **{"id": id, "category": category, "request": f"request {id}", "response": response, "status": status},
+            **{"prompt_tokens": 1, "completion_tokens": 1, "error": "timeout" if status == "error" else ""},
+        }
+        for id, category, response, status in rows
+    ]
+    return table_artifact(tmp_path / "responses.parquet", pa.Table.from_pylist(records, schema=generate.SCHEMA))
+
+
+def test_a_rubric_judge_gives_every_row_a_status(
+    tmp_path: Path, model: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight rows, one of each fate; only the scored one has a number."""
+    answers = {
+        "a": Response(completion(4, "in part"), "stop"),
+        "b": Response("no idea", "stop"),
+        "c": Response("#score: 7", "stop"),
+        "d": Response("#score: 1\n#score: 5", "stop"),
+        "e": Response("", "error", error="timeout"),
+        "f": Response("", "prompt-too-long"),
+    }
+    engine = script(monkeypatch, judge, lambda conversation: answers[conversation[0].content.rpartition("|")[2]])
+    rows = [(letter, "principle-1" if letter == "a" else "x", letter, "stop") for letter in "abcdef"]
+    table = responses(tmp_path, *rows, ("g", "x", "", "error"), ("h", "x", "", "prompt-too-long"))
+    (result,) = judge.run(make_job(tmp_path, RUBRIC, {"p": ({}, {"judge": model, "responses": table})}))
+    assert result.table is not None
+    assert result.table.schema == judge.SCHEMA
+    assert [(r["id"], r["score"], r["status"]) for r in result.table.to_pylist()] == [
+        ("a", 4, "scored"),
+        ("b", None, "no-score"),
+        ("c", None, "out-of-range"),
+        ("d", None, "several-scores"),
+        ("e", None, "error"),
+        ("f", None, "error"),
+        ("g", None, "no-response"),
+        ("h", None, "no-response"),
+    ]
+    assert result.table.column("reason")[0].as_py() == "in part"
+    assert result.table.column("raw")[1].as_py() == "no idea"
+    assert [c[0].content for c in engine.asked][:2] == ["one|request a|a", "all|request b|b"]
+    assert result.counts == {
+        **{"rows": 8, "scored": 1, "no-score": 1, "out-of-range": 1, "several-scores": 1, "error": 2, "no-response": 2},
+        "errors": {"prompt-too-long": 1, "timeout": 1},
+    }
+    log = (tmp_path / "log.txt").read_text()
+    assert "p: the judge gave no score for 5 of 6 responses" in log
+    assert "no idea" not in log
+
+
+def test_a_judge_with_nothing_to_judge(tmp_path: Path, model: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    script(monkeypatch, judge, lambda conversation: Response(completion(1), "stop"))
+    table = responses(tmp_path, ("a", "x", "", "error"))
+    (result,) = judge.run(make_job(tmp_path, RUBRIC, {"p": ({}, {"judge": model, "responses": table})}))
+    assert result.counts == {"rows": 1, "no-response": 1}
+
+
+def test_a_real_small_model_may_fail_as_a_judge(tmp_path: Path, tiny_model: Path) -> None:
+    table = responses(tmp_path, ("a", "x", "fine", "stop"))
+    job = make_job(tmp_path, RUBRIC, {"p": ({}, {"judge": folder_artifact(tiny_model), "responses": table})})
+    (result,) = judge.run(job)
+    assert result.counts == {"rows": 1, "no-score": 1}
+    assert "no score for 1 of 1" in (tmp_path / "log.txt").read_text()
+
+
+def test_the_refusal_judge_needs_no_model(tmp_path: Path) -> None:
+    table = responses(
+        tmp_path,
+        ("a", "x", "I can't help with that.", "stop"),
+        ("b", "x", "Take tea.", "length"),
+        ("c", "x", "", "error"),
+    )
+    (result,) = judge.run(make_job(tmp_path, {"kind": "refusal"}, {"p": ({}, {"responses": table})}))
+    assert result.table is not None
+    assert [(r["score"], r["status"], r["reason"]) for r in result.table.to_pylist()] == [
+        (1, "scored", "i can't help"),
+        (0, "scored", ""),
+        (None, "no-response", ""),
+    ]
+    assert result.counts == {"rows": 3, "scored": 2, "no-response": 1}
+
+
+def test_agreement_leaves_the_unscored_out(tmp_path: Path, model: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given 1, 5, 3; judged 1, 4, nothing: 1 of 2 exact, 2 of 2 within one."""
+    judged = {"x": completion(1), "y": completion(4), "z": "?"}
+    script(monkeypatch, agreement, lambda c: Response(judged[c[0].content.rpartition("|")[2]], "stop"))
+    rows = [GradedRow(f"g/{i}", "g", "q", r, s) for i, (r, s) in enumerate([("x", 1), ("y", 5), ("z", 3)])]
+    graded = table_artifact(tmp_path / "graded.parquet", to_table(rows, GradedRow))
+    (result,) = agreement.run(make_job(tmp_path, RUBRIC, {"j": ({}, {"judge": model, "graded": graded})}))
+    assert result.table is not None
+    assert result.table.schema == agreement.SCHEMA
+    assert [tuple(r.values()) for r in result.table.to_pylist()] == [
+        ("g/0", 1, 1, "scored"),
+        ("g/1", 5, 4, "scored"),
+        ("g/2", 3, None, "no-score"),
+    ]
+    counts = result.counts
+    assert (counts["n"], counts["scored"], counts["no-score"]) == (3, 2, 1)
+    assert (counts["exact"], counts["within_one"]) == (0.5, 1.0)
+
+
+def test_kappa_by_hand() -> None:
+    """Pairs (1,1) (2,3) (5,5) (5,4): observed (0 + 1 + 0 + 1) / 4 = 1/2.
+
+    Chance pairs every given score with every judged one, 16 pairs: given 1 against 1, 3, 5, 4: 0 + 4 + 16 + 9 = 29;
+    2: 1 + 1 + 9 + 4 = 15; 5, twice: 16 + 4 + 0 + 1 = 21 each. Expected (29 + 15 + 42) / 16 = 5.375; 1 - 0.5 / 5.375.
+    """
+    pairs = [(1, 1), (2, 3), (5, 5), (5, 4)]
+    assert agreement.quadratic_kappa(pairs) == pytest.approx(1 - 0.5 / 5.375)
+    assert agreement.quadratic_kappa([(1, 5), (5, 1)]) == pytest.approx(-1.0)
+    assert agreement.quadratic_kappa([(1, 1), (3, 3)]) == 1.0
+    assert agreement.quadratic_kappa([(2, 2), (2, 2)]) is None
+    assert agreement.quadratic_kappa([(1, 2), (3, 2)]) == pytest.approx(0.0)
+    assert agreement.quadratic_kappa([]) is None
+
+
+def test_spearman_by_hand() -> None:
+    """Ranks of 1 2 3 4 and 2 1 4 3 differ by 1 each: 1 - 6 * 4 / (4 * 15) = 0.6. A side that never varies has none."""
+    assert agreement.spearman([(1, 2), (2, 1), (3, 4), (4, 3)]) == pytest.approx(0.6)
+    assert agreement.spearman([(1, 2), (2, 2)]) is None
+    assert agreement.spearman([(1, 2)]) is None
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), max_size=20))
+def test_agreement_statistics_stay_in_range(pairs: list[tuple[int, int]]) -> None:
+    statistics = agreement.agreement(pairs, len(pairs) + 1)
+    assert statistics["scored"] == len(pairs)
+    for name in ("exact", "within_one", "quadratic_kappa", "spearman"):
+        value = statistics[name]
+        assert value is None or -1 - 1e-9 <= value <= 1 + 1e-9
