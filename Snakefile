@@ -6,123 +6,51 @@ snakemake sft                                     one stage: fetch curate pretra
 snakemake all --config refresh=dpo                make a stage again (or refresh=dpo:NAME), whatever the store holds
 """
 
-from functools import partial
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from primum.audit.summary import summarize
+from primum.cluster.site import load_site, shell_prefix
+from primum.dag.workflow import open_workflow
 from primum.errors import PrimumError
-from primum.dag.layout import parquet
-from primum.dag.plan import TABLES
-from primum.table4.paper import SUFFIXES
-from primum.dag.restore import restore
-from primum.cluster.resources import rule_resources
-from primum.dag.workflow import open_workflow, shell_prefix
 
 min_version("9.27")
 
 
 try:
     RUN = open_workflow(config, Path(workflow.basedir))
+    SITE = load_site(Path(workflow.basedir) / "slurm" / "site.yaml")
 except PrimumError as error:
     raise WorkflowError(str(error)) from None
 
-AT = RUN.layout
-STORE = RUN.store
-resources_of = partial(rule_resources, RUN)
+EVALUATE = RUN.experiment.evaluate
 
-shell.prefix(shell_prefix(RUN.site))
+shell.prefix(shell_prefix(SITE))
 
 
 wildcard_constraints:
     **{
         name: r"[a-z0-9]+(?:[.-][a-z0-9]+)*"
-        for name in (
-            "dataset",
-            "mixture",
-            "preferences",
-            "data",
-            "model",
-            "prompts",
-            "judge",
-        )
+        for name in ("dataset", "group", "model", "judge")
     },
 
 
 include: "rules/common.smk"
-include: "rules/curate.smk"
-include: "rules/train.smk"
-include: "rules/evaluate.smk"
-include: "rules/tables.smk"
+include: "rules/curation.smk"
+include: "rules/training.smk"
+include: "rules/evaluation.smk"
+include: "rules/aggregation.smk"
 
 
 rule all:
     default_target: True
     input:
         begin,
-        RUN.targets("all"),
-
-
-rule fetch:
-    input:
-        begin,
-        RUN.targets("fetch"),
-
-
-rule curate:
-    input:
-        begin,
-        RUN.targets("curate"),
-
-
-rule pretrain:
-    input:
-        begin,
-        RUN.targets("pretrain"),
-
-
-rule sft:
-    input:
-        begin,
-        RUN.targets("sft"),
-
-
-rule dpo:
-    input:
-        begin,
-        RUN.targets("dpo"),
-
-
-rule generate:
-    input:
-        begin,
-        RUN.targets("generate"),
-
-
-rule judge:
-    input:
-        begin,
-        RUN.targets("judge"),
-
-
-rule score:
-    input:
-        begin,
-        RUN.targets("score"),
-
-
-rule tables:
-    input:
-        begin,
-        RUN.targets("tables"),
-
-
-rule report:
-    input:
-        begin,
-        RUN.targets("report"),
+        targets("tables"),
+        targets("report"),
+        EXPORTS,
 
 
 onstart:
@@ -130,10 +58,10 @@ onstart:
 
 
 onsuccess:
-    print(summarize(Path(AT.results)))
+    print(summarize(Path(RUN.dag.results)))
 
 
 onerror:
     print(
-        f"Stopped. The logs are under {AT.results}/logs; run the same command again to go on from here."
+        f"Stopped. The logs are under {RUN.dag.results}/logs; run the same command again to go on from here."
     )

@@ -1,13 +1,75 @@
-# What runs before the first job.
+# What the rules share: what a stage reads and makes, as `src/primum/dag/` says it, and what runs before the first job.
+#
+# A job finds its spec and the manifests it reads in {REQUESTS}/{rule}/{wildcards}.json, which is written before the first
+# job: they may be longer than an argument can be. The spec is the only entry of `params`, by which Snakemake sees a change.
 import traceback
 
 from snakemake.io import IOFile
 from snakemake.logging import logger as snakemake_logger
 
 from primum.audit.forecast import check_budget
+from primum.cluster.orphans import name_prefix, take_over
+from primum.cluster.resources import rule_resources
+from primum.dag import aggregation, curation, evaluation, training
+from primum.dag.dag import STAGES, parquet
 from primum.dag.failures import FailureLines
+from primum.dag.restore import restore
+from primum.dag.state import state_of
+from primum.progress import Progress
 
+REQUESTS = f"{RUN.dag.results}/requests"
+# A killed run's jobs that are still in the cluster's queue, and the jobs that have nothing to do.
+RUNNING = {}
+CURRENT = set()
 BEGUN = []
+
+
+def manifests(templates, **names):
+    """The manifests of `primum.dag` templates, for the names that are given; others stay wildcards."""
+    templates = [templates] if isinstance(templates, str) else templates
+    paths = [f"{RUN.dag.results}/{template}" for template in templates]
+    return expand(paths, **names, allow_missing=True)
+
+
+def tables_of(manifests):
+    """The Parquet files beside manifests."""
+    return [parquet(path) for path in manifests]
+
+
+def job_name(stage, wildcards, **names):
+    return STAGES[stage].job.format(**{**wildcards, **names})
+
+
+def spec(stage, **names):
+    """The spec of a job: all that its result depends on, but for the content of what it reads."""
+    return lambda wildcards: RUN.dag.spec(stage, job_name(stage, wildcards, **names))
+
+
+def reads(stage, role, **names):
+    """The manifests that a job reads in a role; of a job that has nothing to do, none.
+
+    For what a job makes beside others (the rows of one dataset among many) says nothing about its readers: those whose
+    own inputs are what they were must not be started because another's are new.
+    """
+
+    def paths(wildcards):
+        begin(wildcards)
+        name = job_name(stage, wildcards, **names)
+        return (
+            []
+            if (stage, name) in CURRENT
+            else RUN.dag.job(stage, name).plan.reads(role)
+        )
+
+    return paths
+
+
+def targets(target):
+    return lambda wildcards: RUN.targets(target)
+
+
+def resources_of(stage, judge=None):
+    return rule_resources(RUN.experiment, SITE, RUNNING, stage, judge)
 
 
 def begin(wildcards):
@@ -20,14 +82,7 @@ def begin(wildcards):
         BEGUN.append(True)
         snakemake_logger.addHandler(FailureLines())
         try:
-            RUN.check()
-            check_budget(RUN)
-            if not (workflow.dryrun or workflow.touch):
-                RUN.begin()
-                name_jobs()
-                forget(restore(RUN))
-            if not workflow.touch:
-                workflow.dag.forcefiles.update(RUN.forced())
+            prepare()
         except PrimumError as error:
             # Snakemake would wrap any Exception of an input function in ten lines.
             raise SystemExit(f"primum: error: {error}") from None
@@ -37,11 +92,29 @@ def begin(wildcards):
     return []
 
 
-def name_jobs():
+def prepare():
+    RUN.check_refresh()
+    check_budget(RUN)
+    if workflow.touch:
+        return
+    if not workflow.dryrun:
+        RUN.begin()
+        take_over_jobs()
+        RUN.write_requests()
+        forget(restore(RUN, state_of(RUN)))
+    state = state_of(RUN)
+    # What is forced by hand (-F, -R, -f) is Snakemake's to follow, through the whole graph.
+    if not (workflow.dag.forcerules or workflow.dag.forcefiles):
+        CURRENT.update((job.stage, job.name) for job in state.jobs if job.current)
+    workflow.dag.forcefiles.update(state.stale)
+
+
+def take_over_jobs():
     """On Slurm: names by which the next run knows this one's jobs, should it be killed; and see to those of the last one."""
     if hasattr(workflow.executor_settings, "jobname_prefix"):
-        workflow.executor_settings.jobname_prefix = RUN.jobname_prefix
-        RUN.take_over()
+        prefix = name_prefix(RUN.experiment.name, RUN.dag.results)
+        workflow.executor_settings.jobname_prefix = prefix
+        RUNNING.update(take_over(prefix, Progress("slurm")))
 
 
 def forget(manifests):

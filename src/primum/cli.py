@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import errno
-import importlib
 import json
-import os
-import signal
 import sys
 from pathlib import Path
-from typing import Any
 
-from primum.artifact.job import Request, Run, execute
-from primum.artifact.store import Store
-from primum.dag.refresh import VARIABLE, is_refreshed
-from primum.dag.stages import STAGES, TRAINING
+from primum.dag.dag import STAGES
 from primum.errors import PrimumError
-from primum.progress import Progress
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,101 +62,23 @@ def _parser() -> argparse.ArgumentParser:
         "--table5", type=float, metavar="SHARE", help="write the SFT sources at this share of Table 5's counts"
     )
 
-    for name, stage in STAGES.items():
-        job = commands.add_parser(name, help=f"stage: {stage.help}")
-        job.add_argument("--spec", required=True, help="the job's spec, canonical JSON")
-        for role in stage.inputs + stage.per_item:
-            job.add_argument(f"--{role}", nargs="*", type=Path, default=[], metavar="MANIFEST")
-        job.add_argument("--outputs", nargs="+", type=Path, required=True, metavar="MANIFEST", help="one for each item")
-        job.add_argument("--store", type=Path, required=True, help="the content-addressed store")
-        job.add_argument("--log", type=Path, help="also write the progress lines here")
-        if name in TRAINING:
-            job.add_argument("--nodes", type=int, default=1, help="nodes to train on (default: 1)")
-            job.add_argument(
-                "--processes", type=int, default=1, help="processes on all of them, one a GPU (default: 1)"
-            )
+    stage = commands.add_parser("stage", help="run one job of a stage, as the workflow's rules do")
+    stage.add_argument("stage", choices=STAGES, metavar="STAGE", help=f"one of: {', '.join(STAGES)}")
+    stage.add_argument("--request", type=Path, required=True, metavar="FILE", help="what is asked for, and of what")
+    stage.add_argument("--log", type=Path, metavar="FILE", help="also write the progress lines here")
+    stage.add_argument("--nodes", type=int, default=1, help="nodes to train on (default: 1)")
+    stage.add_argument("--processes", type=int, default=1, help="processes on all of them, one a GPU (default: 1)")
     return parser
-
-
-# No stage but fetch touches the network, and no library reports home.
-_OFFLINE = {
-    "HF_HUB_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "DO_NOT_TRACK": "1",
-    "VLLM_NO_USAGE_STATS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-}
-
-
-_NO_ROOM = "no space left on the device, or for files of this size"
-
-
-def _is_no_room(error: Exception) -> bool:
-    """Whether a disk or a quota is full. Safetensors and tokenizers write in Rust and torch in C++: their errors are text."""
-    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    if isinstance(error, OSError) and error.errno in numbers:
-        return True
-    said = str(error)
-    return any(f"os error {number}" in said for number in numbers) or "PytorchStreamWriter failed writing" in said
-
-
-class _Ended(BaseException):
-    """The process was told to stop."""
-
-
-def _end(*_: Any) -> None:
-    raise _Ended
-
-
-def _run_stage(name: str, arguments: argparse.Namespace) -> None:
-    stage = STAGES[name]
-    if stage.target != "fetch":
-        os.environ.update(_OFFLINE)
-    roles = stage.inputs + stage.per_item
-    request = Request(
-        spec=arguments.spec,
-        inputs={role: getattr(arguments, role) for role in roles if getattr(arguments, role)},
-        outputs=arguments.outputs,
-        per_item=frozenset(stage.per_item),
-        kind=stage.kind,
-        store=Store(arguments.store),
-        refresh=is_refreshed(name, arguments.outputs, os.environ.get(VARIABLE, "")),
-    )
-
-    def load() -> Run:
-        if name in TRAINING and arguments.processes > 1:
-            from primum.cluster.launch import Launch
-
-            return Launch(stage.module, arguments.nodes, arguments.processes, arguments.log).run
-        run: Run = importlib.import_module(stage.module).run
-        return run
-
-    progress = Progress(name, arguments.log)
-    # A training stage has a handler of its own while it trains.
-    signal.signal(signal.SIGTERM, _end)
-    try:
-        execute(request, load, progress)
-    except _Ended:
-        progress.say("error: stopped by SIGTERM (a time limit, a preemption, scancel): run again to go on")
-        raise SystemExit(128 + signal.SIGTERM) from None
-    except PrimumError as error:
-        progress.say(f"error: {error}")
-        raise SystemExit(1) from None
-    except Exception as error:
-        if not _is_no_room(error):
-            raise
-        progress.say(
-            f"error: {getattr(error, 'filename', None) or arguments.store}: {_NO_ROOM}: make room and run again"
-        )
-        raise SystemExit(1) from None
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run one command; errors go to standard error on one line, with exit status 1."""
     arguments = _parser().parse_args(argv)
     try:
-        if arguments.command in STAGES:
-            _run_stage(arguments.command, arguments)
+        if arguments.command == "stage":
+            from primum.dag.run_stage import run_stage
+
+            run_stage(STAGES[arguments.stage], arguments.request, arguments.log, arguments.nodes, arguments.processes)
         elif arguments.command == "show":
             from primum.audit.show import show
 

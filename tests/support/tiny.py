@@ -83,9 +83,9 @@ def started(output: str) -> set[str]:
 # Two jobs may print at once, hence no anchors.
 def taken(output: str) -> set[str]:
     """The stage of every artifact that came from the store."""
-    return set(re.findall(r"\[(\w+)\] [\w.-]+: taken from the store \(", output))
+    return set(re.findall(r"\[(\w+)\] [\w./-]+: taken from the store \(", output))
 
 
 def verdicts(output: str) -> dict[str, str]:
     """Artifact -> what a refresh said of it."""
-    return dict(re.findall(r"([\w.-]+): refreshed, content is ([\w ]+) \(", output))
+    return dict(re.findall(r"([\w./-]+): refreshed, content is ([\w ]+) \(", output))

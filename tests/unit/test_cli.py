@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from primum.dag.stages import STAGES
 
 from primum.artifact.manifest import Manifest, save_manifest
 from primum.artifact.table import content_hash, write_table
 from primum.audit.show import is_hidden
 from primum.cli import main
 from primum.dag.refresh import is_refreshed
-from primum.dag.stages import STAGES
 from primum.experiment import Experiment
 
 ROOT = Path(__file__).parents[2]

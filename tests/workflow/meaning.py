@@ -1,7 +1,8 @@
 """What an experiment file means, written down by hand and read from its YAML alone: which jobs there are, which job reads
 which, and which jobs a key belongs to. The tests hold Snakemake's plans against this.
 
-A job is named as the planner names it: its rule and its wildcards.
+What is made is named like a job: the rule and its wildcards (``mix_sources clinical``). Some rules make several of these in
+one job: :meth:`Meaning.jobs` says which jobs make what.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class Meaning:
     # Who reads what -----------------------------------------------------------------------------------------------
 
     def readers(self) -> dict[str, set[str]]:
-        """Job -> the jobs that read what it makes."""
+        """What is made -> what is made of it."""
         readers: dict[str, set[str]] = {}
 
         def edge(maker: str, *jobs: str) -> None:
@@ -178,6 +179,41 @@ class Meaning:
                 found.add(job)
                 waiting += readers[job]
         return found
+
+    # Which jobs make what -----------------------------------------------------------------------------------------
+
+    def _group(self, dataset: str) -> str:
+        """Datasets are read with others of the same use, the first of: training, benchmarks, safety."""
+        read = self.readers()[f"read_dataset {dataset}"]
+        if any(job.startswith("join_pairs ") for job in read) or any(
+            dataset == source["dataset"]
+            for name in self.used_mixtures()
+            for source in self.mixtures[name]["sources"].values()
+        ):
+            return "read_training"
+        return "read_benchmarks" if read & self.scoring() else "read_safety"
+
+    def job(self, made: str) -> str:
+        """The job that makes it."""
+        rule, *names = made.split()
+        if rule == "read_dataset":
+            return self._group(*names)
+        return rule if rule in ("mix_sources", "join_pairs", "find_overlaps") else made
+
+    def jobs(self, made: Iterable[str]) -> set[str]:
+        return {self.job(each) for each in made}
+
+    def together(self) -> dict[str, set[str]]:
+        """Job -> all that it makes."""
+        groups: dict[str, set[str]] = {}
+        for made in self.readers():
+            groups.setdefault(self.job(made), set()).add(made)
+        return groups
+
+    def regrouped(self, before: Meaning) -> set[str]:
+        """The jobs that made something else before: their specs list what they make, so that they are asked anew."""
+        new, old = self.together(), before.together()
+        return {job for job, made in new.items() if job in old and made != old[job]}
 
     # Which jobs a key belongs to ----------------------------------------------------------------------------------
 

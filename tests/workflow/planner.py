@@ -26,7 +26,8 @@ from snakemake.settings.types import (
     ResourceSettings,
 )
 
-from primum.artifact.manifest import Manifest, save_manifest
+from primum.artifact.job import item_spec
+from primum.artifact.manifest import Manifest, artifact_key, save_manifest
 from primum.dag.workflow import open_workflow
 
 
@@ -88,19 +89,24 @@ def _stale(job: Any) -> bool:
 def finish(request: Mapping[str, Any]) -> dict[str, Any]:
     """Every output as if it had been made for the planned spec, recorded by Snakemake's touch."""
     workflow = open_workflow(request.get("config", {}), Path.cwd())
-    for stage, name, paths in workflow.jobs():
-        for path in map(Path, paths):
-            folder = path.name == "manifest.json"
+    contents: dict[str, str] = {}
+    for job in workflow.dag.jobs:
+        spec = json.loads(job.spec)
+        for output, (_, item) in zip(job.plan.outputs, spec["items"], strict=True):
+            path = Path(output.path)
             path.parent.mkdir(parents=True, exist_ok=True)
-            if not folder:
+            if job.stage.kind == "table":
                 path.with_suffix(".parquet").write_bytes(b"")
-            if stage == "report":
+            if job.stage.name == "report":
                 (path.parent / "index.html").write_text("")
-            spec = workflow.plan.spec(stage, name)
-            save_manifest(Manifest("folder" if folder else "table", stage, {}, {}, "", "", {}, spec), path)
-    for path in workflow.targets("tables"):
-        if path.endswith(".csv"):
-            Path(path).write_text("")
+            if job.stage.name == "tables":
+                path.with_suffix(".csv").write_text("")
+            contents[output.path] = output.path
+            given = {role: paths for role, paths in {**job.plan.inputs, **output.inputs}.items() if paths}
+            inputs = {role: [contents[each] for each in paths] for role, paths in given.items()}
+            own = item_spec(spec, item)
+            key = artifact_key(own, inputs)
+            save_manifest(Manifest(job.stage.kind, job.stage.name, own, inputs, key, output.path, {}, job.spec), path)
     # Snakemake's touch waits a tenth of a second a job, for file systems with coarse times.
     with mock.patch("time.sleep"):
         _build(request, "touch")
@@ -110,19 +116,19 @@ def finish(request: Mapping[str, Any]) -> dict[str, Any]:
 def jobs(request: Mapping[str, Any]) -> dict[str, Any]:
     """Stage, name, spec and manifests of every job."""
     workflow = open_workflow(request.get("config", {}), Path.cwd())
-    return {"jobs": [[stage, name, workflow.plan.spec(stage, name), paths] for stage, name, paths in workflow.jobs()]}
+    return {"jobs": [[job.stage.name, job.name, job.spec, job.paths] for job in workflow.dag.jobs]}
 
 
 def graph(request: Mapping[str, Any]) -> dict[str, Any]:
     """By the manifests it makes: what each job with a spec reads, by role, and its GPUs, nodes and minutes."""
     dag = _build({**request, "forceall": True}, "dryrun")
     jobs = [job for job in dag.jobs if "spec" in dict(job.params.items())]
-    return {"graph": {" ".join(_manifests(job.output)): {**_asked(job), "reads": _reads(job)} for job in jobs}}
+    return {"graph": {" ".join(sorted(_manifests(job.output))): {**_asked(job), "reads": _reads(job)} for job in jobs}}
 
 
 def _reads(job: Any) -> dict[str, list[str]]:
     named = {role: [paths] if isinstance(paths, str) else list(paths) for role, paths in job.input.items()}
-    return {role: list(map(str, paths)) for role, paths in named.items() if paths}
+    return {role: sorted(map(str, paths)) for role, paths in named.items() if paths}
 
 
 def _manifests(paths: Any) -> list[str]:

@@ -35,7 +35,14 @@ def test_an_endpoint_has_its_row_in_the_table(tmp_path: Path, monkeypatch: pytes
         write(project, document)
         output = snakemake(project)
         assert started(output) == {
-            *("fetch_dataset", "read_dataset", "fetch_model", "answer_benchmarks", "aggregate_tables", "write_report")
+            *(
+                "fetch_dataset",
+                "read_benchmarks",
+                "fetch_model",
+                "answer_benchmarks",
+                "aggregate_tables",
+                "write_report",
+            )
         }
         paid = len(server.requests)
         assert started(snakemake(project)) == set()

@@ -18,8 +18,7 @@ from tiny import TINY, snakemake, started, write
 from primum.artifact.manifest import load_manifest
 from primum.artifact.store import Store
 from primum.audit.cost import architecture_parameters, asked_of
-from primum.dag.inputs import inputs_of
-from primum.dag.stages import STAGES
+from primum.dag.dag import STAGES
 from primum.dag.state import JobState
 from primum.dag.workflow import open_workflow
 from primum.experiment.models import Architecture
@@ -48,14 +47,15 @@ def _compare_graphs(planner: Planner, experiment: str) -> None:
     graph = planner.ask("graph", config={"experiment": experiment})["graph"]
     run = open_workflow({"experiment": experiment}, ROOT)
     ours = {}
-    for stage, job, manifests in run.jobs():
-        asked = asked_of(run, JobState(stage, job, "to run"))
-        entry: dict[str, Any] = {"reads": inputs_of(run, stage, job), "gpus": asked.gpus, "nodes": asked.nodes}
-        if STAGES[stage].target == "fetch":  # runs where Snakemake does, and has no limit
-            graph[" ".join(manifests)].pop("minutes")
+    for job in run.dag.jobs:
+        asked = asked_of(run, JobState(job, "to run"))
+        reads = {role: sorted(job.plan.reads(role)) for role in job.plan.roles}
+        entry: dict[str, Any] = {"reads": reads, "gpus": asked.gpus, "nodes": asked.nodes}
+        if job.stage.target == "fetch":  # runs where Snakemake does, and has no limit
+            graph[" ".join(sorted(job.paths))].pop("minutes")
         else:
             entry["minutes"] = asked.minutes
-        ours[" ".join(manifests)] = entry
+        ours[" ".join(sorted(job.paths))] = entry
     assert ours == graph
 
 
@@ -112,15 +112,8 @@ def _states(project: Path, **config: str) -> dict[str, set[str]]:
 def _planned(project: Path) -> set[str]:
     """The stages that Snakemake would start, by the manifests that it names as outputs."""
     rules = started(snakemake(project, "-n"))
-    names = {"fetch_dataset": "fetch", "read_dataset": "read", "mix_sources": "mix", "pretrain_model": "pretrain"}
-    names |= {"pack_chunks": "pack", "sft_model": "sft", "generate_responses": "generate", "judge_refusal": "judge"}
-    names |= {
-        "score_benchmarks": "score",
-        "find_overlaps": "overlap",
-        "aggregate_tables": "tables",
-        "write_report": "report",
-    }
-    return {names[rule] for rule in rules}
+    names = {stage.rule.partition("_{")[0]: name for name, stage in STAGES.items()}
+    return {names[rule if rule in names else rule.partition("_")[0]] for rule in rules}
 
 
 def _plan(project: Path) -> str:
@@ -140,9 +133,9 @@ def test_a_finished_run_has_nothing_to_do(project: Path) -> None:
     assert _states(project) == {"up to date": EVERY, "stored": set(), "to run": set()}
     assert _planned(project) == set()
     printed = _plan(project)
-    assert printed.startswith("tiny: 0 of 20 jobs to run, with the store results/.store\n")
+    assert printed.startswith("tiny: 0 of 17 jobs to run, with the store results/.store\n")
     last = next(line for line in printed.splitlines() if line.startswith("all "))
-    assert last.split()[1:] == ["20", "20", "0", "0", "-", "-", "-", "-", "-", "-"]
+    assert last.split()[1:] == ["17", "17", "0", "0", "-", "-", "-", "-", "-", "-"]
 
 
 def test_a_lost_folder_is_in_the_store(project: Path) -> None:
@@ -154,20 +147,23 @@ def test_a_lost_artifact_counts_although_snakemake_does_not_miss_it(project: Pat
     """Nobody asks for a model as long as the tables made of it are there. But it may have been another model's place."""
     (project / "results/tiny/models/sft/manifest.json").unlink()
     assert _planned(project) == set()
-    assert _states(project)["stored"] == {"sft", *BEHIND_SFT}
+    assert _states(project)["stored"] == {"sft"}
     changed = json.loads(json.dumps(TINY))
     changed["models"]["sft"]["optimization"]["steps"] = 5
     write(project, changed)
     assert _planned(project) == {"sft", *BEHIND_SFT} == _states(project)["to run"]
 
 
-def test_a_lost_artifact_that_is_asked_for_is_taken_and_its_readers_start(project: Path) -> None:
+def test_a_lost_artifact_that_is_asked_for_is_taken_and_nothing_starts(project: Path) -> None:
     (project / "results/tiny/models/sft/manifest.json").unlink()
     (project / "results/tiny/scores/sft/exam.json").unlink()
     (project / "results/tiny/tables/safety.json").unlink()
     states = _states(project)
     assert states["to run"] == set()
-    assert states["stored"] == {"sft", *BEHIND_SFT} == _planned(project)
+    assert states["stored"] == {"sft", "score", "tables"}
+    # A dry run puts nothing in its place, and so names what reads it, too. The run itself starts no job.
+    assert _planned(project) == {"sft", *BEHIND_SFT}
+    assert started(snakemake(project)) == set()
 
 
 def test_a_changed_setting_runs_again_with_its_readers(project: Path) -> None:

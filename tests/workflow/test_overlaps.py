@@ -10,10 +10,14 @@ import pyarrow.parquet as pq
 from project import copy_project
 from tiny import TINY, snakemake, taken, write
 
-from primum.dag.layout import Layout
+from primum.dag.curation import OVERLAP, ROWS
+from primum.dag.evaluation import SCORE
+from primum.dag.scope import manifest_path
 from primum.demo.planted import CONTAMINATED
 
-AT = Layout("results/tiny")
+EXAM = manifest_path("results/tiny", ROWS, dataset="demo-usmle-sample-exam")
+CHAT, TEXT = (manifest_path("results/tiny", OVERLAP, kind="mixtures", data=data) for data in ("chat", "text"))
+SCORED = manifest_path("results/tiny", SCORE, model="sft", benchmark="exam")
 
 
 def _document(**mixture: Any) -> dict[str, Any]:
@@ -34,14 +38,12 @@ def test_a_question_in_the_training_data_is_flagged(tmp_path: Path) -> None:
     write(project, _document(decontaminate=False, ngram=13))
     snakemake(project)
     (leak,) = (each for each in CONTAMINATED if each.benchmark == "usmle_sample_exam.json")
-    items = _rows(project, AT.rows("demo-usmle-sample-exam"))
+    items = _rows(project, EXAM)
     (planted,) = (row["id"] for row in items if row["question"] == leak.question)
-    assert _rows(project, AT.overlap("mixtures", "chat")) == [
-        {"id": planted, "dataset": "demo-usmle-sample-exam", "rows": 1}
-    ]
-    assert _rows(project, AT.overlap("mixtures", "text")) == []
-    score = project / AT.score("sft", "exam")
-    assert {row["item"]: row["contaminated"] for row in _rows(project, AT.score("sft", "exam"))} == {
+    assert _rows(project, CHAT) == [{"id": planted, "dataset": "demo-usmle-sample-exam", "rows": 1}]
+    assert _rows(project, TEXT) == []
+    score = project / SCORED
+    assert {row["item"]: row["contaminated"] for row in _rows(project, SCORED)} == {
         row["id"]: row["id"] == planted for row in items
     }
     assert json.loads(score.read_text())["counts"]["contaminated"] == 1
@@ -49,9 +51,9 @@ def test_a_question_in_the_training_data_is_flagged(tmp_path: Path) -> None:
     # Another rule that finds the same: the overlap is looked for again, and nothing is scored again.
     write(project, _document(decontaminate=False, ngram=12))
     assert {"score", "tables", "report"} <= taken(snakemake(project))
-    assert json.loads((project / AT.overlap("mixtures", "chat")).read_text())["spec"]["item"] == {"ngram": 12}
+    assert json.loads((project / CHAT).read_text())["spec"]["item"] == {"ngram": 12}
 
     write(project, _document(decontaminate=True, ngram=13))
     assert "score" not in taken(snakemake(project))
-    assert _rows(project, AT.overlap("mixtures", "chat")) == []
-    assert {row["contaminated"] for row in _rows(project, AT.score("sft", "exam"))} == {False}
+    assert _rows(project, CHAT) == []
+    assert {row["contaminated"] for row in _rows(project, SCORED)} == {False}

@@ -1,8 +1,7 @@
 """One job: what it was asked for, what the store already has, and the publication of the rest.
 
 A rule's spec is ``{"stage", "code", "libraries", "common", "items"}``, its items a list of (name, slice of the spec): each
-becomes one artifact. The inputs of an
-item are manifests by role: shared by all items, or, for the roles in ``per_item``, one for each item in order.
+becomes one artifact. The inputs of an item are manifests by role: those that all items read, and its own.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ import pyarrow as pa
 from primum.artifact.canonical import canonical_json
 from primum.artifact.folder import MANIFEST
 from primum.artifact.manifest import Artifact, Manifest, artifact_key, data_path, measure, save_manifest
+from primum.artifact.request import Inputs, Request
 from primum.artifact.store import Store, table_file
 from primum.artifact.table import write_table
 from primum.errors import PrimumError
@@ -75,19 +75,6 @@ class Job:
 Run = Callable[[Job], Iterator[Result]]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A job as the command line gives it: paths of manifests in, paths of manifests out, one for each item."""
-
-    spec: str
-    inputs: Mapping[str, Sequence[Path]]
-    outputs: Sequence[Path]
-    per_item: frozenset[str]
-    kind: str
-    store: Store
-    refresh: bool = False
-
-
 def execute(request: Request, load: Callable[[], Run], progress: Progress) -> None:
     """Make every output of ``request``: from the store where it can, else by ``load()``'s function.
 
@@ -115,7 +102,7 @@ def _take(request: Request, items: Sequence[tuple[Item, Path]], progress: Progre
     """Publish what the store has; return the rest by name."""
     pending = {}
     for item, output in items:
-        found = None if request.refresh else request.store.find(item.key)
+        found = None if item.name in request.refresh else request.store.find(item.key)
         if found is None:
             pending[item.name] = (item, output)
         else:
@@ -137,12 +124,13 @@ def _compute(
     started = time.time()
     for result in load()(job):
         item = result.item
-        before = request.store.find(item.key) if request.refresh else None
+        refreshed = item.name in request.refresh
+        before = request.store.find(item.key) if refreshed else None
         manifest = _store(request, spec, result, started)
         for name in [name for name, (each, _) in pending.items() if each.key == item.key]:
             publish(request.store, manifest, request.spec, pending.pop(name)[1], taken=False)
         shutil.rmtree(item.work, ignore_errors=True)
-        if request.refresh:
+        if refreshed:
             verdict = "new" if before is None else "the same" if before.content == manifest.content else "DIFFERENT"
             progress.say(f"{item.name}: refreshed, content is {verdict} ({manifest.content[:12]})")
         started = time.time()
@@ -151,21 +139,27 @@ def _compute(
 
 
 def _items(spec: Mapping[str, Any], request: Request) -> list[tuple[Item, Path]]:
-    names = [name for name, _ in spec["items"]]
-    if len(names) != len(request.outputs):
-        raise PrimumError(f"{spec['stage']}: {len(names)} items but {len(request.outputs)} outputs")
-    opened = {role: [Artifact.open(path) for path in paths] for role, paths in request.inputs.items()}
-    for role, artifacts in opened.items():
-        if role in request.per_item and len(artifacts) != len(names):
-            raise PrimumError(f"{spec['stage']}: {len(artifacts)} artifacts as {role!r} for {len(names)} items")
-        for artifact in artifacts:
-            _restore(request.store, artifact)
+    if len(spec["items"]) != len(request.outputs):
+        raise PrimumError(f"{spec['stage']}: {len(spec['items'])} items but {len(request.outputs)} outputs")
+    opened: dict[Path, Artifact] = {}
+
+    def artifact(path: Path) -> Artifact:
+        if path not in opened:
+            opened[path] = Artifact.open(path)
+            _restore(request.store, opened[path])
+        return opened[path]
+
+    def artifacts(inputs: Inputs) -> dict[str, list[Artifact]]:
+        return {role: [artifact(path) for path in paths] for role, paths in inputs.items()}
+
+    shared = artifacts(request.inputs)
     items = []
-    for index, ((name, item), output) in enumerate(zip(spec["items"], request.outputs, strict=True)):
-        inputs = {role: [files[index]] if role in request.per_item else files for role, files in opened.items()}
-        own = item_spec(spec, item)
-        key = artifact_key(own, {role: [a.manifest.content for a in files] for role, files in inputs.items()})
-        items.append((Item(name, item, inputs, key, request.store.root / "work" / key), output))
+    for (name, item), output in zip(spec["items"], request.outputs, strict=True):
+        inputs = {**shared, **artifacts(output.inputs)}
+        key = artifact_key(
+            item_spec(spec, item), {role: [a.manifest.content for a in read] for role, read in inputs.items()}
+        )
+        items.append((Item(name, item, inputs, key, request.store.root / "work" / key), output.path))
     return items
 
 
@@ -200,7 +194,7 @@ def _store(request: Request, spec: Mapping[str, Any], result: Result, started: f
         else:
             raise PrimumError(f"{item.name}: the stage returned neither a table nor a folder")
         manifest = Manifest(
-            kind=request.kind,  # type: ignore[arg-type]
+            kind=request.kind,
             stage=spec["stage"],
             spec=item_spec(spec, item.spec),
             inputs={role: [a.manifest.content for a in files_] for role, files_ in item.inputs.items()},
@@ -210,7 +204,11 @@ def _store(request: Request, spec: Mapping[str, Any], result: Result, started: f
             files=files,
             run={**_environment(), "seconds": round(time.time() - started, 3), "cost": dict(result.cost)},
         )
-        return request.store.replace(filled, manifest) if request.refresh else request.store.add(filled, manifest)
+        return (
+            request.store.replace(filled, manifest)
+            if item.name in request.refresh
+            else request.store.add(filled, manifest)
+        )
     except OSError as error:
         raise PrimumError(f"{item.name}: cannot be written to {request.store.root}: {error.strerror}") from None
     finally:
@@ -265,4 +263,4 @@ def _environment() -> dict[str, Any]:
     }
 
 
-__all__ = ["MANIFEST", "Item", "Job", "Request", "Result", "Run", "execute", "item_spec", "publish"]
+__all__ = ["MANIFEST", "Item", "Job", "Result", "Run", "execute", "item_spec", "publish"]

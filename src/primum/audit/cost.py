@@ -5,7 +5,6 @@ A number that is not known before the data is there, or not at all, is unknown a
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -13,8 +12,11 @@ from dataclasses import dataclass
 
 from primum.artifact.manifest import Manifest
 from primum.cluster.resources import asked_resources
-from primum.dag.stages import STAGES, TRAINING
+from primum.dag.curation import PAIRS, ROWS
+from primum.dag.dag import TRAINING
+from primum.dag.evaluation import GENERATION, JUDGEMENT
 from primum.dag.state import JobState
+from primum.dag.training import MODEL, PACKED, REFERENCE
 from primum.dag.workflow import Workflow
 from primum.experiment.models import Architecture, DPOModel, HubModel, Optimization, PretrainedModel, SFTModel
 from primum.experiment.types import Resources
@@ -29,7 +31,6 @@ CHECKPOINTS = 2  # as many as training keeps
 CHARACTERS_A_TOKEN = 3  # of a judge's template and policy; English has about 4
 REQUEST_TOKENS = 256  # a request, and what the chat template adds
 _BYTES = {"float32": 4, "bfloat16": 2}
-_OF_A_MODEL = (*TRAINING, "pack", "reference", "generate", "score", "answer")
 _SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9.])", re.IGNORECASE)
 
 
@@ -78,10 +79,9 @@ def cost_of(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Cost
 
 def asked_of(run: Workflow, job: JobState) -> Resources:
     """What the job asks of the scheduler; nothing for fetching, which runs in place."""
-    if STAGES[job.stage].target == "fetch":
+    if job.target == "fetch":
         return Resources()
-    model = job.name.partition("/")[2] if job.stage == "judge" else job.name if job.stage in _OF_A_MODEL else None
-    return asked_resources(run, job.stage, model)
+    return asked_resources(run.experiment, job.stage, job.job.model)
 
 
 # Training -------------------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def architecture_parameters(size: Architecture) -> int:
 
 def parameters(run: Workflow, model: str, known: Mapping[str, Manifest]) -> float | None:
     """How many parameters a model has: as counted when it was made, else of the model that its lineage begins with."""
-    made = known.get(run.layout.model(model))
+    made = known.get(run.dag.path(MODEL, model=model))
     if made is not None and "parameters" in made.counts:
         return float(made.counts["parameters"])
     entry = run.experiment.models[model]
@@ -121,11 +121,14 @@ def training_tokens(run: Workflow, model: str, known: Mapping[str, Manifest]) ->
     """
     entry = run.experiment.models[model]
     if isinstance(entry, DPOModel):
-        pairs = _count(known.get(run.layout.reference(model)) or known.get(run.layout.pairs(entry.data)), "kept")
+        pairs = _count(
+            known.get(run.dag.path(REFERENCE, model=model)) or known.get(run.dag.path(PAIRS, preferences=entry.data)),
+            "kept",
+        )
         examples = _examples(entry.optimization, pairs)
         return None if examples is None else examples * 2 * entry.max_length
     if isinstance(entry, PretrainedModel | SFTModel):
-        examples = _examples(entry.optimization, _count(known.get(run.layout.packed(model)), "chunks"))
+        examples = _examples(entry.optimization, _count(known.get(run.dag.path(PACKED, model=model)), "chunks"))
         return None if examples is None else examples * entry.chunk_tokens
     return None
 
@@ -147,9 +150,9 @@ def _estimate(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Am
     """GPU-hours of training, and of reference log-probabilities, at ``UTILISATION``; None for other stages."""
     entry = run.experiment.models.get(job.name)
     if job.stage == "reference" and isinstance(entry, DPOModel):
-        pairs = _count(known.get(run.layout.pairs(entry.data)), "kept")
+        pairs = _count(known.get(run.dag.path(PAIRS, preferences=entry.data)), "kept")
         tokens = None if pairs is None else pairs * 2 * entry.max_length
-        size, flops = parameters(run, run.reference(job.name), known), FORWARD_FLOPS
+        size, flops = parameters(run, run.experiment.parents(job.name)[-1], known), FORWARD_FLOPS
     elif job.stage in TRAINING:
         tokens = training_tokens(run, job.name, known)
         size, flops = parameters(run, job.name, known), TRAINING_FLOPS
@@ -186,32 +189,36 @@ def _disk(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Amount
 
 def _judge_tokens(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Amount | None:
     """Tokens that a judge reads and writes for what is missing; None for other stages and for judges without a model."""
-    if STAGES[job.stage].target != "judge":
+    if job.target != "judge":
         return None
-    e, at = run.experiment, run.layout
+    e, path = run.experiment, run.dag.path
     name, _, model = job.name.partition("/")
     judge = e.judges[name]
     if judge.model is None:
         return None
-    common = json.loads(run.plan.spec(job.stage, job.name))["common"]
+    common = job.job.plan.common
     asked = len(common["template"]) + max(map(len, common["policies"].values()), default=0)
     each = math.ceil(asked / CHARACTERS_A_TOKEN) + REQUEST_TOKENS + e.sampling.max_tokens + judge.sampling.max_tokens
     engine = e.engine_of(judge.model)
     if engine.kind != "openai":
         each = min(each, engine.max_length)  # longer questions are not asked
     if job.stage == "agreement":
-        rows = [_count(known.get(at.rows(judge.graded or "")), "rows")]
+        rows = [_count(known.get(path(ROWS, dataset=judge.graded or "")), "rows")]
     else:
-        missing = [prompts for prompts in judge.prompts if at.judgement(name, model, prompts) in job.missing]
+        missing = [
+            prompts
+            for prompts in judge.prompts
+            if path(JUDGEMENT, judge=name, model=model, prompts=prompts) in job.missing
+        ]
         rows = [responses(run, model, prompts, known) for prompts in missing]
     return sum((UNKNOWN if count is None else Amount(count * each) for count in rows), Amount())
 
 
 def responses(run: Workflow, model: str, prompts: str, known: Mapping[str, Manifest]) -> float | None:
     """How many responses of ``model`` to a prompt set there are or will be, at most: None before that is known."""
-    made = _count(known.get(run.layout.generation(model, prompts)), "rows")
+    made = _count(known.get(run.dag.path(GENERATION, model=model, prompts=prompts)), "rows")
     if made is not None:
         return made
     entry = run.experiment.prompts[prompts]
-    bounds = [_count(known.get(run.layout.rows(entry.dataset)), "rows"), entry.take]
+    bounds = [_count(known.get(run.dag.path(ROWS, dataset=entry.dataset)), "rows"), entry.take]
     return min((bound for bound in bounds if bound is not None), default=None)

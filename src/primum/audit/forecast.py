@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from primum.audit import cost
 from primum.audit.cost import Amount, Cost, cost_of
-from primum.dag.stages import STAGES
+from primum.dag.dag import TARGETS
 from primum.dag.state import JobState, RunState, state_of
 from primum.dag.workflow import Workflow
 from primum.errors import PrimumError
-from primum.experiment import STAGES as TARGETS
 from primum.experiment.types import Budget
 
 _WIDTH = 98
@@ -51,7 +50,7 @@ def forecast(run: Workflow) -> list[Line]:
 
 
 def _line(run: Workflow, title: str, state: RunState, targets: Sequence[str]) -> Line:
-    jobs = [job for job in state.jobs if STAGES[job.stage].target in targets]
+    jobs = [job for job in state.jobs if job.target in targets]
     return Line(title, jobs, [cost_of(run, job, state.known) for job in jobs if job.state == "to run"])
 
 

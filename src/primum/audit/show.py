@@ -9,9 +9,7 @@ import pyarrow as pa
 
 from primum.artifact.folder import MANIFEST
 from primum.artifact.manifest import Artifact
-from primum.dag.layout import Layout
-from primum.dag.plan import Plan
-from primum.dag.workflow import Workflow
+from primum.dag.scope import Scope
 from primum.experiment import load_experiment
 
 # The columns of text that hold names and slugs only. Any other text may be harmful or a model's own, and a column added
@@ -74,7 +72,7 @@ def check(name: str, root: Path) -> None:
         print(f"  model  {' -> '.join(experiment.lineage(model))}  ({experiment.kind_of(model)})")
     for kind in ("benchmarks", "prompts", "judges"):
         print(f"  {kind}  {', '.join(getattr(experiment.evaluate, kind)) or 'none'}")
-    datasets = Workflow(experiment, Plan(experiment, root), Layout(""), "", "").datasets()
+    datasets = Scope(experiment, root, "").datasets()
     unknown = [
         *(
             f"models.{n}"

@@ -13,18 +13,10 @@ import subprocess
 from pathlib import Path
 
 from primum.artifact.canonical import digest
+from primum.dag.stage import Stage
 from primum.errors import PrimumError
 from primum.progress import Progress
 
-# The rules whose jobs may run for long, by stage: Snakemake's Slurm plugin writes rule and wildcards into a job's comment.
-RULES = {
-    "pretrain": "pretrain_model",
-    "sft": "sft_model",
-    "reference": "reference_logprobs",
-    "dpo": "dpo_model",
-    "generate": "generate_responses",
-    "score": "score_benchmarks",
-}
 _SEPARATOR = "\x1f"
 
 
@@ -34,10 +26,9 @@ def name_prefix(experiment: str, results: str) -> str:
     return f"primum-{readable}-{digest(str(Path(results).resolve()))[:8]}"
 
 
-def comment(stage: str, model: str | None, judge: str | None) -> str | None:
+def comment(stage: Stage, model: str | None, judge: str | None) -> str | None:
     """The comment of a job's submission, as the plugin writes it; None for stages whose jobs are short."""
-    rule = f"judge_{judge}" if stage == "judge" and judge else RULES.get(stage)
-    return f"rule_{rule}_wildcards_{model}" if rule and model else None
+    return f"rule_{stage.rule.format(judge=judge)}_wildcards_{model}" if stage.long and model else None
 
 
 def take_over(prefix: str, progress: Progress) -> dict[str, str]:

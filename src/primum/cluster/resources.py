@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from primum.cluster.orphans import comment
-from primum.dag.stages import STAGES, TRAINING
-from primum.dag.workflow import Workflow
+from primum.cluster.site import Site
+from primum.dag.dag import STAGES, TRAINING
+from primum.experiment import Experiment
 from primum.experiment.types import Resources
 
 
-def asked_resources(run: Workflow, stage: str, model: str | None) -> Resources:
+def asked_resources(experiment: Experiment, stage: str, model: str | None) -> Resources:
     """What the experiment asks for a job of a stage, of a model or of none; only training runs on several nodes."""
-    asked = run.experiment.resources_of(STAGES[stage].target if stage in STAGES else stage, model)
+    asked = experiment.resources_of(STAGES[stage].target, model)
     return asked if stage in TRAINING else asked.model_copy(update={"nodes": 1, "gpus": asked.gpus // asked.nodes})
 
 
-def rule_resources(run: Workflow, stage: str, judge: str | None = None) -> dict[str, Callable[..., int | str | None]]:
+def rule_resources(
+    experiment: Experiment, site: Site, running: Mapping[str, str], stage: str, judge: str | None = None
+) -> dict[str, Callable[..., int | str | None]]:
     """A rule's resources, under the names that Snakemake's Slurm plugin passes on to sbatch.
 
     Memory (MB a node) and runtime (minutes) grow with every attempt. GPUs on one node are ``gpu``; on several nodes
     ``gres`` says how many each node gives, and ``mpi`` that the job starts its own tasks, one a node. ``processes``
-    is for the job itself: how many train together, one a GPU. ``api`` counts jobs that call an endpoint.
+    is for the job itself: how many train together, one a GPU. ``api`` counts jobs that call an endpoint. ``running`` are
+    a killed run's jobs (see :func:`primum.cluster.orphans.take_over`).
     """
-    site = run.site
     typed = f"gpu:{site.gpu_type}" if site.gpu_type else "gpu"
 
     def asked(wildcards: Any) -> Resources:
-        return asked_resources(run, stage, getattr(wildcards, "model", None))
+        return asked_resources(experiment, stage, getattr(wildcards, "model", None))
 
     def partition(wildcards: Any) -> str | None:
         return site.partitions.gpu if asked(wildcards).gpus else site.partitions.cpu
@@ -43,8 +46,8 @@ def rule_resources(run: Workflow, stage: str, judge: str | None = None) -> dict[
 
     def api(wildcards: Any) -> int:
         name = judge or getattr(wildcards, "judge", None)
-        model = run.experiment.judges[name].model if name else getattr(wildcards, "model", None)
-        called = model is not None and run.experiment.kind_of(model) == "endpoint"
+        model = experiment.judges[name].model if name else getattr(wildcards, "model", None)
+        called = model is not None and experiment.kind_of(model) == "endpoint"
         return int(called and stage in ("generate", "judge", "answer"))
 
     # None is a resource that a job does not have: the plugin looks whether there is one.
@@ -55,7 +58,7 @@ def rule_resources(run: Workflow, stage: str, judge: str | None = None) -> dict[
         return asked(wildcards).nodes if asked(wildcards).nodes > 1 else None
 
     def extra(wildcards: Any) -> str:
-        twin = run.running.get(comment(stage, getattr(wildcards, "model", None), judge) or "")
+        twin = running.get(comment(STAGES[stage], getattr(wildcards, "model", None), judge) or "")
         warning = f"--signal=TERM@{site.warning_seconds}" if stage in TRAINING else ""
         return f"{warning} --dependency=afterany:{twin}".strip() if twin else warning
 

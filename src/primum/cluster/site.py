@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -49,3 +52,14 @@ def load_site(path: Path) -> Site:
         first = error.errors(include_url=False, include_context=False)[0]
         where = "".join(f"{part}: " for part in first["loc"])
         raise PrimumError(f"{path}: {where}{first['msg'].removeprefix('Value error, ')}") from None
+
+
+def shell_prefix(site: Site) -> str:
+    """What every job's shell begins with: strict mode, the site's modules on a cluster, this Python's folder on PATH.
+
+    The path only where ``primum`` is not found otherwise.
+    """
+    modules = f"module load {' '.join(site.modules)}; " if site.modules and "SLURM_JOB_ID" in os.environ else ""
+    path = "" if shutil.which("primum") else f"export PATH={Path(sys.executable).parent}:$PATH; "
+    # `module` reads variables that are not set, hence the strict mode behind it.
+    return f"{modules}set -euo pipefail; {path}"

@@ -1,4 +1,4 @@
-"""Stage mix: several sources as one mixture, with a ledger that accounts for every row of every source.
+"""Stage mix: mixtures of several sources, each with a ledger that accounts for every row of every source.
 
 The order of work: render to the mixture's row type, clean, drop what overlaps a benchmark, drop duplicates (of an earlier
 source first), sample to ``take``, repeat. A row is kept or has exactly one reason for not being kept.
@@ -10,11 +10,12 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
 
-from primum.artifact.job import Job, Result
+from primum.artifact.job import Item, Job, Result
 from primum.artifact.manifest import Artifact
 from primum.curate.clean import clean_row, row_text
 from primum.curate.overlap import BenchmarkIndex, distinct_questions, exact_duplicates, near_duplicates
@@ -54,9 +55,13 @@ class _Entry:
 
 
 def run(job: Job) -> Iterator[Result]:
-    """Items ``rows`` (ChatRow or TextRow) and ``ledger`` (one row a source and outcome)."""
-    common = job.common
-    inputs = job.items[0].inputs
+    """Of each mixture its items with ``output`` ``rows`` (ChatRow or TextRow) and ``ledger`` (a row a source and outcome)."""
+    for _, items in groupby(job.items, lambda item: str(item.spec["mixture"])):
+        yield from _mixture(job, list(items))
+
+
+def _mixture(job: Job, items: Sequence[Item]) -> Iterator[Result]:
+    common, inputs = items[0].spec, items[0].inputs
     sources: Mapping[str, Mapping[str, Any]] = common["sources"]
     outcomes: Counter[tuple[str, str]] = Counter()
     entries: list[_Entry] = []
@@ -91,7 +96,7 @@ def run(job: Job) -> Iterator[Result]:
         totals[outcome] += count
     job.progress.say(f"{common['mixture']}: {len(kept):,} rows from {len(sources)} sources; {dict(totals)}")
     tables = {"rows": to_table(kept, kinds.pop()), "ledger": _ledger(outcomes, common)}
-    for item in job.items:
+    for item in items:
         yield Result(item, table=tables[item.spec["output"]], counts=dict(totals))
 
 

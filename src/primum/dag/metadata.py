@@ -7,7 +7,7 @@ from typing import Any
 from primum.experiment import Experiment
 
 
-def described(experiment: Experiment) -> dict[str, Any]:
+def experiment_metadata(experiment: Experiment) -> dict[str, Any]:
     """The models that are made and the benchmarks, prompts and judges of the evaluation, each a list of mappings."""
     models = [
         {

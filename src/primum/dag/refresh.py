@@ -1,27 +1,19 @@
-"""Which jobs ``--config refresh=...`` asks to make again, whatever the store holds."""
+"""Which artifacts ``--config refresh=...`` asks to make again, whatever the store holds."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from primum.dag.stages import STAGES
-
-# How the workflow tells its jobs.
-VARIABLE = "PRIMUM_REFRESH"
-# How many parts of an output's path are names (see ``primum.dag.layout``), where it is more than the last one.
-_NAMED_AFTER = {"generate": 2, "score": 2, "answer": 2, "judge": 3, "agreement": 2}
+from primum.dag.dag import Job
 
 
-def is_refreshed(stage: str, outputs: list[Path], refresh: str) -> bool:
-    """Whether ``refresh`` (``dpo``, or ``dpo:name``, several separated by commas) asks for this job.
+def refreshed(job: Job, refresh: str) -> frozenset[str]:
+    """The outputs of ``job`` that ``refresh`` asks for: ``dpo``, or ``dpo:name``, several separated by commas.
 
-    ``name`` is what an output is named after: a model, a dataset, a mixture, a prompt set, a judge.
+    A name is a job's (a model, a judge) and asks for all of its outputs, or an output's (a dataset, a mixture, a prompt set).
     """
-    depth = _NAMED_AFTER.get(stage, 1)
-    paths = [output.parent if STAGES[stage].kind == "folder" else output.with_suffix("") for output in outputs]
-    names = {part for path in paths for part in path.parts[-depth:]}
+    found: set[str] = set()
     for part in filter(None, refresh.split(",")):
         wanted, _, name = part.partition(":")
-        if wanted in (stage, STAGES[stage].target) and (not name or name in names):
-            return True
-    return False
+        if wanted in (job.stage.name, job.stage.target):
+            whole = not name or name in job.name.split("/")
+            found.update(each.name for each in job.plan.outputs if whole or name in each.name.split("/"))
+    return frozenset(found)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from primum.artifact.job import publish
-from primum.artifact.manifest import Manifest
+from primum.artifact.manifest import Manifest, save_manifest
 from primum.artifact.store import Store
-from primum.dag.state import state_of
+from primum.dag.state import RunState
 from primum.dag.workflow import Workflow
 from primum.progress import Progress
 
@@ -16,29 +18,35 @@ from primum.progress import Progress
 _LARGEST = 1 << 30
 
 
-def restore(run: Workflow) -> list[str]:
-    """Publish the outputs of every job that the store has them all of, verified, in the order of the DAG; say how many.
+def restore(run: Workflow, state: RunState) -> list[str]:
+    """Publish what the store has, verified, in the order of the DAG, and say how much that was.
 
-    Returns the manifests put in place. What turns out to be damaged is dropped from the store, and its job left to run.
+    Returns the manifests that are new. What turns out to be damaged is dropped from the store, and its job left to run.
     """
     store, progress = Store(Path(run.store)), Progress("store")
-    state = state_of(run)
-    outputs = {(stage, name): paths for stage, name, paths in run.jobs()}
-    stored = [job for job in state.jobs if job.state == "stored"]
+    jobs = [job for job in state.jobs if job.stored]
     taken: list[str] = []
-    for done, job in enumerate(stored, 1):
-        paths = outputs[job.stage, job.name]
-        found = _whole(store, [state.known[path] for path in paths])
-        for path, manifest in zip(paths, found, strict=False):
-            publish(store, manifest, run.plan.spec(job.stage, job.name), Path(path), taken=True)
+    restamped = [_restamp(Path(path), state.known[path], job.job.spec) for job in state.jobs for path in job.restamp]
+    for done, job in enumerate(jobs, 1):
+        found = _whole(store, [state.known[path] for path in job.stored])
+        for path, manifest in zip(job.stored, found, strict=False):
+            publish(store, manifest, job.job.spec, Path(path), taken=True)
         if found:
             # What a benchmark file measured is no longer here, and its time would count as an output's.
-            Path(run.layout.benchmark(job.stage, job.name)).unlink(missing_ok=True)
-            taken += paths
-        progress.update("jobs that it has", done, len(stored))
+            Path(run.benchmark(job.job.stage.name, job.job.name)).unlink(missing_ok=True)
+            taken += job.stored
+        progress.update("jobs that it has", done, len(jobs))
     if taken:
         progress.say(f"{len(taken)} artifacts taken from {store.root}, none of which is computed again")
-    return taken
+    return [*restamped, *taken]
+
+
+def _restamp(path: Path, manifest: Manifest, spec: str) -> str:
+    """Name today's job in a manifest that is right otherwise; its time stays, since nothing that it says is new."""
+    status = path.stat()
+    save_manifest(replace(manifest, job=spec), path)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    return str(path)
 
 
 def _whole(store: Store, manifests: Sequence[Manifest]) -> list[Manifest]:

@@ -11,7 +11,7 @@ Manifests are read and data is not: whether that is whole is looked at by the jo
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,9 +20,9 @@ from primum.artifact.folder import MANIFEST
 from primum.artifact.job import item_spec
 from primum.artifact.manifest import Manifest, artifact_key, load_manifest
 from primum.artifact.store import Store
-from primum.dag.inputs import inputs_of
-from primum.dag.refresh import is_refreshed
-from primum.dag.stages import STAGES
+from primum.dag.dag import Job, parquet
+from primum.dag.refresh import refreshed
+from primum.dag.stage import Output
 from primum.dag.workflow import Workflow
 from primum.errors import PrimumError
 
@@ -31,74 +31,94 @@ State = Literal["up to date", "stored", "to run"]
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """One job, as ``Workflow.jobs`` names it; ``missing`` are the manifests that it must make itself."""
+    """``missing`` are the manifests that the job must make itself, ``stored`` those that it would take from the store.
 
-    stage: str
-    name: str
+    ``restamp`` are those in place that are right, but name another job: one that made other artifacts beside them.
+    """
+
+    job: Job
     state: State
     missing: tuple[str, ...] = ()
+    stored: tuple[str, ...] = ()
+    restamp: tuple[str, ...] = ()
+
+    @property
+    def current(self) -> bool:
+        """Whether there is nothing to do, not even to bring back a table that was lost beside its manifest."""
+        if self.state != "up to date" or self.restamp:
+            return False
+        return self.job.stage.kind == "folder" or all(Path(parquet(path)).exists() for path in self.job.paths)
+
+    @property
+    def stage(self) -> str:
+        return self.job.stage.name
+
+    @property
+    def target(self) -> str:
+        return self.job.stage.target
+
+    @property
+    def name(self) -> str:
+        return self.job.name
 
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """Every job, and the manifests (by their path in the results folder) of all that is there or in the store."""
+    """Every job, in an order in which they can run.
+
+    ``known`` are the manifests (by their path in the results folder) of all that is there or in the store, ``stale`` the
+    paths of those that are there but are not what today's experiment, code and data make.
+    """
 
     jobs: tuple[JobState, ...]
     known: Mapping[str, Manifest]
+    stale: frozenset[str]
 
 
 def state_of(run: Workflow) -> RunState:
     """The state of every job of ``run``; what its ``refresh`` asks for is to be made, whatever there is."""
     store = Store(Path(run.store))
     known: dict[str, Manifest] = {}
-    fresh: set[str] = set()
+    stale: set[str] = set()
     states = []
-    for stage, name, outputs in run.jobs():
-        inputs = inputs_of(run, stage, name)
-        spec = run.plan.spec(stage, name)
-        refreshed = is_refreshed(stage, [Path(output) for output in outputs], run.refresh)
-        keys = [None] * len(outputs) if refreshed else _keys(stage, json.loads(spec), inputs, known)
-        made = [_made(Path(output), key, spec) for output, key in zip(outputs, keys, strict=True)]
-        # When an input was made or taken anew Snakemake starts the job again, and only the store saves its work.
-        if all(made) and all(path in fresh for paths in inputs.values() for path in paths):
-            fresh.update(outputs)
-            found = made
-        else:
-            found = [_stored(store, key) for key in keys]
-        known.update({output: manifest for output, manifest in zip(outputs, found, strict=True) if manifest})
-        missing = tuple(output for output in outputs if output not in known)
-        state: State = "to run" if missing else "up to date" if outputs[0] in fresh else "stored"
-        states.append(JobState(stage, name, state, missing))
-    return RunState(tuple(states), known)
+    for job in run.dag.jobs:
+        again = refreshed(job, run.refresh)
+        spec = json.loads(job.spec)
+        missing, stored, restamp = [], [], []
+        for output, (_, item) in zip(job.plan.outputs, spec["items"], strict=True):
+            path = output.path
+            key = None if output.name in again else _key(job, output, item_spec(spec, item), known)
+            there = Path(path).exists()
+            made = _load(Path(path)) if there else None
+            if made is not None and key is not None and made.key == key:
+                known[path] = made
+                if made.job != job.spec:
+                    restamp.append(path)
+                    stale.add(path)
+                continue
+            # Where the key is not known, what is behind something that must be made, Snakemake sees that by itself.
+            if there and (key is not None or output.name in again or made is None or made.job != job.spec):
+                stale.add(path)
+            if key is not None and (found := _stored(store, key)) is not None:
+                known[path] = found
+                stored.append(path)
+            else:
+                missing.append(path)
+        state: State = "to run" if missing else "stored" if stored else "up to date"
+        states.append(JobState(job, state, tuple(missing), tuple(stored), tuple(restamp)))
+    return RunState(tuple(states), known, frozenset(stale))
 
 
-def _keys(
-    stage: str, spec: Mapping[str, Any], inputs: Mapping[str, Sequence[str]], known: Mapping[str, Manifest]
-) -> list[str | None]:
-    """The key of each item of a job, None where an input of the item is not known (see ``primum.artifact.job``)."""
-    keys: list[str | None] = []
-    for index, (_, item) in enumerate(spec["items"]):
-        per_item = STAGES[stage].per_item
-        own = {role: [paths[index]] if role in per_item else list(paths) for role, paths in inputs.items()}
-        if all(path in known for paths in own.values() for path in paths):
-            contents = {role: [known[path].content for path in paths] for role, paths in own.items()}
-            keys.append(artifact_key(item_spec(spec, item), contents))
-        else:
-            keys.append(None)
-    return keys
+def _key(job: Job, output: Output, spec: dict[str, Any], known: Mapping[str, Manifest]) -> str | None:
+    """The key of an artifact, None where an input of it is not known (see ``primum.artifact.job``)."""
+    inputs = {role: paths for role, paths in {**job.plan.inputs, **output.inputs}.items() if paths}
+    if not all(path in known for paths in inputs.values() for path in paths):
+        return None
+    return artifact_key(spec, {role: [known[path].content for path in paths] for role, paths in inputs.items()})
 
 
-def _made(path: Path, key: str | None, spec: str) -> Manifest | None:
-    """The artifact in the results folder, if it is of this key and made for this spec.
-
-    Its manifest alone, as in the rules: a table that is lost beside it comes back from the store when it is read.
-    """
-    manifest = _load(path) if key else None
-    return manifest if manifest and manifest.key == key and manifest.job == spec else None
-
-
-def _stored(store: Store, key: str | None) -> Manifest | None:
-    manifest = _load(store.entry(key) / MANIFEST) if key else None
+def _stored(store: Store, key: str) -> Manifest | None:
+    manifest = _load(store.entry(key) / MANIFEST)
     return manifest if manifest and manifest.key == key else None
 
 

@@ -25,8 +25,8 @@ from primum.experiment.types import (
     Sampling,
 )
 
-STAGES = ("fetch", "curate", "pretrain", "sft", "dpo", "generate", "judge", "score", "tables", "report")
-Stage = Annotated[str, Field(pattern=f"^({'|'.join(STAGES)})$")]
+TARGETS = ("fetch", "curate", "pretrain", "sft", "dpo", "generate", "judge", "score", "tables", "report")
+Stage = Annotated[str, Field(pattern=f"^({'|'.join(TARGETS)})$")]
 
 
 class Evaluate(Frozen):

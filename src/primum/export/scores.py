@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from primum.artifact.canonical import digest
 from primum.artifact.manifest import Artifact, Manifest, load_manifest
-from primum.dag.layout import Layout
+from primum.dag.curation import ROWS
+from primum.dag.evaluation import SCORE
+from primum.dag.scope import manifest_path
+from primum.dag.training import MODEL
 from primum.errors import PrimumError
 
 # Named, so that a column of text is never exported.
@@ -83,21 +87,21 @@ def read_scores(results: Path) -> tuple[str, list[Scored]]:
     PrimumError where ``results`` is no finished run, or an artifact is not of the rows and the model beside it.
     """
     experiment = _experiment(results / "experiment.json")
-    at = Layout(str(results))
+    at = partial(manifest_path, str(results))
     names = [n for n in experiment["evaluate"]["benchmarks"] if experiment["benchmarks"][n]["group"] == "benchmark"]
     hashes: dict[str, tuple[str, Mapping[str, str]]] = {}
     models = []
     for model in experiment["evaluate"]["models"]:
-        paths = {name: Path(at.score(model, name)) for name in names}
+        paths = {name: Path(at(SCORE, model=model, benchmark=name)) for name in names}
         there = {name: path for name, path in paths.items() if path.exists()}
         if not there:
             continue
-        source = load_manifest(Path(at.model(model)))
+        source = load_manifest(Path(at(MODEL, model=model)))
         tasks = []
         for name, path in there.items():
             dataset = experiment["benchmarks"][name]["dataset"]
             if dataset not in hashes:
-                hashes[dataset] = _row_hashes(Path(at.rows(dataset)))
+                hashes[dataset] = _row_hashes(Path(at(ROWS, dataset=dataset)))
             tasks.append(_task(name, path, experiment, source, hashes[dataset]))
         item = source.spec.get("item", {}) if source.stage == "snapshot" else {}
         models.append(

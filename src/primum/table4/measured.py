@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from primum.artifact.manifest import Artifact, Manifest, load_manifest
-from primum.dag.layout import Layout
+from primum.dag.aggregation import TABLE
+from primum.dag.evaluation import SCORE
+from primum.dag.scope import manifest_path
+from primum.dag.training import MODEL
 from primum.errors import PrimumError
 from primum.table4.paper import AVERAGE, Row, Table4
 from primum.tables.statistics import Z95
@@ -44,14 +47,14 @@ class Measured:
 
 def read_measured(results: Path, table4: Table4) -> Measured:
     """The cells of an experiment's folder ``results``. Raises PrimumError where the table is not of the scores beside it."""
-    table = Artifact.open(Path(Layout(str(results)).table("benchmarks")))
+    table = Artifact.open(Path(manifest_path(str(results), TABLE, table="benchmarks")))
     wholes = {(r["model"], r["benchmark"]): r for r in table.table().to_pylist() if not r["subject"]}
     cells: dict[tuple[str, str], Cell] = {}
     scores: dict[str, Mapping[str, str]] = {}
     for row in table4.rows:
         if not any((row.model, name) in wholes for column in table4.columns for name in column.benchmarks):
             continue
-        model = load_manifest(Path(Layout(str(results)).model(row.model)))
+        model = load_manifest(Path(manifest_path(str(results), MODEL, model=row.model)))
         if not _is_the_papers(row, model):
             cells.update({(row.title, key): Cell(why="other model") for key in table4.keys})
             continue
@@ -78,7 +81,7 @@ def _is_the_papers(row: Row, model: Manifest) -> bool:
 
 
 def _score(results: Path, model: str, benchmark: str, table: Manifest, source: Manifest) -> Manifest:
-    path = Path(Layout(str(results)).score(model, benchmark))
+    path = Path(manifest_path(str(results), SCORE, model=model, benchmark=benchmark))
     score = load_manifest(path)
     if score.content not in table.inputs.get("scores", ()):
         raise PrimumError(f"{path}: the table benchmarks was made of other scores: run the stage tables again")

@@ -19,6 +19,8 @@ import pytest
 
 from primum.artifact.canonical import canonical_json
 from primum.artifact.manifest import Artifact
+from primum.artifact.request import Asked, Request
+from primum.artifact.store import Store
 
 ROOT = Path(__file__).parents[3]
 ROWS = 20_000
@@ -35,7 +37,10 @@ def spec(root: Path) -> str:
 
 
 def fetch(root: Path, target: Path, limit: int | None = None) -> subprocess.CompletedProcess[str]:
-    """`primum fetch` with its outputs and store under ``target``."""
+    """`primum stage fetch` with its outputs and store under ``target``."""
+
+    output = Asked(target / "results/raw/manifest.json")
+    Request(spec(root), [output], {}, "folder", Store(target / "store")).save(root / "request.json")
 
     def limited() -> None:
         if limit is not None:
@@ -43,8 +48,8 @@ def fetch(root: Path, target: Path, limit: int | None = None) -> subprocess.Comp
 
     return subprocess.run(
         [
-            *(sys.executable, "-m", "primum.cli", "fetch", "--spec", spec(root), "--store", str(target / "store")),
-            *("--outputs", str(target / "results/raw/manifest.json"), "--log", str(root / "log.txt")),
+            *(sys.executable, "-m", "primum.cli", "stage", "fetch"),
+            *("--request", str(root / "request.json"), "--log", str(root / "log.txt")),
         ],
         cwd=root,
         preexec_fn=limited,

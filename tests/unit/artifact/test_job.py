@@ -12,8 +12,9 @@ import pyarrow as pa
 import pytest
 
 from primum.artifact.canonical import canonical_json
-from primum.artifact.job import Job, Request, Result, Run, check_libraries, execute
+from primum.artifact.job import Job, Result, Run, check_libraries, execute
 from primum.artifact.manifest import Artifact, load_manifest
+from primum.artifact.request import Asked, Request
 from primum.artifact.store import Store
 from primum.artifact.table import read_table
 from primum.errors import PrimumError
@@ -50,8 +51,9 @@ def spec(items: Mapping[str, int], **common: int) -> str:
 
 
 def request(root: Path, text: str, *names: str, **more: Any) -> Request:
-    outputs = [root / "results" / f"{name}.json" for name in names]
-    given = {"inputs": {}, "per_item": frozenset(), "kind": "table", "store": Store(root / "store"), **more}
+    own = more.pop("own", [{}] * len(names))
+    outputs = [Asked(root / "results" / f"{name}.json", inputs) for name, inputs in zip(names, own, strict=True)]
+    given = {"inputs": {}, "kind": "table", "store": Store(root / "store"), **more}
     return Request(spec=text, outputs=outputs, **given)
 
 
@@ -128,21 +130,19 @@ def test_inputs_belong_to_the_key(tmp_path: Path) -> None:
     assert len(keys) == 2
 
 
-def test_zipped_inputs_go_to_their_item(tmp_path: Path) -> None:
+def test_an_items_own_inputs_go_to_it(tmp_path: Path) -> None:
     run(request(tmp_path, spec({"one": 1, "two": 2}), "one", "two"), Counting(), tmp_path)
-    inputs = {"rows": [tmp_path / "results/one.json", tmp_path / "results/two.json"]}
+    own = [{"rows": [tmp_path / f"results/{name}.json"]} for name in ("one", "two")]
     stage = Counting(lambda _, item: Result(item, table=item.one("rows").table()))
-    zipped = frozenset({"rows"})
-    run(request(tmp_path, spec({"a": 3, "b": 3}), "a", "b", inputs=inputs, per_item=zipped), stage, tmp_path)
+    run(request(tmp_path, spec({"a": 3, "b": 3}), "a", "b", own=own), stage, tmp_path)
     values = [read_table(tmp_path / f"results/{name}.parquet").to_pylist()[0]["value"] for name in ("a", "b")]
     assert values == [1, 2]
-    short = {"rows": inputs["rows"][:1]}
-    with pytest.raises(PrimumError, match="1 artifacts as 'rows' for 2 items"):
-        run(request(tmp_path, spec({"c": 4, "d": 4}), "c", "d", inputs=short, per_item=zipped), stage, tmp_path)
+    with pytest.raises(PrimumError, match="test: 2 items but 1 outputs"):
+        run(request(tmp_path, spec({"c": 4, "d": 4}), "c"), stage, tmp_path)
 
 
 def test_a_refresh_computes_again_and_says_what_came_out(tmp_path: Path) -> None:
-    asked = request(tmp_path, spec({"one": 1}), "one", refresh=True)
+    asked = request(tmp_path, spec({"one": 1}), "one", refresh=frozenset({"one"}))
     assert "refreshed, content is new" in run(asked, Counting(), tmp_path)
     assert "refreshed, content is the same" in run(asked, Counting(), tmp_path)
     other = Counting(lambda _, item: Result(item, table=pa.table({"id": ["b"], "value": [0]})))
@@ -190,7 +190,7 @@ def test_a_folder_is_published_with_all_its_files(tmp_path: Path) -> None:
         return Result(item, folder=folder)
 
     asked = request(tmp_path, spec({"one": 1}), kind="folder")
-    asked = Request(**{**_fields(asked), "outputs": [tmp_path / "results/one/manifest.json"]})
+    asked = Request(**{**_fields(asked), "outputs": [Asked(tmp_path / "results/one/manifest.json")]})
     run(asked, Counting(make), tmp_path)
     Artifact.open(tmp_path / "results/one/manifest.json").verify()
     assert not list((tmp_path / "store/work").iterdir())
@@ -198,6 +198,16 @@ def test_a_folder_is_published_with_all_its_files(tmp_path: Path) -> None:
 
 def _fields(asked: Request) -> dict[str, Any]:
     return {name: getattr(asked, name) for name in asked.__slots__}
+
+
+def test_only_the_items_that_a_refresh_names_are_made_again(tmp_path: Path) -> None:
+    items = spec({"one": 1, "two": 2})
+    run(request(tmp_path, items, "one", "two"), Counting(), tmp_path)
+    stage = Counting()
+    said = run(request(tmp_path, items, "one", "two", refresh=frozenset({"two"})), stage, tmp_path)
+    assert stage.made == ["two"]
+    assert "one: taken from the store" in said
+    assert "two: refreshed, content is the same" in said
 
 
 def test_data_that_was_deleted_beside_its_manifest_comes_back(tmp_path: Path) -> None:

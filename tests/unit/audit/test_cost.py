@@ -19,7 +19,11 @@ from primum.audit.cost import (
     responses,
     training_tokens,
 )
+from primum.dag.curation import PAIRS, ROWS
+from primum.dag.evaluation import GENERATION, JUDGEMENT
 from primum.dag.state import JobState
+from primum.dag.training import MODEL, PACKED
+from primum.dag.workflow import Workflow
 from primum.experiment.models import Architecture
 
 
@@ -33,8 +37,8 @@ def _counted(**counts: float) -> Manifest:
     return Manifest("table", "test", {}, {}, "k", "c", counts)
 
 
-def _to_run(stage: str, name: str, *missing: str) -> JobState:
-    return JobState(stage, name, "to run", missing)
+def _to_run(run: Workflow, stage: str, name: str, *missing: str) -> JobState:
+    return JobState(run.dag.job(stage, name), "to run", missing)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +78,7 @@ def test_the_parameters_of_an_architecture() -> None:
 def test_a_models_parameters_come_from_where_its_lineage_begins(tmp_path: Path) -> None:
     demo = open_shipped(tmp_path, "demo")
     assert parameters(demo, "dpo-3", {}) == 984_192
-    counted = {demo.layout.model("sft"): _counted(parameters=984_000)}
+    counted = {demo.dag.path(MODEL, model="sft"): _counted(parameters=984_000)}
     assert parameters(demo, "dpo-3", counted) == 984_000
     assert parameters(open_shipped(tmp_path, "med42-v2-8b"), "dpo-3", {}) == 8e9
     safety = open_shipped(tmp_path, "med-safety")
@@ -89,23 +93,23 @@ def test_the_tokens_of_a_training_run(tmp_path: Path) -> None:
     # 3.5 epochs of chunks that are not packed yet.
     assert training_tokens(demo, "sft", {}) is None
     # 100 chunks are 34 batches of 3; 3.5 epochs of them are 119 steps.
-    assert training_tokens(demo, "sft", {demo.layout.packed("sft"): _counted(chunks=100)}) == 119 * 3 * 128
+    assert training_tokens(demo, "sft", {demo.dag.path(PACKED, model="sft"): _counted(chunks=100)}) == 119 * 3 * 128
 
 
 def test_gpu_hours_of_training(tmp_path: Path) -> None:
     """The paper's 5,321 steps of 262,144 tokens, by 8e9 parameters: 46.9 of the 384 GPU-hours asked for."""
     run = open_shipped(tmp_path, "med42-v2-8b")
-    job = _to_run("sft", "sft")
+    job = _to_run(run, "sft", "sft")
     cost = cost_of(run, job, {})
     assert (cost.gpus, cost.nodes, cost.limit, cost.estimate) == (16, 2, 16 * 24, UNKNOWN)
     chunks = 5321 / 2 * 32  # an epoch's, since there are two
-    cost = cost_of(run, job, {run.layout.packed("sft"): _counted(chunks=chunks)})
+    cost = cost_of(run, job, {run.dag.path(PACKED, model="sft"): _counted(chunks=chunks)})
     flops = 6 * 8e9 * 2 * 2661 * 262_144
     assert cost.estimate == Amount(pytest.approx(flops / (0.4 * 989e12) / 3600))
     assert 46 < cost.estimate.value < 48
-    pairs = {run.layout.pairs("med42-v2-stage-1"): _counted(kept=256)}
-    reference = cost_of(run, _to_run("reference", "dpo-1"), pairs).estimate
-    trained = cost_of(run, _to_run("dpo", "dpo-1"), pairs).estimate
+    pairs = {run.dag.path(PAIRS, preferences="med42-v2-stage-1"): _counted(kept=256)}
+    reference = cost_of(run, _to_run(run, "reference", "dpo-1"), pairs).estimate
+    trained = cost_of(run, _to_run(run, "dpo", "dpo-1"), pairs).estimate
     assert reference == Amount(pytest.approx(2 * 8e9 * 256 * 2 * 4096 / (0.4 * 989e12) / 3600))
     assert trained is not None
     assert trained.value == pytest.approx(3 * reference.value)
@@ -113,64 +117,64 @@ def test_gpu_hours_of_training(tmp_path: Path) -> None:
 
 def test_what_a_job_asks_for_is_its_models(tmp_path: Path) -> None:
     run = open_shipped(tmp_path, "med42-v2-8b")
-    assert cost_of(run, _to_run("score", "sft"), {}).limit == 4
-    assert cost_of(run, _to_run("score", "mixtral-8x22b-instruct"), {}).limit == 8 * 24
-    assert cost_of(run, _to_run("snapshot", "mixtral-8x22b-instruct"), {}).limit == 0
-    assert cost_of(run, _to_run("reference", "dpo-2"), {}).limit == 8 * 12  # one of the two nodes
+    assert cost_of(run, _to_run(run, "score", "sft"), {}).limit == 4
+    assert cost_of(run, _to_run(run, "score", "mixtral-8x22b-instruct"), {}).limit == 8 * 24
+    assert cost_of(run, _to_run(run, "snapshot", "mixtral-8x22b-instruct"), {}).limit == 0
+    assert cost_of(run, _to_run(run, "reference", "dpo-2"), {}).limit == 8 * 12  # one of the two nodes
     endpoints = open_shipped(tmp_path, "med-safety")
-    assert cost_of(endpoints, _to_run("generate", "gpt-4"), {}).gpus == 0
-    assert cost_of(endpoints, _to_run("judge", "refusal/llama2-70b"), {}).gpus == 0
+    assert cost_of(endpoints, _to_run(endpoints, "generate", "gpt-4"), {}).gpus == 0
+    assert cost_of(endpoints, _to_run(endpoints, "judge", "refusal/llama2-70b"), {}).gpus == 0
 
 
 def test_bytes_of_models_and_their_checkpoints(tmp_path: Path) -> None:
     run = open_shipped(tmp_path, "med42-v2-8b")
-    assert cost_of(run, _to_run("snapshot", "llama3-8b-instruct"), {}).disk == Amount(16e9)
-    assert cost_of(run, _to_run("snapshot", "bimedix-eng"), {}).disk == UNKNOWN
+    assert cost_of(run, _to_run(run, "snapshot", "llama3-8b-instruct"), {}).disk == Amount(16e9)
+    assert cost_of(run, _to_run(run, "snapshot", "bimedix-eng"), {}).disk == UNKNOWN
     # bfloat16, and two checkpoints of three float32 numbers a parameter
-    assert cost_of(run, _to_run("sft", "sft"), {}).disk == Amount(8e9 * (2 + 2 * 12))
-    assert cost_of(run, _to_run("score", "sft"), {}).disk is None
+    assert cost_of(run, _to_run(run, "sft", "sft"), {}).disk == Amount(8e9 * (2 + 2 * 12))
+    assert cost_of(run, _to_run(run, "score", "sft"), {}).disk is None
     safety = open_shipped(tmp_path, "med-safety")
-    assert cost_of(safety, _to_run("sft", "meditron-7b-both-400"), {}).disk == Amount(14e9)
-    assert cost_of(safety, _to_run("snapshot", "gpt-4"), {}).disk == Amount()
+    assert cost_of(safety, _to_run(safety, "sft", "meditron-7b-both-400"), {}).disk == Amount(14e9)
+    assert cost_of(safety, _to_run(safety, "snapshot", "gpt-4"), {}).disk == Amount()
     demo = open_shipped(tmp_path, "demo")
-    assert cost_of(demo, _to_run("pretrain", "base"), {}).disk == Amount(984_192 * 4)
+    assert cost_of(demo, _to_run(demo, "pretrain", "base"), {}).disk == Amount(984_192 * 4)
 
 
 def test_how_many_responses_there_will_be(tmp_path: Path) -> None:
     run = open_shipped(tmp_path, "open-clinical")
-    rows = run.layout.rows("med-safety-bench-test")
+    rows = run.dag.path(ROWS, dataset="med-safety-bench-test")
     assert responses(run, "sft", "med-safety-bench", {}) == 180  # its `take`
     assert responses(run, "sft", "med-safety-bench", {rows: _counted(rows=100)}) == 100
     assert responses(run, "sft", "med-safety-bench", {rows: _counted(rows=450)}) == 180
-    assert (
-        responses(run, "sft", "med-safety-bench", {run.layout.generation("sft", "med-safety-bench"): _counted(rows=7)})
-        == 7
-    )
+    made = run.dag.path(GENERATION, model="sft", prompts="med-safety-bench")
+    assert responses(run, "sft", "med-safety-bench", {made: _counted(rows=7)}) == 7
     assert responses(open_shipped(tmp_path, "demo"), "sft", "benign", {}) is None
 
 
 def test_judge_tokens(tmp_path: Path) -> None:
     run = open_shipped(tmp_path, "med-safety")
     judge, model = "general-harm-gpt-3.5", "llama-7b"
-    missing = [run.layout.judgement(judge, model, prompts) for prompts in ("advbench", "xstest-safe")]
-    job = _to_run("judge", f"{judge}/{model}", *missing)
+    missing = [
+        run.dag.path(JUDGEMENT, judge=judge, model=model, prompts=prompts) for prompts in ("advbench", "xstest-safe")
+    ]
+    job = _to_run(run, "judge", f"{judge}/{model}", *missing)
     assert cost_of(run, job, {}).tokens == Amount(0, 2)
     template = (ROOT / "data/rubrics/harm-1-5.j2").read_text(encoding="utf-8")
     policies = yaml.safe_load((ROOT / "data/policies/general-use.yaml").read_text(encoding="utf-8"))
     longest = len(template) + max(map(len, policies.values()))
     each = -(-longest // 3) + 256 + 512 + 512
-    known = {run.layout.rows("advbench-goals"): _counted(rows=520)}
+    known = {run.dag.path(ROWS, dataset="advbench-goals"): _counted(rows=520)}
     assert cost_of(run, job, known).tokens == Amount(520 * each, 1)
-    known[run.layout.rows("xstest-safe")] = _counted(rows=250)
+    known[run.dag.path(ROWS, dataset="xstest-safe")] = _counted(rows=250)
     assert cost_of(run, job, known).tokens == Amount(770 * each)
-    assert cost_of(run, _to_run("judge", f"refusal/{model}"), known).tokens is None
+    assert cost_of(run, _to_run(run, "judge", f"refusal/{model}"), known).tokens is None
 
 
 def test_a_local_judge_reads_no_more_than_its_length(tmp_path: Path) -> None:
     template = ROOT / "data/rubrics/demo-harm.j2"
     run = open_shipped(tmp_path, "demo")
-    known = {run.layout.rows("demo-graded-test"): _counted(rows=10)}
+    known = {run.dag.path(ROWS, dataset="demo-graded-test"): _counted(rows=10)}
     each = -(-len(template.read_text(encoding="utf-8")) // 3) + 256 + 48 + 32
-    assert cost_of(run, _to_run("agreement", "harm"), known).tokens == Amount(10 * each)
+    assert cost_of(run, _to_run(run, "agreement", "harm"), known).tokens == Amount(10 * each)
     small = open_shipped(tmp_path, "demo", engine={"max_length": 64})
-    assert cost_of(small, _to_run("agreement", "harm"), known).tokens == Amount(640)
+    assert cost_of(small, _to_run(small, "agreement", "harm"), known).tokens == Amount(640)

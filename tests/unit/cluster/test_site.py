@@ -10,12 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from primum.cluster.orphans import RULES, name_prefix
+from primum.cluster.orphans import name_prefix
 from primum.cluster.resources import rule_resources
-from primum.cluster.site import Site, load_site
-from primum.dag.layout import Layout
-from primum.dag.plan import Plan
-from primum.dag.workflow import Workflow, shell_prefix
+from primum.cluster.site import Site, load_site, shell_prefix
+from primum.dag.dag import STAGES
 from primum.errors import PrimumError
 from primum.experiment import load_experiment
 
@@ -99,10 +97,9 @@ def test_what_a_site_file_must_not_say(tmp_path: Path, text: str, said: str) -> 
 def asked(experiment: str, stage: str, site: Site, attempt: int = 1, **wildcards: str) -> dict[str, Any]:
     """The resources of one job, those that it does not have left out."""
     loaded = load_experiment(experiment, ROOT)
-    workflow = Workflow(loaded, Plan(loaded, ROOT), Layout("results/x"), "store", "", site)
     judge = wildcards.pop("judge", None)
     found = {}
-    for name, evaluate in rule_resources(workflow, stage, judge).items():
+    for name, evaluate in rule_resources(loaded, site, {}, stage, judge).items():
         more = {"attempt": attempt} if name in ("mem_mb", "runtime") else {}
         value = evaluate(SimpleNamespace(**wildcards), **more)
         if value is not None:
@@ -169,12 +166,10 @@ def test_one_process_on_a_machine_without_gpus() -> None:
 
 def test_a_job_waits_for_the_one_that_a_killed_run_left_running() -> None:
     loaded = load_experiment("demo", ROOT)
-    workflow = Workflow(loaded, Plan(loaded, ROOT), Layout("results/x"), "store", "")
-    workflow.running["rule_sft_model_wildcards_sft"] = "7"
-    workflow.running["rule_judge_harm_wildcards_sft"] = "8"
+    running = {"rule_sft_model_wildcards_sft": "7", "rule_judge_harm_wildcards_sft": "8"}
 
     def extra(stage: str, model: str, judge: str | None = None) -> str:
-        found: str = rule_resources(workflow, stage, judge)["slurm_extra"](SimpleNamespace(model=model))
+        found: str = rule_resources(loaded, Site(), running, stage, judge)["slurm_extra"](SimpleNamespace(model=model))
         return found
 
     assert extra("sft", "sft") == "--signal=TERM@120 --dependency=afterany:7"
@@ -184,11 +179,12 @@ def test_a_job_waits_for_the_one_that_a_killed_run_left_running() -> None:
     assert extra("score", "sft") == ""
 
 
-def test_the_rules_that_leftovers_are_known_by_exist() -> None:
+def test_every_stage_names_its_rule() -> None:
     rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
-    for rule in RULES.values():
-        assert f"rule {rule}:" in rules
-    assert 'f"judge_{judge}"' in rules
+    for stage in STAGES.values():
+        rule = f'f"{stage.rule}"' if "{" in stage.rule else f"rule {stage.rule}:"
+        assert rules.count(rule) == 1, stage.name
+        assert f"exec primum stage {stage.name} --request" in rules
 
 
 def test_jobs_are_named_after_experiment_and_folder() -> None:

@@ -20,7 +20,6 @@ from primum.curate.adapters import RawFile, read
 from primum.curate.clean import words
 from primum.curate.contamination import OVERLAPS, run
 from primum.curate.overlap import shingles
-from primum.dag.inputs import inputs_of
 from primum.demo.planted import CONTAMINATED
 from primum.errors import PrimumError
 from primum.experiment import load_experiment
@@ -122,7 +121,7 @@ def _demo(name: str) -> list[Any]:
 def test_the_demos_planted_questions(tmp_path: Path) -> None:
     """A mixture that was not decontaminated shows the planted questions, one that was shows nothing."""
     run = open_shipped(tmp_path, "demo")
-    items = [row for name in run.plan.knowledge() for row in _demo(name)]
+    items = [row for name in run.dag.knowledge() for row in _demo(name)]
     planted = [row.id for row in items if row.question in {leak.question for leak in CONTAMINATED}]
     assert len(planted) == len(CONTAMINATED) == 2
     sources = {name: _demo(name) for name in ("demo-medmcqa-train", "demo-opengpt")}
@@ -192,24 +191,24 @@ def test_a_score_reads_the_overlaps_of_its_whole_lineage(tmp_path: Path) -> None
     run = open_shipped(tmp_path, "demo")
 
     def read_by(model: str) -> list[str]:
-        paths = inputs_of(run, "score", model)["overlaps"]
-        return [path.removeprefix(f"{run.layout.results}/data/overlaps/") for path in paths]
+        paths = run.dag.job("score", model).plan.reads("overlaps")
+        return [path.removeprefix(f"{run.dag.results}/data/overlaps/") for path in paths]
 
     sft = ["mixtures/corpus.json", "mixtures/clinical.json"]
     assert read_by("base") == sft[:1]
     assert read_by("dpo-2") == [*sft, "pairs/stage-1.json", "pairs/stage-2.json"]
     assert read_by("medical-safe") == ["mixtures/corpus.json", "mixtures/medical.json", "mixtures/safety.json"]
     # The judge's data is in no scored model.
-    assert ("mixtures", "graded") not in run.plan.overlapping()
-    assert '"from_scratch":true' in run.plan.spec("score", "dpo-2")
+    assert ("mixtures", "graded") not in run.dag.overlapping()
+    assert '"from_scratch":true' in run.dag.spec("score", "dpo-2")
 
 
 def test_a_published_beginning_is_not_from_scratch(tmp_path: Path) -> None:
     run = open_shipped(tmp_path, "med42-v2-8b")
     hub = next(m for m in run.experiment.evaluate.models if run.experiment.kind_of(m) == "hub")
-    assert "overlaps" not in inputs_of(run, "score", hub)
+    assert "overlaps" not in run.dag.job("score", hub).plan.roles
     for model in (hub, "sft", "dpo-3"):
-        assert '"from_scratch":false' in run.plan.spec("score", model)
+        assert '"from_scratch":false' in run.dag.spec("score", model)
     # 13 words, as its mixture has it, and as pairs have by default.
-    assert '"ngram":13' in run.plan.spec("overlap", "mixtures/med42-v2")
-    assert '"ngram":13' in run.plan.spec("overlap", "pairs/med42-v2-stage-1")
+    outputs = {output.name: output.spec for output in run.dag.job("overlap", "overlaps").plan.outputs}
+    assert outputs["mixtures/med42-v2"] == outputs["pairs/med42-v2-stage-1"] == {"ngram": 13}

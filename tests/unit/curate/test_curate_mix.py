@@ -65,8 +65,8 @@ def mix(
     if questions:
         items = [ChoiceRow(f"b/{i}", "b", "", "", q, ("a", f"{i}"), 0) for i, q in enumerate(questions)]
         inputs["benchmarks"] = [table_artifact(work / "b.parquet", to_table(items, ChoiceRow))]
-    items_ = [Item(name, {"output": name}, inputs, name, work / name) for name in ("rows", "ledger")]
-    made = {result.item.name: result.table for result in run(Job("mix", common, items_, Progress("mix", interval=0)))}
+    items_ = [Item(name, {**common, "output": name}, inputs, name, work / name) for name in ("rows", "ledger")]
+    made = {result.item.name: result.table for result in run(Job("mix", {}, items_, Progress("mix", interval=0)))}
     rows_table, ledger = made["rows"], made["ledger"]
     assert rows_table is not None
     assert ledger is not None

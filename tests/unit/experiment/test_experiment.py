@@ -261,7 +261,7 @@ def test_the_schema_is_one_and_admits_the_shipped_files() -> None:
 
 def test_reading_an_experiment_loads_neither_torch_nor_pandas() -> None:
     code = (
-        "import sys, primum.experiment, primum.text.rows, primum.dag.workflow, primum.dag.plan\n"
+        "import sys, primum.experiment, primum.text.rows, primum.dag.workflow, primum.dag.state, primum.cluster.resources\n"
         "loaded = {'torch', 'pandas', 'transformers', 'numpy.random'} & set(sys.modules)\n"
         "assert not loaded - {'numpy.random'}, loaded"
     )

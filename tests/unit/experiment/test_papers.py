@@ -16,7 +16,7 @@ import yaml
 from primum.curate.adapters import RawFile, read
 from primum.curate.fetch import run as fetch
 from primum.curate.snapshot import run as snapshot
-from primum.dag.plan import Plan
+from primum.dag.dag import Dag
 from primum.errors import PrimumError
 from primum.experiment import Experiment, load_experiment
 from primum.experiment.models import DPOModel, HubModel, SFTModel
@@ -137,7 +137,7 @@ def test_table_5_does_not_add_up_and_the_remainder_is_carried() -> None:
 
 def test_both_sizes_share_data_and_evaluation() -> None:
     small, large = (experiment(f"med42-v2-{size}") for size in SIZES)
-    specs = [Plan(e, ROOT).spec("mix", "med42-v2") for e in (small, large)]
+    specs = [Dag(e, ROOT, "results").spec("mix", "mixtures") for e in (small, large)]
     assert specs[0] == specs[1]
     assert small.evaluate == large.evaluate
 
@@ -277,7 +277,7 @@ def test_a_model_of_unknown_revision_is_refused_by_name(name: str, tmp_path: Pat
     unknown = [n for n in e.needed_models() if getattr(e.models[n], "revision", "") == "unknown"]
     assert unknown
     for model in unknown:
-        (_, item), *_ = json.loads(Plan(e, ROOT).spec("snapshot", model))["items"]
+        (_, item), *_ = json.loads(Dag(e, ROOT, "results").spec("snapshot", model))["items"]
         with pytest.raises(PrimumError, match=rf"^models\.{re.escape(model)}: the revision of .* is unknown") as caught:
             list(snapshot(FakeJob(FakeItem(model, item, tmp_path))))  # type: ignore[arg-type]
         assert "\n" not in str(caught.value)
@@ -285,9 +285,9 @@ def test_a_model_of_unknown_revision_is_refused_by_name(name: str, tmp_path: Pat
 
 def test_a_file_without_an_address_is_refused_by_name(tmp_path: Path) -> None:
     name = "usmle-sample-exam"
-    plan = Plan(experiment("med42-v2-8b"), tmp_path)
+    dag = Dag(experiment("med42-v2-8b"), tmp_path, "results")
     (tmp_path / "envs").mkdir()
-    ((_, item),) = json.loads(plan.spec("fetch", name))["items"]
+    ((_, item),) = [(output.name, output.spec) for output in dag.job("fetch", name).plan.outputs]
     with pytest.raises(PrimumError, match=r"^datasets\.usmle-sample-exam: .*step1\.json is not here") as caught:
         list(fetch(FakeJob(FakeItem(name, item, tmp_path / "work"))))  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
@@ -295,7 +295,7 @@ def test_a_file_without_an_address_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "usmle-sample-exam" / "step1.json"
     path.parent.mkdir()
     path.write_bytes(b"abc")
-    ((_, item),) = json.loads(Plan(experiment("med42-v2-8b"), tmp_path).spec("fetch", name))["items"]
+    ((_, item),) = json.loads(Dag(experiment("med42-v2-8b"), tmp_path, "results").spec("fetch", name))["items"]
     assert [file["sha256"] for file in item["files"]] == [hashlib.sha256(b"abc").hexdigest(), None, None]
 
 

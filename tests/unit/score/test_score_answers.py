@@ -21,8 +21,9 @@ from tiny_llama import endpoint_json
 import primum
 from primum.artifact.job import Job, Result
 from primum.cluster.resources import rule_resources
-from primum.dag.inputs import inputs_of
-from primum.dag.stages import STAGES
+from primum.cluster.site import Site
+from primum.dag.dag import STAGES
+from primum.dag.evaluation import SCORE
 from primum.engine.journal import NAME
 from primum.errors import PrimumError
 from primum.experiment.types import Engine, Sampling
@@ -272,13 +273,14 @@ def test_endpoint_models_answer_all_benchmarks_but_preferences(tmp_path: Path) -
     groups = {name: run.experiment.benchmarks[name].group for name in evaluate["benchmarks"]}
     knowledge = [name for name, group in groups.items() if group == "benchmark"]
     assert set(groups.values()) == {"benchmark", "preference"}
-    assert [b for m, b in run.plan.scored() if m == "sft"] == list(groups)
-    assert [b for m, b in run.plan.scored() if m == "api"] == knowledge
-    jobs = {(stage, name): paths for stage, name, paths in run.jobs()}
-    assert jobs["answer", "api"] == [run.layout.score("api", name) for name in knowledge]
+    assert [b for m, b in run.dag.scored() if m == "sft"] == list(groups)
+    assert [b for m, b in run.dag.scored() if m == "api"] == knowledge
+    jobs = {(job.stage.name, job.name): job for job in run.dag.jobs}
+    answer = jobs["answer", "api"]
+    assert answer.paths == [run.dag.path(SCORE, model="api", benchmark=name) for name in knowledge]
     assert ("score", "api") not in jobs
-    assert set(inputs_of(run, "answer", "api")) == {"model", "benchmarks"}
-    spec = json.loads(run.plan.spec("answer", "api"))
+    assert set(answer.plan.roles) == {"model", "benchmarks"}
+    spec = json.loads(answer.spec)
     assert set(spec["libraries"]) == {"pyarrow", "jinja2", "openai"}
     assert spec["common"]["sampling"] == {
         "temperature": 0.0,
@@ -287,5 +289,5 @@ def test_endpoint_models_answer_all_benchmarks_but_preferences(tmp_path: Path) -
     }
     assert [name for name, _ in spec["items"]] == knowledge
     assert STAGES["answer"].target == STAGES["score"].target
-    called = rule_resources(run, "answer")["api"]
+    called = rule_resources(run.experiment, Site(), {}, "answer")["api"]
     assert called(type("Wildcards", (), {"model": "api"})()) == 1

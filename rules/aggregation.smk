@@ -1,0 +1,98 @@
+# Aggregation: everything into the tables, and the tables into the page that people look at.
+#
+# reads   scores, judgements, generations, data/ledgers, models (their history), agreements
+# writes  tables/{table}.parquet, .csv     benchmarks preferences comparisons safety judges training curation
+#         tables/table4.{html,md,tex}      Table 4 of Med42-v2 beside it, where an experiment measures rows of it
+#         report/index.html                one self-contained page
+from primum.table4.paper import SUFFIXES, load_table4
+
+
+localrules:
+    export_csv,
+
+
+AGGREGATED = manifests(aggregation.TABLE, table=aggregation.TABLES)
+CSV = [path.replace(".json", ".csv") for path in AGGREGATED]
+# For an experiment that measures rows of Table 4 on all of its benchmarks.
+TABLE4 = (
+    [f"{RUN.dag.results}/tables/table4.{suffix}" for suffix in SUFFIXES]
+    if load_table4(RUN.dag.root).is_measured_by(RUN.experiment)
+    else []
+)
+EXPORTS = CSV + TABLE4
+
+
+rule tables:
+    input:
+        begin,
+        targets("tables"),
+        EXPORTS,
+
+
+rule report:
+    input:
+        begin,
+        targets("report"),
+
+
+rule aggregate_tables:
+    input:
+        scores=reads("tables", "scores"),
+        judgements=reads("tables", "judgements"),
+        generations=reads("tables", "generations"),
+        ledgers=reads("tables", "ledgers"),
+        trained=reads("tables", "trained"),
+        agreements=reads("tables", "agreements"),
+    output:
+        manifests=AGGREGATED,
+        tables=tables_of(AGGREGATED),
+    log:
+        RUN.log("tables", "tables"),
+    threads: RUN.threads("tables")
+    resources:
+        **resources_of("tables"),
+    params:
+        spec=spec("tables"),
+    shell:
+        "exec primum stage tables --request {REQUESTS}/{rule}.json --log {log:q}"
+
+
+rule export_csv:
+    input:
+        manifest=manifests(aggregation.TABLE),
+    output:
+        f"{RUN.dag.results}/tables/{{table}}.csv",
+    wildcard_constraints:
+        table="|".join(aggregation.TABLES),
+    shell:
+        "exec primum csv {input.manifest:q} {output:q}"
+
+
+rule render_table4:
+    input:
+        table=manifests(aggregation.TABLE, table="benchmarks"),
+        published=[
+            "data/papers/med42_v2_table4.csv",
+            "data/papers/med42_v2_table4.yaml",
+        ],
+    output:
+        TABLE4,
+    shell:
+        "exec primum table4 {RUN.dag.results} --format all --output {RUN.dag.results}/tables"
+
+
+rule write_report:
+    input:
+        tables=reads("report", "tables"),
+    output:
+        manifest=manifests(aggregation.REPORT),
+        page=f"{RUN.dag.results}/report/index.html",
+    log:
+        RUN.log("report", "report"),
+    threads: RUN.threads("report")
+    resources:
+        **resources_of("report"),
+    params:
+        spec=spec("report"),
+    shell:
+        "exec primum stage report --request {REQUESTS}/{rule}.json --log {log:q}"

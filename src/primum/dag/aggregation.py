@@ -1,0 +1,79 @@
+"""Aggregation: everything into the tables, and the tables into the page that people look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from primum.dag.curation import LEDGER
+from primum.dag.evaluation import AGREEMENT, GENERATION, JUDGEMENT, SCORE
+from primum.dag.metadata import experiment_metadata
+from primum.dag.scope import Scope
+from primum.dag.stage import Output, Plan, Stage
+from primum.dag.training import MODEL
+
+TABLE = "tables/{table}.json"
+REPORT = "report/manifest.json"
+TABLES = ("benchmarks", "preferences", "comparisons", "safety", "judges", "training", "curation")
+
+
+def _tables(scope: Scope, _: str) -> Plan:
+    common: dict[str, Any] = {
+        **experiment_metadata(scope.experiment),
+        "scores": scope.scored(),
+        "judgements": scope.judged(),
+        "generations": scope.generated(),
+        "mixtures": scope.mixtures(),
+        "trained": scope.trained(),
+        "agreements": scope.agreements(),
+    }
+    path = scope.path
+    inputs = {
+        "scores": [path(SCORE, model=model, benchmark=benchmark) for model, benchmark in scope.scored()],
+        "judgements": [path(JUDGEMENT, judge=j, model=m, prompts=p) for j, m, p in scope.judged()],
+        "generations": [path(GENERATION, model=model, prompts=prompts) for model, prompts in scope.generated()],
+        "ledgers": [path(LEDGER, mixture=mixture) for mixture in scope.mixtures()],
+        "trained": [path(MODEL, model=model) for model in scope.trained()],
+        "agreements": [path(AGREEMENT, judge=judge) for judge in scope.agreements()],
+    }
+    return Plan([Output(table, path(TABLE, table=table), {"table": table}) for table in TABLES], common, inputs)
+
+
+def _report(scope: Scope, _: str) -> Plan:
+    experiment = scope.experiment
+    common = {
+        **experiment_metadata(experiment),
+        "experiment": experiment.name,
+        "title": experiment.title,
+        "description": experiment.description,
+        "disclaimer": experiment.disclaimer,
+        "tables": list(TABLES),
+    }
+    inputs = {"tables": [scope.path(TABLE, table=table) for table in TABLES]}
+    return Plan([Output("report", scope.path(REPORT), {})], common, inputs)
+
+
+STAGES = (
+    Stage(
+        name="tables",
+        help="aggregate everything into the tables",
+        module="primum.tables.stage",
+        target="tables",
+        rule="aggregate_tables",
+        job="tables",
+        jobs=lambda scope: ("tables",),
+        plan=_tables,
+        libraries=("pyarrow", "numpy", "scipy"),
+    ),
+    Stage(
+        name="report",
+        help="the page that people look at",
+        module="primum.report.stage",
+        target="report",
+        rule="write_report",
+        job="report",
+        jobs=lambda scope: ("report",),
+        plan=_report,
+        kind="folder",
+        libraries=("pyarrow", "jinja2", "markupsafe"),
+    ),
+)

@@ -1,0 +1,169 @@
+"""Curation: raw files -> rows -> mixtures and preference pairs, and what they share with the benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from primum.artifact.folder import file_sha256
+from primum.dag.judges import judge_prompt
+from primum.dag.scope import Scope
+from primum.dag.stage import Output, Plan, Stage
+from primum.experiment.types import Mixture
+
+RAW = "data/raw/{dataset}/manifest.json"
+ROWS = "data/rows/{dataset}.json"
+DROPS = "data/drops/{dataset}.json"
+MIXTURE = "data/mixtures/{mixture}.json"
+LEDGER = "data/ledgers/{mixture}.json"
+PAIRS = "data/pairs/{preferences}.json"
+OVERLAP = "data/overlaps/{kind}/{data}.json"
+
+# Which datasets one job reads: together, since a job over Slurm costs more than to read a small file. Those of one group have
+# the same readers, so that another dataset starts no job that does not need it.
+GROUPS = {
+    "training": Scope.training_datasets,
+    "benchmarks": Scope.benchmark_datasets,
+    "safety": Scope.safety_datasets,
+}
+
+
+def rows_of(scope: Scope, datasets: list[str]) -> list[str]:
+    """The manifests of the rows of ``datasets``."""
+    return [scope.path(ROWS, dataset=name) for name in datasets]
+
+
+def _fetch(scope: Scope, name: str) -> Plan:
+    dataset = scope.experiment.datasets[name]
+    files = [file.model_dump(mode="json") for file in dataset.files]
+    for file in files:
+        # Shipped files are pinned by what they hold now, so that an edit is a change of the spec. One that is not there
+        # has no checksum, and is refused when it is about to be fetched.
+        path = scope.root / file["path"]
+        if file["url"] is None and file["sha256"] is None and dataset.hub is None and path.is_file():
+            file["sha256"] = file_sha256(path)
+    spec = {"files": files, "hub": dataset.hub, "revision": dataset.revision}
+    return Plan([Output(name, scope.path(RAW, dataset=name), spec)])
+
+
+def _read(scope: Scope, group: str) -> Plan:
+    return Plan([output for name in sorted(GROUPS[group](scope)) for output in _read_one(scope, name)])
+
+
+def _read_one(scope: Scope, name: str) -> Iterator[Output]:
+    dataset = scope.experiment.datasets[name]
+    spec = {"dataset": name, "adapter": dataset.adapter, "options": dataset.options}
+    raw = {"raw": [scope.path(RAW, dataset=name)]}
+    for output, path in (("rows", ROWS), ("drops", DROPS)):
+        yield Output(f"{name}/{output}", scope.path(path, dataset=name), {**spec, "output": output}, raw)
+
+
+def _mix(scope: Scope, _: str) -> Plan:
+    return Plan([output for name in sorted(scope.mixtures()) for output in _mix_one(scope, name)])
+
+
+def _mix_one(scope: Scope, name: str) -> Iterator[Output]:
+    mixture = scope.experiment.mixtures[name]
+    judges = sorted({source.judge for source in mixture.sources.values() if source.judge})
+    spec: dict[str, Any] = {
+        **mixture.model_dump(mode="json"),
+        "mixture": name,
+        "seed": scope.experiment.seed,
+        "order": list(mixture.sources),
+        "judges": {judge: judge_prompt(scope, judge) for judge in judges},
+        "benchmarks": scope.decontaminating(name),
+    }
+    sources = [source.dataset for source in mixture.sources.values()]
+    inputs = {
+        "rows": rows_of(scope, sources),
+        "drops": [scope.path(DROPS, dataset=dataset) for dataset in sources],
+        "benchmarks": rows_of(scope, scope.decontaminating(name)),
+    }
+    for output, path in (("rows", MIXTURE), ("ledger", LEDGER)):
+        yield Output(f"{name}/{output}", scope.path(path, mixture=name), {**spec, "output": output}, inputs)
+
+
+def _pairs(scope: Scope, _: str) -> Plan:
+    # Which datasets a set has is no part of a spec, but of what the job is told to read.
+    datasets = {name: list(scope.experiment.preferences[name].datasets) for name in sorted(scope.preferences())}
+    outputs = [
+        Output(
+            name,
+            scope.path(PAIRS, preferences=name),
+            {"seed": scope.experiment.seed},
+            {"rows": rows_of(scope, read)},
+        )
+        for name, read in datasets.items()
+    ]
+    return Plan(outputs, chosen=[f"{name}:{dataset}" for name, read in datasets.items() for dataset in read])
+
+
+def _overlap(scope: Scope, _: str) -> Plan:
+    outputs = []
+    for kind, name in sorted(scope.overlapping()):
+        mixture = scope.experiment.mixtures[name] if kind == "mixtures" else None
+        # Preference pairs have no rule of their own, and are looked through by that of mixtures.
+        ngram = mixture.ngram if mixture else Mixture.model_fields["ngram"].default
+        data = scope.path(MIXTURE, mixture=name) if mixture else scope.path(PAIRS, preferences=name)
+        outputs.append(
+            Output(f"{kind}/{name}", scope.path(OVERLAP, kind=kind, data=name), {"ngram": ngram}, {"data": [data]})
+        )
+    benchmarks = scope.knowledge()
+    return Plan(outputs, {"benchmarks": benchmarks}, {"benchmarks": rows_of(scope, benchmarks)})
+
+
+STAGES = (
+    Stage(
+        name="fetch",
+        help="bring raw files here and verify their checksums",
+        module="primum.curate.fetch",
+        target="fetch",
+        rule="fetch_dataset",
+        job="{dataset}",
+        jobs=Scope.datasets,
+        plan=_fetch,
+        kind="folder",
+        libraries=(),
+    ),
+    Stage(
+        name="read",
+        help="turn raw files into rows",
+        module="primum.curate.read",
+        target="curate",
+        rule="read_{group}",
+        job="{group}",
+        jobs=lambda scope: [group for group, datasets in GROUPS.items() if datasets(scope)],
+        plan=_read,
+    ),
+    Stage(
+        name="mix",
+        help="clean, deduplicate, decontaminate and sample mixtures, with a ledger of each",
+        module="primum.curate.mix",
+        target="curate",
+        rule="mix_sources",
+        job="mixtures",
+        jobs=lambda scope: ["mixtures"] if scope.mixtures() else [],
+        plan=_mix,
+        libraries=("pyarrow", "rensa", "jinja2"),
+    ),
+    Stage(
+        name="pairs",
+        help="join the preference pairs of each DPO stage",
+        module="primum.curate.pairs",
+        target="curate",
+        rule="join_pairs",
+        job="pairs",
+        jobs=lambda scope: ["pairs"] if scope.preferences() else [],
+        plan=_pairs,
+    ),
+    Stage(
+        name="overlap",
+        help="which benchmark items each training set holds a part of",
+        module="primum.curate.contamination",
+        target="curate",
+        rule="find_overlaps",
+        job="overlaps",
+        jobs=lambda scope: ["overlaps"] if scope.overlapping() else [],
+        plan=_overlap,
+    ),
+)

@@ -1,0 +1,81 @@
+"""``primum stage NAME``, which the workflow's rules call: one job, from the store or by the stage's module."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from primum.artifact.job import Run, execute
+from primum.artifact.request import load_request
+from primum.dag.stage import Stage
+from primum.errors import PrimumError
+from primum.progress import Progress
+
+# No stage but fetch touches the network, and no library reports home.
+_OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+_NO_ROOM = "no space left on the device, or for files of this size"
+
+
+def _is_no_room(error: Exception) -> bool:
+    """Whether a disk or a quota is full. Safetensors and tokenizers write in Rust and torch in C++: their errors are text."""
+    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    if isinstance(error, OSError) and error.errno in numbers:
+        return True
+    said = str(error)
+    return any(f"os error {number}" in said for number in numbers) or "PytorchStreamWriter failed writing" in said
+
+
+class _Ended(BaseException):
+    """The process was told to stop."""
+
+
+def _end(*_: Any) -> None:
+    raise _Ended
+
+
+def run_stage(stage: Stage, request: Path, log: Path | None, nodes: int, processes: int) -> None:
+    """Make what ``request`` (a file) asks for. A training runs as ``processes`` on ``nodes``.
+
+    What goes wrong is a line on standard error and in ``log``, and SystemExit with status 1.
+    """
+    if stage.target != "fetch":
+        os.environ.update(_OFFLINE)
+
+    def load() -> Run:
+        if stage.trains and processes > 1:
+            from primum.cluster.launch import Launch
+
+            return Launch(stage.module, nodes, processes, log).run
+        run: Run = importlib.import_module(stage.module).run
+        return run
+
+    progress = Progress(stage.name, log)
+    # A training stage has a handler of its own while it trains.
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        asked = load_request(request)
+        execute(asked, load, progress)
+    except _Ended:
+        progress.say("error: stopped by SIGTERM (a time limit, a preemption, scancel): run again to go on")
+        raise SystemExit(128 + signal.SIGTERM) from None
+    except PrimumError as error:
+        progress.say(f"error: {error}")
+        raise SystemExit(1) from None
+    except Exception as error:
+        if not _is_no_room(error):
+            raise
+        where = getattr(error, "filename", None) or asked.store.root
+        progress.say(f"error: {where}: {_NO_ROOM}: make room and run again")
+        raise SystemExit(1) from None

@@ -1,0 +1,143 @@
+"""What an experiment covers: which models, which data, which pairs of both, and where their artifacts lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from primum.experiment.experiment import Experiment
+from primum.experiment.models import DPOModel, PretrainedModel, SFTModel
+
+_TRAINED = ("pretrain", "sft", "dpo")
+
+
+def manifest_path(results: str, template: str, **names: str) -> str:
+    """Where the artifact of a template (``curation.ROWS``) lies in an experiment's folder.
+
+    A name may be a Snakemake wildcard such as ``{model}``.
+    """
+    return f"{results}/{template.format(**names)}"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What ``experiment`` trains, generates, judges and scores, for the project at ``root``, in the folder ``results``."""
+
+    experiment: Experiment
+    root: Path
+    results: str
+
+    def path(self, template: str, **names: str) -> str:
+        """A manifest's path (see :func:`manifest_path`)."""
+        return manifest_path(self.results, template, **names)
+
+    # Data -----------------------------------------------------------------------------------------------------------
+
+    def training_datasets(self) -> list[str]:
+        """The datasets that training reads: mixtures' sources and preference pairs, in the order they are needed in."""
+        e = self.experiment
+        needed = [source.dataset for name in self.mixtures() for source in e.mixtures[name].sources.values()]
+        needed += [dataset for name in self.preferences() for dataset in e.preferences[name].datasets]
+        return list(dict.fromkeys(needed))
+
+    def benchmark_datasets(self) -> list[str]:
+        """The datasets of the benchmarks' questions and examples, but for those that training reads."""
+        benchmarks = map(self.experiment.benchmarks.__getitem__, self.experiment.evaluate.benchmarks)
+        needed = dict.fromkeys(dataset for benchmark in benchmarks for dataset in benchmark.datasets())
+        trained_on = set(self.training_datasets())
+        return [name for name in needed if name not in trained_on]
+
+    def safety_datasets(self) -> list[str]:
+        """The datasets of the requests and of the judges' graded pairs, but for those that are read for others."""
+        e = self.experiment
+        needed = [e.prompts[name].dataset for name in e.evaluate.prompts]
+        needed += [graded for name in e.evaluate.judges if (graded := e.judges[name].graded)]
+        others = {*self.training_datasets(), *self.benchmark_datasets()}
+        return [name for name in dict.fromkeys(needed) if name not in others]
+
+    def datasets(self) -> list[str]:
+        """Every dataset that the tables need."""
+        return [*self.training_datasets(), *self.benchmark_datasets(), *self.safety_datasets()]
+
+    def preferences(self) -> list[str]:
+        """The preference sets that training reads."""
+        models = [self.experiment.models[name] for name in self.trained()]
+        return list(dict.fromkeys(model.data for model in models if isinstance(model, DPOModel)))
+
+    def decontaminating(self, mixture: str) -> list[str]:
+        """The datasets of the evaluated benchmarks that ``mixture`` is decontaminated against."""
+        return self.knowledge() if self.experiment.mixtures[mixture].decontaminate else []
+
+    def knowledge(self) -> list[str]:
+        """The datasets of the benchmarks in :meth:`answerable`."""
+        return list(dict.fromkeys(self.experiment.benchmarks[name].dataset for name in self.answerable()))
+
+    def scored(self) -> list[tuple[str, str]]:
+        """(model, benchmark) of every score artifact."""
+        models = self.experiment.evaluate.models
+        return [(model, benchmark) for model in models for benchmark in self.benchmarks_of(model)]
+
+    def answers(self, model: str) -> bool:
+        """Whether a model answers benchmarks by generation: one behind an endpoint gives no log-likelihoods."""
+        return self.experiment.kind_of(model) == "endpoint"
+
+    def benchmarks_of(self, model: str) -> list[str]:
+        """The benchmarks that ``model`` is scored on: all, but no preference pairs where it answers by generation.
+
+        Which of two responses a model prefers is a matter of log-likelihoods; it can give no right answer of its own.
+        """
+        return self.answerable() if self.answers(model) else list(self.experiment.evaluate.benchmarks)
+
+    def answerable(self) -> list[str]:
+        """The evaluated benchmarks that ask questions, which held-out preference pairs do not."""
+        names = self.experiment.evaluate.benchmarks
+        return [name for name in names if self.experiment.benchmarks[name].group == "benchmark"]
+
+    def overlaps(self, model: str) -> list[tuple[str, str]]:
+        """(``mixtures`` or ``pairs``, name) of all data that ``model`` and its ancestors were trained on here.
+
+        Empty where no benchmark asks questions that could be in it.
+        """
+        models = [self.experiment.models[name] for name in self.experiment.lineage(model)]
+        data = [
+            ("pairs" if isinstance(each, DPOModel) else "mixtures", each.data)
+            for each in models
+            if isinstance(each, PretrainedModel | SFTModel | DPOModel)
+        ]
+        return list(dict.fromkeys(data)) if self.knowledge() else []
+
+    def overlapping(self) -> list[tuple[str, str]]:
+        """All data whose overlap with the benchmarks a score needs."""
+        scored = dict.fromkeys(model for model, _ in self.scored())
+        return list(dict.fromkeys(each for model in scored for each in self.overlaps(model)))
+
+    def generated(self) -> list[tuple[str, str]]:
+        """(model, prompts) of every generation artifact."""
+        return [(m, p) for m in self.experiment.evaluate.models for p in self.experiment.evaluate.prompts]
+
+    def judged(self) -> list[tuple[str, str, str]]:
+        """(judge, model, prompts) of every judgement artifact."""
+        return [
+            (judge, model, prompts)
+            for judge in self.experiment.evaluate.judges
+            for model in self.experiment.evaluate.models
+            for prompts in self.experiment.judges[judge].prompts
+        ]
+
+    def trained(self) -> list[str]:
+        """The models that are trained here, ancestors first."""
+        return [m for m in self.experiment.needed_models() if self.experiment.kind_of(m) in _TRAINED]
+
+    def mixtures(self) -> list[str]:
+        """The mixtures that training reads."""
+        models = [self.experiment.models[name] for name in self.trained()]
+        return list(dict.fromkeys(m.data for m in models if isinstance(m, PretrainedModel | SFTModel)))
+
+    def agreements(self) -> list[str]:
+        """The judges that are checked against graded pairs."""
+        return [name for name in self.experiment.evaluate.judges if self.experiment.judges[name].graded]
+
+    def from_scratch(self, model: str) -> bool:
+        """Whether all that ``model`` was trained on is data of this experiment."""
+        lineage = self.experiment.lineage(model)
+        return all(self.experiment.kind_of(each) in _TRAINED for each in lineage)

@@ -1,0 +1,86 @@
+"""What a stage is: one declaration of which jobs there are, what each reads and makes, and what decides the result.
+
+The stages themselves are in :mod:`primum.dag.curation`, ``training``, ``evaluation`` and ``aggregation``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from primum.dag.scope import Scope
+
+Paths = Sequence[str]
+
+_TABLE = ("pyarrow",)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One artifact of a job: its manifest's ``path``, its slice of the spec, and what it reads alone, by role."""
+
+    name: str
+    path: str
+    spec: Mapping[str, Any]
+    inputs: Mapping[str, Paths] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One job: its ``outputs``, the ``common`` part of their specs, and the manifests that all of them read, by role.
+
+    ``libraries`` are those of the stage where nothing is said. ``chosen`` names what the experiment lets the job read:
+    another choice is another spec. It is no part of an artifact's key, which has the content instead.
+    """
+
+    outputs: Sequence[Output]
+    common: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, Paths] = field(default_factory=dict)
+    libraries: tuple[str, ...] | None = None
+    chosen: Sequence[str] = ()
+
+    def reads(self, role: str) -> list[str]:
+        """All manifests of a role, each once."""
+        own = [path for output in self.outputs for path in output.inputs.get(role, ())]
+        return list(dict.fromkeys([*self.inputs.get(role, ()), *own]))
+
+    @property
+    def roles(self) -> list[str]:
+        """The roles that something is read in."""
+        given = [*self.inputs.items(), *(each for output in self.outputs for each in output.inputs.items())]
+        return list(dict.fromkeys(role for role, paths in given if paths))
+
+    @property
+    def read(self) -> set[str]:
+        """Every manifest that the job reads."""
+        return {path for role in self.roles for path in self.reads(role)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """``module`` does the work (its function ``run``), and is named, not imported: what the store has loads nothing.
+
+    ``target`` is the name that people use (``snakemake sft``, ``refresh=sft``) and the key of ``resources``. ``job`` is the
+    form of a job's name, in the wildcards of its ``rule``; ``jobs`` lists the names, ``plan`` tells about one of them.
+    ``libraries`` (pinned in envs/) can change the result. Stages that ``train`` may run as several processes, on several
+    nodes. ``long`` jobs are waited for when a killed run left them in a cluster's queue.
+    """
+
+    name: str
+    help: str
+    module: str
+    target: str
+    rule: str
+    job: str
+    jobs: Callable[[Scope], Iterable[str]]
+    plan: Callable[[Scope, str], Plan]
+    kind: Literal["table", "folder"] = "table"
+    libraries: tuple[str, ...] = _TABLE
+    trains: bool = False
+    long: bool = False
+
+    def wildcards(self, job: str) -> dict[str, str]:
+        """The values of the wildcards in a job's name: ``judge`` and ``model`` of ``harm/sft``."""
+        names = [part.strip("{}") for part in self.job.split("/") if part.startswith("{")]
+        return dict(zip(names, job.split("/", len(names) - 1), strict=True)) if names else {}

@@ -1,0 +1,135 @@
+"""The DAG as the package says it: every stage once, every job behind what it reads, every artifact made by one job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from shipped import ROOT, open_shipped
+
+from primum.dag import aggregation, curation, evaluation, training
+from primum.dag.dag import STAGES, TARGETS, Dag, parquet
+from primum.dag.refresh import refreshed
+from primum.dag.workflow import open_workflow
+from primum.errors import PrimumError
+from primum.experiment import TARGETS as KEYS
+from primum.experiment import load_experiment
+
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "config/experiments").glob("*.yaml"))
+
+
+def test_every_stage_has_a_module_a_rule_and_a_target_of_its_own_name() -> None:
+    assert len(STAGES) == sum(len(group.STAGES) for group in (curation, training, evaluation, aggregation))
+    for stage in STAGES.values():
+        assert (ROOT / "src" / f"{stage.module.replace('.', '/')}.py").is_file()
+    assert len({stage.rule for stage in STAGES.values()}) == len(STAGES)
+    # Resources are asked for by target, in the words of the experiment file.
+    assert set(TARGETS) == set(KEYS)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_job_comes_behind_those_that_it_reads_from(tmp_path: Path, name: str) -> None:
+    run = open_shipped(tmp_path, name)
+    made: set[str] = set()
+    for job in run.dag.jobs:
+        assert job.plan.read <= made, f"{job.stage.name} {job.name}"
+        assert not made & set(job.paths), f"{job.stage.name} {job.name}"
+        made |= set(job.paths)
+    # Nothing is made that no table needs.
+    read = {path for job in run.dag.jobs for path in job.plan.read}
+    unread = {path for path in made - read if "/report/" not in path and "/drops/" not in path}
+    assert unread == set()
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_request_has_a_file_of_its_own_and_reads_back(tmp_path: Path, name: str) -> None:
+    from primum.artifact.request import load_request
+
+    run = open_shipped(tmp_path, name)
+    paths = [run.request_path(job) for job in run.dag.jobs]
+    assert len(set(paths)) == len(paths)
+    for job in run.dag.jobs[:: max(1, len(paths) // 40)]:
+        asked = run.request(job)
+        asked.save(tmp_path / "request.json")
+        again = load_request(tmp_path / "request.json")
+        assert (again.spec, again.kind, again.store.root) == (asked.spec, asked.kind, asked.store.root)
+        assert again.inputs == {role: paths for role, paths in asked.inputs.items() if paths}
+        for before, after in zip(asked.outputs, again.outputs, strict=True):
+            assert after.path == before.path
+            assert after.inputs == {role: paths for role, paths in before.inputs.items() if paths}
+
+
+def test_the_parts_of_a_jobs_name(tmp_path: Path) -> None:
+    assert STAGES["judge"].wildcards("harm/mistral-7b-v0.3") == {"judge": "harm", "model": "mistral-7b-v0.3"}
+    assert STAGES["tables"].wildcards("tables") == {}
+    run = open_shipped(tmp_path, "demo")
+    results = run.dag.results
+    at = {(job.stage.name, job.name): str(run.request_path(job)) for job in run.dag.jobs}
+    assert at["judge", "harm/sft"] == f"{results}/requests/judge_harm/sft.json"
+    assert at["read", "training"] == f"{results}/requests/read_training.json"
+    assert at["sft", "medical"] == f"{results}/requests/sft_model/medical.json"
+    assert run.dag.job("judge", "harm/sft").model == "sft"
+    assert run.dag.job("tables", "tables").model is None
+
+
+def test_the_demos_curation_is_few_jobs(tmp_path: Path) -> None:
+    """On a cluster a job costs half a minute, and the demo's files are read in milliseconds."""
+    jobs = [job for job in open_shipped(tmp_path, "demo").dag.jobs if job.stage.target == "curate"]
+    assert len(jobs) == 10
+    assert sum(len(job.paths) for job in jobs) > 100
+
+
+def test_a_groups_datasets_are_read_in_one_job_whatever_their_order(tmp_path: Path) -> None:
+    one = open_shipped(tmp_path, "demo")
+    evaluate = one.experiment.evaluate.model_dump()
+    other = open_shipped(tmp_path, "demo", evaluate={**evaluate, "benchmarks": evaluate["benchmarks"][::-1]})
+    for group in curation.GROUPS:
+        assert one.dag.spec("read", group) == other.dag.spec("read", group)
+    read = [dataset for group in curation.GROUPS.values() for dataset in group(one.dag)]
+    assert len(read) == len(set(read)) == len(one.dag.datasets())
+
+
+def test_an_unknown_stage_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    with pytest.raises(PrimumError, match=r"^'trane': no such stage; there are: fetch, read, "):
+        open_shipped(tmp_path, "demo").dag.job("trane", "x")
+
+
+def test_parquet_lies_beside_its_manifest() -> None:
+    assert parquet("results/demo/data/rows/a.b.json") == "results/demo/data/rows/a.b.parquet"
+
+
+# Refreshing -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("refresh", "stage", "name", "expected"),
+    [
+        ("dpo", "dpo", "dpo-1", {"dpo-1"}),
+        ("dpo", "reference", "dpo-1", {"dpo-1"}),
+        ("dpo:dpo-2", "dpo", "dpo-1", set()),
+        ("reference:dpo-1", "dpo", "dpo-1", set()),
+        ("sft,dpo:dpo-1", "dpo", "dpo-1", {"dpo-1"}),
+        ("judge:refusal", "judge", "refusal/sft", {"medical-harmful", "general-harmful", "benign", "unsafe-contrast"}),
+        ("judge:sft", "judge", "harm/sft", {"medical-harmful", "general-harmful", "benign", "unsafe-contrast"}),
+        ("generate:benign", "generate", "sft", {"benign"}),
+        ("mix:clinical", "mix", "mixtures", {"clinical/rows", "clinical/ledger"}),
+        ("curate:clinical", "overlap", "overlaps", {"mixtures/clinical"}),
+        ("read:demo-medqa-dev", "read", "training", set()),
+        ("", "dpo", "dpo-1", set()),
+    ],
+)
+def test_what_a_refresh_asks_for(tmp_path: Path, refresh: str, stage: str, name: str, expected: set[str]) -> None:
+    job = open_shipped(tmp_path, "demo").dag.job(stage, name)
+    assert refreshed(job, refresh) == expected
+    run = open_workflow({"experiment": "demo", "results": str(tmp_path), "refresh": refresh}, ROOT)
+    assert run.request(job).refresh == expected
+
+
+def test_specs_are_the_same_whoever_asks_first() -> None:
+    experiment = load_experiment("demo", ROOT)
+    backwards = Dag(experiment, ROOT, "results/demo")
+    forwards = Dag(experiment, ROOT, "results/demo")
+    found = {(job.stage.name, job.name): job.spec for job in forwards.jobs}
+    assert {key: backwards.spec(*key) for key in reversed(found)} == found
+    assert all(json.loads(spec)["stage"] == stage for (stage, _), spec in found.items())
