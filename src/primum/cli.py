@@ -84,9 +84,9 @@ def main(argv: list[str] | None = None) -> None:
 
             show(arguments.artifact, arguments.rows, arguments.show_harmful_text)
         elif arguments.command == "schema":
-            from primum.experiment import Experiment
+            from primum.experiment.schema import schema
 
-            print(json.dumps(Experiment.model_json_schema(), indent=2))
+            print(json.dumps(schema(), indent=1))
         elif arguments.command == "check":
             from primum.audit.show import check
 

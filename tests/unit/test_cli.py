@@ -117,7 +117,7 @@ def test_errors_are_one_line(
 def test_the_schema_is_that_of_experiments(capsys: pytest.CaptureFixture[str]) -> None:
     main(["schema"])
     schema = json.loads(capsys.readouterr().out)
-    assert set(schema["properties"]) == set(Experiment.model_fields)
+    assert set(schema["properties"]) == {*Experiment.model_fields, "extends"}
     assert schema["additionalProperties"] is False
 
 

@@ -240,6 +240,8 @@ class Meaning:
                 return {f"join_pairs {name}"}
             case ["models", model, "title" | "size_class"]:
                 return presented
+            case ["models", _, "axes", *_]:
+                return set()
             case ["models", model, "engine", *_]:
                 judging = {
                     job for name in self.judges if self._judge(name).get("model") == model for job in self.asking(name)

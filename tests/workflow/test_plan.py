@@ -52,6 +52,7 @@ _ADDED: dict[tuple[Any, ...], Any] = {
     ("models", "sft", "seed"): 3,
     ("models", "sft", "threads"): 2,
     ("models", "sft", "size_class"): "medium",
+    ("models", "sft", "axes"): {"n": 200},
     ("models", "sft", "attention_reset"): False,
     ("models", "sft", "train_on_inputs"): True,
     ("models", "sft", "lora"): {"r": 4},

@@ -10,7 +10,7 @@ import pyarrow as pa
 from primum.artifact.folder import MANIFEST
 from primum.artifact.manifest import Artifact
 from primum.dag.scope import Scope
-from primum.experiment import load_experiment
+from primum.experiment.load import read_experiment, validate
 
 # The columns of text that hold names and slugs only. Any other text may be harmful or a model's own, and a column added
 # tomorrow is hidden until it is named here.
@@ -66,8 +66,12 @@ def show(path: Path, rows: int, harmful: bool) -> None:
 
 def check(name: str, root: Path) -> None:
     """Validate an experiment and print what it runs, with what cannot run yet. PrimumError if it is not valid."""
-    experiment = load_experiment(name, root)
+    document = read_experiment(name, root)
+    experiment = validate(document)
     print(f"{experiment.name}: valid. {experiment.title}")
+    for section, grids in document.grids.items():
+        for key, names in grids.items():
+            print(f"  grid   {section}.{key}: {len(names)}: {', '.join(names)}")
     for model in experiment.needed_models():
         print(f"  model  {' -> '.join(experiment.lineage(model))}  ({experiment.kind_of(model)})")
     for kind in ("benchmarks", "prompts", "judges"):

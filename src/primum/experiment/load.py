@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,11 @@ import yaml
 from pydantic import ValidationError
 
 from primum.errors import PrimumError
+from primum.experiment.document import Document, places_of
 from primum.experiment.experiment import Experiment
+from primum.experiment.extends import BASES, extended
+from primum.experiment.grid import SECTIONS, expand
 from primum.experiment.tasks import load_task, task_path
-
-CATALOG_SECTIONS = ("datasets", "mixtures", "preferences", "models", "benchmarks", "prompts", "judges")
 
 
 class _UniqueKeys(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
@@ -70,35 +73,53 @@ def load_experiment(name: str, root: Path) -> Experiment:
 
     An entry of the experiment and one of a catalog may not have the same name. Raises PrimumError on one line.
     """
+    return validate(read_experiment(name, root))
+
+
+def read_experiment(name: str, root: Path) -> Document:
+    """What :func:`load_experiment` checks: the file, what it extends, catalogs and task files, with grids as their entries."""
     path = experiment_path(name, root)
-    content = read_yaml(path)
+    if path.resolve().parent == (root / BASES).resolve():
+        raise PrimumError(
+            f"{path}: is a base, and not run itself: write an experiment that says 'extends: {path.stem}'"
+        )
+    document = expand(_with_catalogs(extended(path, root, read_yaml), root))
+    _merge_tasks(document, root)
+    return document
+
+
+def _with_catalogs(document: Document, root: Path) -> Document:
+    content, places = dict(document.content), dict(document.places)
     catalogs = content.get("catalogs") or []
     if not isinstance(catalogs, list) or not all(isinstance(catalog, str) for catalog in catalogs):
-        raise PrimumError(f"{path}: catalogs: expected a list of names, such as [demo-datasets]")
+        file = document.file_of("catalogs")
+        raise PrimumError(f"{file}: catalogs: expected a list of names, such as [demo-datasets]")
     for catalog in catalogs:
         file = root / "config" / "catalog" / f"{catalog}.yaml"
         for section, entries in read_yaml(file).items():
-            if section not in CATALOG_SECTIONS:
-                raise PrimumError(f"{file}: unknown section {section!r}; valid: {', '.join(CATALOG_SECTIONS)}")
-            own = _entries(content, section, path)
+            if section not in SECTIONS:
+                raise PrimumError(f"{file}: unknown section {section!r}; valid: {', '.join(SECTIONS)}")
+            content[section] = own = dict(_entries(content, section, document.file_of(section)))
             for key, entry in _entries({section: entries}, section, file).items():
+                where = f"{section}.{key}"
                 if key in own:
-                    raise PrimumError(f"{path}: {section}.{key} is also in catalog {catalog!r}: rename one")
+                    raise PrimumError(f"{document.file_of(where)}: {where} is also in catalog {catalog!r}: rename one")
                 own[key] = entry
-    _merge_tasks(content, path, root)
-    return validate(content, path)
+                places |= {where: file, **places_of({where: entry}, file)}
+    return replace(document, content=content, places=places)
 
 
-def _merge_tasks(content: dict[str, Any], path: Path, root: Path) -> None:
+def _merge_tasks(document: Document, root: Path) -> None:
     """Give every benchmark that names a task file what it does not say itself."""
-    benchmarks = content["benchmarks"] if isinstance(content.get("benchmarks"), dict) else {}
+    benchmarks = document.content["benchmarks"] if isinstance(document.content.get("benchmarks"), dict) else {}
     for name, entry in benchmarks.items():
         if not isinstance(entry, dict) or not isinstance(entry.get("task"), str):
             continue
         try:
             task = load_task(task_path(entry["task"], root))
         except PrimumError as error:
-            raise PrimumError(f"{path}: benchmarks.{name}: {error}") from None
+            where = f"benchmarks.{name}"
+            raise PrimumError(f"{document.file_of(where)}: {where}: {error}") from None
         fewshot = entry.get("fewshot", {})
         if isinstance(fewshot, dict) and "fewshot" in task:
             fewshot = {**task["fewshot"], **fewshot}
@@ -115,12 +136,14 @@ def _entries(content: dict[str, Any], section: str, path: Path) -> dict[str, Any
     return entries
 
 
-def validate(content: dict[str, Any], path: Path) -> Experiment:
+def validate(document: Document) -> Experiment:
     """The typed experiment; the first thing that is wrong as a one-line PrimumError: file, key, what is wrong."""
     try:
-        return Experiment.model_validate(content)
+        return Experiment.model_validate(document.content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
+        # A misspelt key comes before what is missing for want of it.
+        errors = error.errors(include_url=False, include_context=False)
+        first = next((each for each in errors if each["type"] != "missing"), errors[0])
         tags = {"hub", "endpoint", "pretrain", "sft", "dpo"}
         inside_models = first["loc"][:1] == ("models",)
         where = ".".join(
@@ -130,4 +153,10 @@ def validate(content: dict[str, Any], path: Path) -> Experiment:
         )
         message = " ".join(first["msg"].removeprefix("Value error, ").split())
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise PrimumError(f"{path}: {where + ': ' if where else ''}{message}{more}") from None
+        # A wrong reference says itself where it is; an unknown key stands in the file that gives it.
+        place = where or message.partition(": ")[0]
+        if unknown := re.match(r"unknown key '([^']*)'", message):
+            place = f"{where}.{unknown[1]}".removeprefix(".")
+        grid = document.grid_of(place)
+        made = f" (an entry of {grid})" if grid else ""
+        raise PrimumError(f"{document.file_of(place)}: {where + ': ' if where else ''}{message}{made}{more}") from None

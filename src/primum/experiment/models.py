@@ -21,9 +21,12 @@ from primum.experiment.types import (
 
 
 class _Model(Frozen):
+    """``axes`` are the values of the grid that made the entry, by axis: for tables and figures, in no spec."""
+
     title: str = ""
     size_class: Literal["small", "medium", "large"] = "small"
     engine: Engine | None = None
+    axes: dict[str, bool | int | float | str] = {}
 
 
 class HubModel(_Model):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -246,17 +244,6 @@ def test_merged_keys_are_no_duplicates(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("base: &base {a: 1, b: 2}\nother: {<<: *base, b: 3}\n")
     assert read_yaml(path)["other"] == {"a": 1, "b": 3}
-
-
-def test_the_schema_is_one_and_admits_the_shipped_files() -> None:
-    schema = Experiment.model_json_schema()
-    jsonschema.Draft202012Validator.check_schema(schema)
-    for name in EXPERIMENTS:
-        document = yaml.safe_load((ROOT / f"config/experiments/{name}.yaml").read_text(encoding="utf-8"))
-        jsonschema.validate(document, schema)
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(document | {"sede": 3}, schema)
-    assert json.loads(json.dumps(schema)) == schema
 
 
 def test_reading_an_experiment_loads_neither_torch_nor_pandas() -> None:

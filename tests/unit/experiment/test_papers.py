@@ -1,4 +1,4 @@
-"""The experiment files of the two papers against their tables: data/papers is the record, the experiments follow it."""
+"""The experiment files of the papers against their tables: data/papers is the record, the experiments follow it."""
 
 import csv
 import hashlib
@@ -26,6 +26,16 @@ from primum.text.rows import Drop
 ROOT = Path(__file__).parents[3]
 PAPERS = ROOT / "data" / "papers"
 SIZES = ("8b", "70b")
+# Table 1: which experiment is which model of the suite.
+SUITE = {
+    "Med42-Llama2-70B": "med42-llama2-70b",
+    "Med42-Llama3-8B": "med42-v2-8b",
+    "Med42-Llama3-70B": "med42-v2-70b",
+    "Med42-Llama3.1-8B": "med42-llama3.1-8b",
+    "Med42-Llama3.1-70B": "med42-llama3.1-70b",
+}
+# Tables 2 and 3 have one column for Llama3 and Llama3.1 of a size, and none for Llama2.
+OF_TABLES_2_AND_3 = [name for title, name in SUITE.items() if "Llama2" not in title]
 
 
 @cache
@@ -49,9 +59,25 @@ def gpus(setup: str) -> tuple[int, int]:
     return int(nodes) * int(each), int(nodes)
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_fine_tuning_is_table_2(size: str) -> None:
-    e, paper = experiment(f"med42-v2-{size}"), training()["sft"]
+def size_of(name: str) -> str:
+    return name.rpartition("-")[2]
+
+
+def test_every_model_of_table_1_has_an_experiment() -> None:
+    """It starts from the model that the paper names, is fine-tuned, and aligned in three stages where the paper did that."""
+    assert list(SUITE) == [row["name"] for row in training()["suite"]]
+    for row in training()["suite"]:
+        e = experiment(SUITE[row["name"]])
+        base, *chain = e.lineage("dpo-3" if row["aligned"] else "sft")
+        assert e.models[base].title == row["base"]
+        assert chain == ["sft", *(["dpo-1", "dpo-2", "dpo-3"] if row["aligned"] else [])]
+        assert sorted(Dag(e, ROOT, "results").trained()) == sorted(chain)
+        assert set(chain) <= set(e.evaluate.models)
+
+
+@pytest.mark.parametrize("name", OF_TABLES_2_AND_3)
+def test_fine_tuning_is_table_2(name: str) -> None:
+    e, paper, size = experiment(name), training()["sft"], size_of(name)
     sft = e.models["sft"]
     assert isinstance(sft, SFTModel)
     tuning, common = sft.optimization, paper["common"]
@@ -72,10 +98,10 @@ def test_fine_tuning_is_table_2(size: str) -> None:
     assert tuning.batch % (asked.gpus * (tuning.micro_batch or 1)) == 0
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", OF_TABLES_2_AND_3)
 @pytest.mark.parametrize("stage", [1, 2, 3])
-def test_alignment_is_table_3(size: str, stage: int) -> None:
-    e, paper = experiment(f"med42-v2-{size}"), training()["dpo"]
+def test_alignment_is_table_3(name: str, stage: int) -> None:
+    e, paper, size = experiment(name), training()["dpo"], size_of(name)
     model = e.models[f"dpo-{stage}"]
     assert isinstance(model, DPOModel)
     tuning, common = model.optimization, paper["common"]
@@ -98,13 +124,36 @@ def test_alignment_is_table_3(size: str, stage: int) -> None:
     assert e.preferences[model.data].datasets == tuple(sets[name] for name in row["data"])
 
 
-def test_lineage_starts_at_the_papers_models() -> None:
-    bases = {row["name"]: row["base"] for row in training()["suite"]}
-    for size in SIZES:
-        e = experiment(f"med42-v2-{size}")
-        base, *chain = e.lineage("dpo-3")
-        assert chain == ["sft", "dpo-1", "dpo-2", "dpo-3"]
-        assert e.models[base].title == bases[f"Med42-Llama3-{size.upper()}"]
+@pytest.mark.parametrize("size", SIZES)
+def test_llama3_and_llama3_1_of_a_size_differ_in_where_they_start(size: str) -> None:
+    older, newer = (experiment(f"med42-{version}-{size}") for version in ("v2", "llama3.1"))
+    titles = {"title": ""}
+    for name in ("sft", "dpo-1", "dpo-2", "dpo-3"):
+        start = {"start": "another"} if name == "sft" else {}
+        one, other = (e.models[name].model_copy(update=titles | start) for e in (older, newer))
+        assert one == other
+    for key in ("seed", "catalogs", "evaluate", "engine", "sampling", "resources", "overrides", "mixtures"):
+        assert getattr(older, key) == getattr(newer, key), key
+
+
+def test_what_the_paper_does_not_say_of_llama2_is_ours() -> None:
+    """It has Table 1's row and no more; the file says of all else that it is ours, and takes it from Table 2's 70B."""
+    e, larger = experiment("med42-llama2-70b"), experiment("med42-v2-70b")
+    ours, theirs = e.models["sft"], larger.models["sft"]
+    assert isinstance(ours, SFTModel)
+    assert isinstance(theirs, SFTModel)
+    changed = {"batch", "micro_batch"}
+    settings = [each.optimization.model_dump(exclude=changed) for each in (ours, theirs)]
+    assert settings[0] == settings[1]
+    assert ours.chunk_tokens == 4096
+    assert ours.optimization.batch * ours.chunk_tokens == training()["sft"]["70b"]["tokens_per_step"]
+    asked = e.resources_of("sft", "sft")
+    assert ours.optimization.batch == asked.gpus * (ours.optimization.micro_batch or 0)
+    assert not any(isinstance(model, DPOModel) for model in e.models.values())
+    assert e.evaluate.models == ("sft", "med42-llama2-70b")
+    text = (ROOT / "config/experiments/med42-llama2-70b.yaml").read_text(encoding="utf-8")
+    assert "settings for 70B, are ours here" in text
+    assert "# Ours: Llama-2 reads 4,096 tokens" in text
 
 
 def test_steps_and_tokens_agree_between_the_sizes() -> None:
@@ -124,8 +173,8 @@ def test_table_5_does_not_add_up_and_the_remainder_is_carried() -> None:
     assert sums == {"medical": 547_542, "general": 343_529}
     assert stated == {"medical": 952_942, "general": 343_529}
     assert sum(row["domain"] == "medical" for row in rows) - 1 == 18
-    for size in SIZES:
-        mixture = experiment(f"med42-v2-{size}").mixtures["med42-v2"]
+    for suited in SUITE.values():
+        mixture = experiment(suited).mixtures["med42-v2"]
         assert mixture.unlisted == stated["medical"] - sums["medical"] == 405_400
         # In the table's own order, all 22.
         assert [source.published for source in mixture.sources.values()] == list(listed.values())
@@ -135,11 +184,13 @@ def test_table_5_does_not_add_up_and_the_remainder_is_carried() -> None:
             assert name.replace("-", "") == re.sub(r"[^a-z0-9]", "", dataset.lower()), name
 
 
-def test_both_sizes_share_data_and_evaluation() -> None:
-    small, large = (experiment(f"med42-v2-{size}") for size in SIZES)
-    specs = [Dag(e, ROOT, "results").spec("mix", "mixtures") for e in (small, large)]
-    assert specs[0] == specs[1]
-    assert small.evaluate == large.evaluate
+def test_all_share_data_and_evaluation() -> None:
+    every = [experiment(name) for name in SUITE.values()]
+    specs = {Dag(e, ROOT, "results").spec("mix", "mixtures") for e in every}
+    assert len(specs) == 1
+    for key in ("benchmarks", "prompts", "judges"):
+        assert len({getattr(e.evaluate, key) for e in every}) == 1
+    assert len({experiment(name).evaluate for name in OF_TABLES_2_AND_3}) == 1
 
 
 def test_rows_of_table_4_are_evaluated_where_a_hub_has_them() -> None:
@@ -183,70 +234,7 @@ def test_task_files_name_datasets_of_the_catalog() -> None:
         assert benchmark.version == 1
 
 
-SHARES = ("medical", "general", "both")
-COUNTS = (200, 400, 600, 800, 900)
-
-
-def test_safety_fine_tuning_is_the_authors_grid() -> None:
-    e = experiment("med-safety")
-    tuned = {name: model for name, model in e.models.items() if isinstance(model, SFTModel)}
-    bases = ("meditron-7b", "medalpaca-7b", "medalpaca-13b")
-    rows = {kind: [n * (1 + (kind == "both")) for n in COUNTS] for kind in SHARES}
-    assert set(tuned) == {f"{base}-{kind}-{n}" for base in bases for kind in SHARES for n in rows[kind]}
-    assert set(tuned) <= set(e.evaluate.models)
-    assert set(bases) <= set(e.evaluate.models)
-    for name, model in tuned.items():
-        assert f"{model.start}-{model.data}" == name
-        tuning = model.optimization
-        assert (tuning.learning_rate, tuning.epochs, tuning.batch, tuning.micro_batch) == (3e-4, 3, 128, 4)
-        assert (tuning.optimizer, tuning.weight_decay, tuning.schedule) == ("adamw", 0, "linear")
-        # 900 demonstrations in batches of 128 are 7 steps an epoch, 21 in all, 10 of them warm-up.
-        assert round(tuning.warmup_ratio * 3 * (900 // 128)) == 10
-        assert (model.chunk_tokens, model.train_on_inputs) == (256, True)
-        assert model.lora is not None
-        assert (model.lora.r, model.lora.alpha, model.lora.dropout) == (8, 16, 0.05)
-        assert model.lora.modules == ("q_proj", "v_proj")
-
-
-def test_safety_mixtures_hold_n_rows() -> None:
-    e = experiment("med-safety")
-    for name, mixture in e.mixtures.items():
-        kind, _, rows = name.partition("-")
-        datasets = [source.dataset for source in mixture.sources.values()]
-        if kind == "both":
-            assert datasets == [f"safety-{half}-{int(rows) // 2}" for half in ("medical", "general")]
-        else:
-            assert datasets == [f"safety-{name}"]
-        # Nothing may be dropped or drawn.
-        assert (mixture.deduplicate, mixture.decontaminate) == ("none", False)
-        assert {(s.take, s.repeat, s.domain) for s in mixture.sources.values()} == {(None, 1, "safety")}
-        for dataset in datasets:
-            (file,) = e.datasets[dataset].files
-            assert file.path.endswith(f"_n{dataset.rpartition('-')[2]}.json")
-
-
-def test_safety_requests_responses_and_judges() -> None:
-    e = experiment("med-safety")
-    assert (e.sampling.temperature, e.sampling.max_tokens) == (0, 512)
-    halves = ("med-safety-bench-test", "med-safety-bench-test-llama2")
-    kinds = {name: e.prompts[name].kind for name in e.evaluate.prompts}
-    assert kinds == {**dict.fromkeys((*halves, "advbench", "xstest-unsafe"), "harmful"), "xstest-safe": "benign"}
-    judged = {name: e.judges[name] for name in e.evaluate.judges}
-    assert judged["medical-harm-gpt-3.5"].prompts == halves
-    assert set(judged["refusal"].prompts) == set(kinds)
-    judges = {judge.model for judge in judged.values() if judge.kind == "rubric"}
-    assert judges == {"gpt-3.5-turbo-0125"}
-    assert {judge.sampling.temperature for judge in judged.values()} == {0}
-    assert set(e.evaluate.benchmarks) == {"medqa", "medmcqa", "pubmedqa", "mmlu-medical"}
-    for benchmark in e.benchmarks.values():
-        assert (benchmark.fewshot.k, len(benchmark.fewshot.seeds), benchmark.fewshot.sampler) == (3, 10, "random")
-        assert benchmark.fewshot.dataset != benchmark.dataset
-    for name in e.evaluate.models:
-        if e.kind_of(name) == "endpoint":
-            assert e.resources_of("generate", name).gpus == 0
-
-
-@pytest.mark.parametrize("name", ["med42-v2-8b", "med42-v2-70b", "med-safety"])
+@pytest.mark.parametrize("name", [*SUITE.values(), "med-safety"])
 def test_models_get_the_gpus_that_their_engine_spreads_over(name: str) -> None:
     e = experiment(name)
     for model in e.evaluate.models:
@@ -271,7 +259,7 @@ class FakeJob:
         self.items = [item]
 
 
-@pytest.mark.parametrize("name", ["med42-v2-8b", "med42-v2-70b", "med-safety"])
+@pytest.mark.parametrize("name", [*SUITE.values(), "med-safety"])
 def test_a_model_of_unknown_revision_is_refused_by_name(name: str, tmp_path: Path) -> None:
     e = experiment(name)
     unknown = [n for n in e.needed_models() if getattr(e.models[n], "revision", "") == "unknown"]

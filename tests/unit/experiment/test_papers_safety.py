@@ -1,0 +1,71 @@
+"""The experiment of the medical safety paper against the authors' code, github.com/AI4LIFE-GROUP/med-safety-bench at 191aa795."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from primum.experiment import load_experiment
+from primum.experiment.models import SFTModel
+
+ROOT = Path(__file__).parents[3]
+SHARES = ("medical", "general", "both")
+COUNTS = (200, 400, 600, 800, 900)
+
+
+def test_safety_fine_tuning_is_the_authors_grid() -> None:
+    e = load_experiment("med-safety", ROOT)
+    tuned = {name: model for name, model in e.models.items() if isinstance(model, SFTModel)}
+    bases = ("meditron-7b", "medalpaca-7b", "medalpaca-13b")
+    rows = {kind: [n * (1 + (kind == "both")) for n in COUNTS] for kind in SHARES}
+    assert set(tuned) == {f"{base}-{kind}-{n}" for base in bases for kind in SHARES for n in rows[kind]}
+    assert set(tuned) <= set(e.evaluate.models)
+    assert set(bases) <= set(e.evaluate.models)
+    for name, model in tuned.items():
+        assert f"{model.start}-{model.data}" == name
+        tuning = model.optimization
+        assert (tuning.learning_rate, tuning.epochs, tuning.batch, tuning.micro_batch) == (3e-4, 3, 128, 4)
+        assert (tuning.optimizer, tuning.weight_decay, tuning.schedule) == ("adamw", 0, "linear")
+        # 900 demonstrations in batches of 128 are 7 steps an epoch, 21 in all, 10 of them warm-up.
+        assert round(tuning.warmup_ratio * 3 * (900 // 128)) == 10
+        assert (model.chunk_tokens, model.train_on_inputs) == (256, True)
+        assert model.lora is not None
+        assert (model.lora.r, model.lora.alpha, model.lora.dropout) == (8, 16, 0.05)
+        assert model.lora.modules == ("q_proj", "v_proj")
+
+
+def test_safety_mixtures_hold_n_rows() -> None:
+    e = load_experiment("med-safety", ROOT)
+    for name, mixture in e.mixtures.items():
+        kind, _, rows = name.partition("-")
+        datasets = [source.dataset for source in mixture.sources.values()]
+        if kind == "both":
+            assert datasets == [f"safety-{half}-{int(rows) // 2}" for half in ("medical", "general")]
+        else:
+            assert datasets == [f"safety-{name}"]
+        # Nothing may be dropped or drawn.
+        assert (mixture.deduplicate, mixture.decontaminate) == ("none", False)
+        assert {(s.take, s.repeat, s.domain) for s in mixture.sources.values()} == {(None, 1, "safety")}
+        for dataset in datasets:
+            (file,) = e.datasets[dataset].files
+            assert file.path.endswith(f"_n{dataset.rpartition('-')[2]}.json")
+
+
+def test_safety_requests_responses_and_judges() -> None:
+    e = load_experiment("med-safety", ROOT)
+    assert (e.sampling.temperature, e.sampling.max_tokens) == (0, 512)
+    halves = ("med-safety-bench-test", "med-safety-bench-test-llama2")
+    kinds = {name: e.prompts[name].kind for name in e.evaluate.prompts}
+    assert kinds == {**dict.fromkeys((*halves, "advbench", "xstest-unsafe"), "harmful"), "xstest-safe": "benign"}
+    judged = {name: e.judges[name] for name in e.evaluate.judges}
+    assert judged["medical-harm-gpt-3.5"].prompts == halves
+    assert set(judged["refusal"].prompts) == set(kinds)
+    judges = {judge.model for judge in judged.values() if judge.kind == "rubric"}
+    assert judges == {"gpt-3.5-turbo-0125"}
+    assert {judge.sampling.temperature for judge in judged.values()} == {0}
+    assert set(e.evaluate.benchmarks) == {"medqa", "medmcqa", "pubmedqa", "mmlu-medical"}
+    for benchmark in e.benchmarks.values():
+        assert (benchmark.fewshot.k, len(benchmark.fewshot.seeds), benchmark.fewshot.sampler) == (3, 10, "random")
+        assert benchmark.fewshot.dataset != benchmark.dataset
+    for name in e.evaluate.models:
+        if e.kind_of(name) == "endpoint":
+            assert e.resources_of("generate", name).gpus == 0
