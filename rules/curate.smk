@@ -26,7 +26,7 @@ rule fetch_dataset:
     params:
         spec=lambda w: RUN.plan.spec("fetch", w.dataset),
     shell:
-        "exec primum fetch --spec {params.spec:q} --outputs {output:q} --store {STORE:q} --log {log:q}"
+        "exec primum stage fetch --spec {params.spec:q} --outputs {output:q} --store {STORE:q} --log {log:q}"
 
 
 rule fetch_model:
@@ -41,7 +41,7 @@ rule fetch_model:
     params:
         spec=lambda w: RUN.plan.spec("snapshot", w.model),
     shell:
-        "exec primum snapshot --spec {params.spec:q} --outputs {output:q} --store {STORE:q} --log {log:q}"
+        "exec primum stage snapshot --spec {params.spec:q} --outputs {output:q} --store {STORE:q} --log {log:q}"
 
 
 rule read_dataset:
@@ -59,7 +59,7 @@ rule read_dataset:
     params:
         spec=lambda w: RUN.plan.spec("read", w.dataset),
     shell:
-        "exec primum read --spec {params.spec:q} --raw {input.raw:q} --outputs {output.manifests:q}"
+        "exec primum stage read --spec {params.spec:q} --raw {input.raw:q} --outputs {output.manifests:q}"
         " --store {STORE:q} --log {log:q}"
 
 
@@ -82,7 +82,7 @@ rule mix_sources:
     params:
         spec=lambda w: RUN.plan.spec("mix", w.mixture),
     shell:
-        "exec primum mix --spec {params.spec:q} --rows {input.rows:q} --drops {input.drops:q}"
+        "exec primum stage mix --spec {params.spec:q} --rows {input.rows:q} --drops {input.drops:q}"
         " --benchmarks {input.benchmarks:q} --outputs {output.manifests:q} --store {STORE:q} --log {log:q}"
 
 
@@ -102,7 +102,7 @@ rule join_pairs:
     params:
         spec=lambda w: RUN.plan.spec("pairs", w.preferences),
     shell:
-        "exec primum pairs --spec {params.spec:q} --rows {input.rows:q} --outputs {output.manifest:q}"
+        "exec primum stage pairs --spec {params.spec:q} --rows {input.rows:q} --outputs {output.manifest:q}"
         " --store {STORE:q} --log {log:q}"
 
 
@@ -122,7 +122,7 @@ rule find_overlaps:
     params:
         spec=lambda w: RUN.plan.spec("overlap", f"{w.kind}/{w.data}"),
     shell:
-        "exec primum overlap --spec {params.spec:q} --data {input.data:q} --benchmarks {input.benchmarks:q}"
+        "exec primum stage overlap --spec {params.spec:q} --data {input.data:q} --benchmarks {input.benchmarks:q}"
         " --outputs {output.manifest:q} --store {STORE:q} --log {log:q}"
 
 
@@ -142,5 +142,5 @@ rule pack_chunks:
     params:
         spec=lambda w: RUN.plan.spec("pack", w.model),
     shell:
-        "exec primum pack --spec {params.spec:q} --mixture {input.mixture:q} --model {input.model:q}"
+        "exec primum stage pack --spec {params.spec:q} --mixture {input.mixture:q} --model {input.model:q}"
         " --outputs {output.manifest:q} --store {STORE:q} --log {log:q}"

@@ -33,7 +33,7 @@ rule generate_responses:
     params:
         spec=lambda w: RUN.plan.spec("generate", w.model),
     shell:
-        "exec primum generate --spec {params.spec:q} --model {input.model:q} --prompts {input.prompts:q}"
+        "exec primum stage generate --spec {params.spec:q} --model {input.model:q} --prompts {input.prompts:q}"
         " --outputs {output.manifests:q} --store {STORE:q} --log {log:q}"
 
 
@@ -68,7 +68,7 @@ for judge in RUN.experiment.evaluate.judges:
         params:
             spec=lambda w, judge=judge: RUN.plan.spec("judge", f"{judge}/{w.model}"),
         shell:
-            "exec primum judge --spec {params.spec:q} --judge {input.judge:q} --responses {input.responses:q}"
+            "exec primum stage judge --spec {params.spec:q} --judge {input.judge:q} --responses {input.responses:q}"
             " --outputs {output.manifests:q} --store {STORE:q} --log {log:q}"
 
 
@@ -87,7 +87,7 @@ rule judge_agreement:
     params:
         spec=lambda w: RUN.plan.spec("agreement", w.judge),
     shell:
-        "exec primum agreement --spec {params.spec:q} --judge {input.judge:q} --graded {input.graded:q}"
+        "exec primum stage agreement --spec {params.spec:q} --judge {input.judge:q} --graded {input.graded:q}"
         " --outputs {output.manifest:q} --store {STORE:q} --log {log:q}"
 
 
@@ -123,7 +123,7 @@ rule score_benchmarks:
     params:
         spec=lambda w: RUN.plan.spec("score", w.model),
     shell:
-        "exec primum score --spec {params.spec:q} --model {input.model:q} --overlaps {input.overlaps:q}"
+        "exec primum stage score --spec {params.spec:q} --model {input.model:q} --overlaps {input.overlaps:q}"
         " --benchmarks {input.benchmarks:q} --fewshot {input.fewshot:q}"
         " --outputs {output.manifests:q} --store {STORE:q} --log {log:q}"
 
@@ -159,5 +159,5 @@ if ANSWERED:
         params:
             spec=lambda w: RUN.plan.spec("answer", w.model),
         shell:
-            "exec primum answer --spec {params.spec:q} --model {input.model:q} --benchmarks {input.benchmarks:q}"
+            "exec primum stage answer --spec {params.spec:q} --model {input.model:q} --benchmarks {input.benchmarks:q}"
             " --outputs {output.manifests:q} --store {STORE:q} --log {log:q}"

@@ -28,7 +28,7 @@ rule aggregate_tables:
     params:
         spec=lambda w: RUN.plan.spec("tables"),
     shell:
-        "exec primum tables --spec {params.spec:q} --scores {input.scores:q} --judgements {input.judgements:q}"
+        "exec primum stage tables --spec {params.spec:q} --scores {input.scores:q} --judgements {input.judgements:q}"
         " --generations {input.generations:q} --ledgers {input.ledgers:q} --trained {input.trained:q}"
         " --agreements {input.agreements:q} --outputs {output.manifests:q} --store {STORE:q} --log {log:q}"
 
@@ -70,5 +70,5 @@ rule write_report:
     params:
         spec=lambda w: RUN.plan.spec("report"),
     shell:
-        "exec primum report --spec {params.spec:q} --tables {input.tables:q} --outputs {output.manifest:q}"
+        "exec primum stage report --spec {params.spec:q} --tables {input.tables:q} --outputs {output.manifest:q}"
         " --store {STORE:q} --log {log:q}"

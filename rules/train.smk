@@ -22,7 +22,7 @@ rule pretrain_model:
     params:
         spec=lambda w: RUN.plan.spec("pretrain", w.model),
     shell:
-        "exec primum pretrain --spec {params.spec:q} --mixture {input.mixture:q} --outputs {output:q}"
+        "exec primum stage pretrain --spec {params.spec:q} --mixture {input.mixture:q} --outputs {output:q}"
         " --store {STORE:q} --log {log:q}"
         " --nodes {resources.nodes} --processes {resources.processes}"
 
@@ -45,7 +45,7 @@ rule sft_model:
     params:
         spec=lambda w: RUN.plan.spec("sft", w.model),
     shell:
-        "exec primum sft --spec {params.spec:q} --model {input.model:q} --packed {input.packed:q} --outputs {output:q}"
+        "exec primum stage sft --spec {params.spec:q} --model {input.model:q} --packed {input.packed:q} --outputs {output:q}"
         " --store {STORE:q} --log {log:q}"
         " --nodes {resources.nodes} --processes {resources.processes}"
 
@@ -69,7 +69,7 @@ rule reference_logprobs:
     params:
         spec=lambda w: RUN.plan.spec("reference", w.model),
     shell:
-        "exec primum reference --spec {params.spec:q} --model {input.model:q} --pairs {input.pairs:q}"
+        "exec primum stage reference --spec {params.spec:q} --model {input.model:q} --pairs {input.pairs:q}"
         " --outputs {output.manifest:q} --store {STORE:q} --log {log:q}"
 
 
@@ -91,6 +91,6 @@ rule dpo_model:
     params:
         spec=lambda w: RUN.plan.spec("dpo", w.model),
     shell:
-        "exec primum dpo --spec {params.spec:q} --model {input.model:q} --pairs {input.pairs:q} --outputs {output:q}"
+        "exec primum stage dpo --spec {params.spec:q} --model {input.model:q} --pairs {input.pairs:q} --outputs {output:q}"
         " --store {STORE:q} --log {log:q}"
         " --nodes {resources.nodes} --processes {resources.processes}"

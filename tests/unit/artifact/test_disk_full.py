@@ -35,7 +35,7 @@ def spec(root: Path) -> str:
 
 
 def fetch(root: Path, target: Path, limit: int | None = None) -> subprocess.CompletedProcess[str]:
-    """`primum fetch` with its outputs and store under ``target``."""
+    """`primum stage fetch` with its outputs and store under ``target``."""
 
     def limited() -> None:
         if limit is not None:
@@ -43,7 +43,17 @@ def fetch(root: Path, target: Path, limit: int | None = None) -> subprocess.Comp
 
     return subprocess.run(
         [
-            *(sys.executable, "-m", "primum.cli", "fetch", "--spec", spec(root), "--store", str(target / "store")),
+            *(
+                sys.executable,
+                "-m",
+                "primum.cli",
+                "stage",
+                "fetch",
+                "--spec",
+                spec(root),
+                "--store",
+                str(target / "store"),
+            ),
             *("--outputs", str(target / "results/raw/manifest.json"), "--log", str(root / "log.txt")),
         ],
         cwd=root,
