@@ -9,7 +9,6 @@ snakemake all --config refresh=dpo                make a stage again (or refresh
 from functools import partial
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from primum.audit.summary import summarize
@@ -20,6 +19,7 @@ from primum.table4.paper import SUFFIXES
 from primum.dag.restore import restore
 from primum.cluster.resources import rule_resources
 from primum.dag.workflow import open_workflow, shell_prefix
+from primum.terminal.handler import listen
 
 min_version("9.27")
 
@@ -27,10 +27,12 @@ min_version("9.27")
 try:
     RUN = open_workflow(config, Path(workflow.basedir))
 except PrimumError as error:
-    raise WorkflowError(str(error)) from None
+    # Snakemake would name this place in the Snakefile as well.
+    raise SystemExit(f"primum: error: {error}") from None
 
 AT = RUN.layout
 STORE = RUN.store
+TERMINAL = listen(workflow, Path(AT.results))
 resources_of = partial(rule_resources, RUN)
 
 shell.prefix(shell_prefix(RUN.site))
@@ -130,10 +132,12 @@ onstart:
 
 
 onsuccess:
+    TERMINAL.end()
     print(summarize(Path(AT.results)))
 
 
 onerror:
+    TERMINAL.end()
     print(
         f"Stopped. The logs are under {AT.results}/logs; run the same command again to go on from here."
     )

@@ -2,10 +2,9 @@
 import traceback
 
 from snakemake.io import IOFile
-from snakemake.logging import logger as snakemake_logger
 
 from primum.audit.forecast import check_budget
-from primum.dag.failures import FailureLines
+from primum.terminal.dryrun import DryRun
 
 BEGUN = []
 
@@ -18,9 +17,9 @@ def begin(wildcards):
     """
     if workflow.is_main_process and workflow.executor_plugin is not None and not BEGUN:
         BEGUN.append(True)
-        snakemake_logger.addHandler(FailureLines())
         try:
             RUN.check()
+            listen_to_run()
             check_budget(RUN)
             if not (workflow.dryrun or workflow.touch):
                 RUN.begin()
@@ -35,6 +34,14 @@ def begin(wildcards):
             # And it would call the function again, which then did nothing.
             raise SystemExit(traceback.format_exc()) from None
     return []
+
+
+def listen_to_run():
+    """From now on the terminal tells of this run, or of this dry run."""
+    targets = [rule.name for rule in workflow.rules if rule.norun]
+    TERMINAL.begin(
+        targets, not workflow.local_exec, DryRun.of(RUN) if workflow.dryrun else None
+    )
 
 
 def name_jobs():

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import textwrap
+import traceback
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -160,7 +161,11 @@ def _run_stage(name: str, arguments: argparse.Namespace) -> None:
         raise SystemExit(1) from None
     except Exception as error:
         if not _is_no_room(error):
-            raise
+            # Into the log as well: on a terminal the run's line is all that people see.
+            progress.say(
+                f"{''.join(traceback.format_exception(error))}[{name}] error: {type(error).__name__}: see above"
+            )
+            raise SystemExit(1) from None
         progress.say(
             f"error: {getattr(error, 'filename', None) or arguments.store}: {_NO_ROOM}: make room and run again"
         )
