@@ -8,13 +8,13 @@ snakemake all --config refresh=dpo                make a stage again (or refresh
 
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from primum.audit.summary import summarize
 from primum.cluster.site import load_site, shell_prefix
 from primum.dag.workflow import open_workflow
 from primum.errors import PrimumError
+from primum.terminal.handler import listen
 
 min_version("9.27")
 
@@ -23,9 +23,11 @@ try:
     RUN = open_workflow(config, Path(workflow.basedir))
     SITE = load_site(Path(workflow.basedir) / "slurm" / "site.yaml")
 except PrimumError as error:
-    raise WorkflowError(str(error)) from None
+    # Snakemake would name this place in the Snakefile as well.
+    raise SystemExit(f"primum: error: {error}") from None
 
 EVALUATE = RUN.experiment.evaluate
+TERMINAL = listen(workflow, Path(RUN.dag.results))
 
 shell.prefix(shell_prefix(SITE))
 
@@ -58,10 +60,12 @@ onstart:
 
 
 onsuccess:
+    TERMINAL.end()
     print(summarize(Path(RUN.dag.results)))
 
 
 onerror:
+    TERMINAL.end()
     print(
         f"Stopped. The logs are under {RUN.dag.results}/logs; run the same command again to go on from here."
     )

@@ -5,17 +5,16 @@
 import traceback
 
 from snakemake.io import IOFile
-from snakemake.logging import logger as snakemake_logger
 
 from primum.audit.forecast import check_budget
 from primum.cluster.orphans import name_prefix, take_over
 from primum.cluster.resources import rule_resources
 from primum.dag import aggregation, curation, evaluation, training
 from primum.dag.dag import STAGES, parquet
-from primum.dag.failures import FailureLines
 from primum.dag.restore import restore
 from primum.dag.state import state_of
 from primum.progress import Progress
+from primum.terminal.dryrun import DryRun
 
 REQUESTS = f"{RUN.dag.results}/requests"
 # A killed run's jobs that are still in the cluster's queue, and the jobs that have nothing to do.
@@ -80,7 +79,6 @@ def begin(wildcards):
     """
     if workflow.is_main_process and workflow.executor_plugin is not None and not BEGUN:
         BEGUN.append(True)
-        snakemake_logger.addHandler(FailureLines())
         try:
             prepare()
         except PrimumError as error:
@@ -94,6 +92,11 @@ def begin(wildcards):
 
 def prepare():
     RUN.check_refresh()
+    state = state_of(RUN)
+    # From now on the terminal tells of this run, or of this dry run.
+    named = [rule.name for rule in workflow.rules if rule.norun]
+    dry = DryRun.of(RUN, state) if workflow.dryrun else None
+    TERMINAL.begin(named, not workflow.local_exec, dry)
     check_budget(RUN)
     if workflow.touch:
         return
@@ -101,8 +104,8 @@ def prepare():
         RUN.begin()
         take_over_jobs()
         RUN.write_requests()
-        forget(restore(RUN, state_of(RUN)))
-    state = state_of(RUN)
+        forget(restore(RUN, state))
+        state = state_of(RUN)
     # What is forced by hand (-F, -R, -f) is Snakemake's to follow, through the whole graph.
     if not (workflow.dag.forcerules or workflow.dag.forcefiles):
         CURRENT.update((job.stage, job.name) for job in state.jobs if job.current)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import shlex
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +15,7 @@ from primum.artifact.manifest import Manifest, save_manifest
 from primum.artifact.table import content_hash, write_table
 from primum.audit.show import is_hidden
 from primum.cli import main
+from primum.commands import COMMANDS, GROUPS, Command
 from primum.dag.refresh import is_refreshed
 from primum.experiment import Experiment
 
@@ -99,6 +102,11 @@ def test_a_column_that_nobody_named_is_hidden() -> None:
         (["check", "no-such"], "experiment 'no-such': no such experiment; there are: demo, med-safety"),
         (["csv", "nowhere.json", "a.csv"], "nowhere.json: no such artifact"),
         (["demo-data", "folder", "--table5", "3"], "a share of 3.0 cannot be written"),
+        (["plam"], "no command 'plam'; nearest: plan\n"),
+        (["xyzzy"], "no command 'xyzzy'; there are: check, csv, demo-data, "),
+        (["read", "--spec", "{}"], "'read' is a stage, which the workflow's rules call: primum stage read\n"),
+        (["stage", "sf"], "no stage 'sf'; nearest: sft\n"),
+        (["plan", "demo"], "run it in the clone of primum, or give the path of a .yaml file"),
     ],
 )
 def test_errors_are_one_line(
@@ -121,13 +129,58 @@ def test_the_schema_is_that_of_experiments(capsys: pytest.CaptureFixture[str]) -
     assert schema["additionalProperties"] is False
 
 
-def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_people_s_commands_by_group_and_no_stage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["--help"])
     assert stopped.value.code == 0
     printed = capsys.readouterr().out
-    for name in ("show", "schema", "check", "plan", "summary", "csv", "demo-data", *STAGES):
-        assert f"    {name} " in printed or f"    {name}\n" in printed
+    for command in COMMANDS:
+        own = printed.split(f"{command.group}:\n")[1].split("\n\n")[0]
+        assert f"  {command.name} " in own
+    assert "  stage " in printed
+    assert not [name for name in STAGES if f"\n  {name} " in printed]
+
+
+def test_no_word_at_all_is_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([], ["stage"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(words)
+        assert stopped.value.code == 0
+        assert " ".join(["usage: primum", *words]) in capsys.readouterr().out
+
+
+def test_the_help_of_stage_says_what_each_does(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    with pytest.raises(SystemExit):
+        main(["stage", "--help"])
+    printed = capsys.readouterr().out
+    for name, stage in STAGES.items():
+        assert f"  {name:<12}{stage.help}\n" in printed
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_the_help_of_a_command_has_an_example_that_it_takes(
+    command: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    with pytest.raises(SystemExit):
+        main([command.name, "--help"])
+    printed = capsys.readouterr().out
+    assert f"Example: {command.example}" in printed
+    assert printed.startswith(f"usage: primum {command.name} ")
+    program, *words = shlex.split(command.example.partition(" > ")[0])
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    for names, options in command.arguments:
+        parser.add_argument(*names, **options)
+    assert (program, words[0]) == ("primum", command.name)
+    parser.parse_args(words[1:])
+
+
+def test_every_command_is_in_a_group_of_the_help() -> None:
+    assert {command.group for command in COMMANDS} <= set(GROUPS)
+    assert len({command.name for command in COMMANDS} - set(STAGES)) == len(COMMANDS)
 
 
 def test_a_failing_stage_says_why_on_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,7 +190,7 @@ def test_a_failing_stage_says_why_on_one_line(tmp_path: Path, capsys: pytest.Cap
     with pytest.raises(SystemExit) as stopped:
         main(
             [
-                *("read", "--spec", spec, "--outputs", str(tmp_path / "a.json")),
+                *("stage", "read", "--spec", spec, "--outputs", str(tmp_path / "a.json")),
                 *("--store", str(tmp_path / "store"), "--log", str(tmp_path / "logs/a.log")),
             ]
         )

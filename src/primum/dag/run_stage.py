@@ -6,6 +6,7 @@ import errno
 import importlib
 import os
 import signal
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,10 @@ def run_stage(stage: Stage, request: Path, log: Path | None, nodes: int, process
         raise SystemExit(1) from None
     except Exception as error:
         if not _is_no_room(error):
-            raise
+            # Into the log as well: on a terminal the run's line is all that people see.
+            told = "".join(traceback.format_exception(error))
+            progress.say(f"{told}[{stage.name}] error: {type(error).__name__}: see above")
+            raise SystemExit(1) from None
         where = getattr(error, "filename", None) or asked.store.root
         progress.say(f"error: {where}: {_NO_ROOM}: make room and run again")
         raise SystemExit(1) from None

@@ -1,0 +1,195 @@
+"""The commands that people type: each is one entry of ``COMMANDS``, and nothing else is to be written for it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Argument = tuple[tuple[str, ...], dict[str, Any]]
+GROUPS = ("Look", "Change", "Export", "Data")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command in its ``group`` of the help; ``run`` gets the parsed ``arguments`` (those of argparse)."""
+
+    name: str
+    group: str
+    help: str
+    example: str
+    run: Callable[[argparse.Namespace], None]
+    arguments: tuple[Argument, ...] = ()
+
+
+def _argument(*names: str, **options: Any) -> Argument:
+    return names, options
+
+
+# What each does: imports are inside, since a command loads no more than it needs. ---------------------------------------
+
+
+def _check(given: argparse.Namespace) -> None:
+    from primum.audit.show import check
+
+    check(given.experiment, Path.cwd())
+
+
+def _plan(given: argparse.Namespace) -> None:
+    from primum.audit.forecast import print_plan
+    from primum.dag.workflow import open_workflow
+
+    config = {"experiment": given.experiment, "results": given.results, "store": given.store}
+    print_plan(open_workflow(config, Path.cwd()))
+
+
+def _show(given: argparse.Namespace) -> None:
+    from primum.audit.show import show
+
+    show(given.artifact, given.rows, given.show_harmful_text)
+
+
+def _summary(given: argparse.Namespace) -> None:
+    from primum.audit.summary import summarize
+
+    print(summarize(given.results))
+
+
+def _table4(given: argparse.Namespace) -> None:
+    from primum.table4.command import check_table4, table4
+
+    if given.check:
+        check_table4(Path.cwd())
+    else:
+        table4(Path.cwd(), given.results, given.format, given.output)
+
+
+def _export(given: argparse.Namespace) -> None:
+    from primum.export.command import export
+
+    export(given.results, given.format, given.output, given.force)
+
+
+def _csv(given: argparse.Namespace) -> None:
+    from primum.artifact.manifest import Artifact
+    from primum.tables.csv import write_csv
+
+    write_csv(Artifact.open(given.artifact).table(), given.output)
+
+
+def _schema(given: argparse.Namespace) -> None:
+    from primum.experiment.schema import schema
+
+    print(json.dumps(schema(), indent=1))
+
+
+def _demo_data(given: argparse.Namespace) -> None:
+    from primum.demo import table5_scale, write
+
+    write(given.folder, given.seed, table5_scale(given.table5) if given.table5 else None)
+
+
+# What they are called, and take. -----------------------------------------------------------------------------------------
+
+_RESULTS = _argument("results", type=Path, help="the experiment's folder, such as results/demo")
+
+COMMANDS = (
+    Command(
+        "check",
+        "Look",
+        "validate an experiment file and list what it runs",
+        "primum check open-clinical",
+        _check,
+        (_argument("experiment", help="the name of a file in config/experiments, or a path"),),
+    ),
+    Command(
+        "plan",
+        "Look",
+        "print what a run would do and what it may cost, against its budget",
+        "primum plan med42-v2-8b",
+        _plan,
+        (
+            _argument("experiment", nargs="?", default="demo", help="a name or a path, as for check (default: demo)"),
+            _argument("--results", default="results", help="the folder of all results (default: results)"),
+            _argument("--store", help="the store (default: PRIMUM_STORE, or .store in the results folder)"),
+        ),
+    ),
+    Command(
+        "show",
+        "Look",
+        "print an artifact's manifest and a few of its columns",
+        "primum show results/demo/scores/dpo-3/medqa.parquet --rows 3",
+        _show,
+        (
+            _argument("artifact", type=Path, help="a .parquet file, a folder, or the manifest of either"),
+            _argument("--rows", type=int, default=5, help="how many rows to print (default: 5)"),
+            _argument("--show-harmful-text", action="store_true", help="also print requests, responses, judges' words"),
+        ),
+    ),
+    Command(
+        "summary",
+        "Look",
+        "name the tables and the report of a finished run",
+        "primum summary results/demo",
+        _summary,
+        (_RESULTS,),
+    ),
+    Command(
+        "table4",
+        "Look",
+        "print Table 4 of Med42-v2 beside what was measured, or its own check",
+        "primum table4 results/med42-v2-8b --format latex",
+        _table4,
+        (
+            _argument("results", type=Path, nargs="?", help="an experiment's folder; without it, nothing was run"),
+            _argument("--format", choices=("html", "markdown", "latex", "all"), default="markdown"),
+            _argument("--output", type=Path, metavar="FOLDER", help="write table4.html, .md, .tex here"),
+            _argument("--check", action="store_true", help="recompute its averages and look at the paper's claims"),
+        ),
+    ),
+    Command(
+        "export",
+        "Export",
+        "write the scores of a run in the form of another tool",
+        "primum export results/demo --format lm-eval --output exported",
+        _export,
+        (
+            _RESULTS,
+            _argument("--format", choices=("lm-eval", "hf"), required=True),
+            _argument("--output", type=Path, required=True, metavar="FOLDER", help="a new folder"),
+            _argument("--force", action="store_true", help="replace the folder if it is there"),
+        ),
+    ),
+    Command(
+        "csv",
+        "Export",
+        "write a table artifact as CSV",
+        "primum csv results/demo/tables/benchmarks.json benchmarks.csv",
+        _csv,
+        (_argument("artifact", type=Path, help="the table's manifest"), _argument("output", type=Path)),
+    ),
+    Command(
+        "schema",
+        "Export",
+        "print the JSON schema of experiment files",
+        "primum schema > experiment.schema.json",
+        _schema,
+    ),
+    Command(
+        "demo-data",
+        "Data",
+        "write the demo's data files, at their shipped size or a larger one",
+        "primum demo-data data/demo",
+        _demo_data,
+        (
+            _argument("folder", type=Path),
+            _argument("--seed", type=int, default=0),
+            _argument(
+                "--table5", type=float, metavar="SHARE", help="write the SFT sources at this share of Table 5's counts"
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,80 @@
+"""What ``snakemake -n`` says: how many jobs of each stage would run and why, and what the store has of them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from primum.dag.refresh import refreshed
+from primum.dag.state import RunState
+from primum.dag.workflow import Workflow
+from primum.terminal.jobs import name_job
+
+# What Snakemake's reason begins with or holds -> why, in words; the first that fits.
+_WHY = (
+    ("Missing output files", "not made yet"),
+    ("Params have changed", "a setting, code or a library changed"),
+    ("Updated input files", "an input changed"),
+    ("Set of input files has changed", "has other inputs"),
+    ("Input files updated by another job", "follows from the above"),
+)
+
+
+@dataclass(slots=True)
+class DryRun:
+    """The jobs of a dry run; paths in ``changed`` were made for another spec, those in ``stored`` the store has."""
+
+    name: str
+    store: str
+    changed: frozenset[str]
+    refreshed: frozenset[str]
+    stored: frozenset[str]
+    _why: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    _taken: int = 0
+
+    @classmethod
+    def of(cls, run: Workflow, state: RunState) -> DryRun:
+        """Of what ``run`` would do, from that state."""
+        again = {
+            output.path
+            for each in state.jobs
+            for output in each.job.plan.outputs
+            if output.name in refreshed(each.job, run.refresh)
+        }
+        stored = {path for each in state.jobs if each.state == "stored" for path in each.job.paths}
+        return cls(
+            run.experiment.name, run.store, state.stale - again, state.stale & frozenset(again), frozenset(stored)
+        )
+
+    def add(self, record: Any) -> None:
+        """A job that would run, as Snakemake tells of it."""
+        outputs = set(map(str, record.output))
+        if not outputs:
+            return
+        if outputs & self.stored:
+            self._taken += 1
+            return
+        stage, _ = name_job(record.rule_name, record.wildcards or {}, record.log)
+        self._why[stage][self._reason(outputs, str(record.reason))] += 1
+
+    def _reason(self, outputs: set[str], said: str) -> str:
+        if said.startswith("Forced execution"):
+            if outputs & self.refreshed:
+                return "refresh asks for it"
+            return "a setting, code or a library changed" if outputs & self.changed else "-R or -F asks for it"
+        return next((why for words, why in _WHY if words in said), said.partition(":")[0])
+
+    def text(self) -> str:
+        """A table with a line for each stage."""
+        total = sum(sum(reasons.values()) for reasons in self._why.values())
+        width = max(map(len, ("stage", *self._why)))
+        lines = [f"{self.name}: {total} jobs would run", "", f"{'stage':<{width}}  jobs  why"] if total else []
+        for stage, reasons in self._why.items():
+            why = ", ".join(f"{n} {reason}" if len(reasons) > 1 else reason for reason, n in reasons.most_common())
+            lines.append(f"{stage:<{width}}  {sum(reasons.values()):>4}  {why}")
+        lines += [""] if total else []
+        if self._taken:
+            lines.append(f"{self._taken} jobs are taken from the store {self.store} and do not run.")
+        lines.append(f"Nothing was started. What it may cost: primum plan {self.name}; job by job: add --quiet host")
+        return "\n".join(lines)
