@@ -22,8 +22,12 @@ def begin(wildcards):
         try:
             RUN.check()
             check_budget(RUN)
-            if not (workflow.dryrun or workflow.touch):
+            # That claim decides: Snakemake's lock of the whole folder goes when the first of several runs ends, or fails
+            # two that end together, and outlives a run that was killed.
+            workflow.persistence.lock = workflow.persistence.noop
+            if not workflow.dryrun:
                 RUN.begin()
+            if not (workflow.dryrun or workflow.touch):
                 name_jobs()
                 forget(restore(RUN))
             if not workflow.touch:
