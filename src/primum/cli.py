@@ -18,6 +18,7 @@ from primum.dag.refresh import VARIABLE, is_refreshed
 from primum.dag.stages import STAGES, TRAINING
 from primum.errors import PrimumError
 from primum.progress import Progress
+from primum.project import project_root
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
 
     plan = commands.add_parser("plan", help="print what a run would do and what it may cost, against its budget")
     plan.add_argument("experiment", nargs="?", default="demo", help="a name or a path, as for check (default: demo)")
-    plan.add_argument("--results", default="results", help="the folder of all results (default: results)")
+    plan.add_argument("--results", help="the folder of all results (default: results in the clone)")
     plan.add_argument("--store", help="the store (default: PRIMUM_STORE, or .store in the results folder)")
 
     summary = commands.add_parser("summary", help="name the tables and the report of a finished run")
@@ -177,13 +178,15 @@ def main(argv: list[str] | None = None) -> None:
         elif arguments.command == "check":
             from primum.audit.show import check
 
-            check(arguments.experiment, Path.cwd())
+            check(arguments.experiment, project_root(arguments.experiment))
         elif arguments.command == "plan":
             from primum.audit.forecast import print_plan
             from primum.dag.workflow import open_workflow
 
-            config = {"experiment": arguments.experiment, "results": arguments.results, "store": arguments.store}
-            print_plan(open_workflow(config, Path.cwd()))
+            root = project_root(arguments.experiment)
+            results = arguments.results or os.path.relpath(root / "results")
+            config = {"experiment": arguments.experiment, "results": results, "store": arguments.store}
+            print_plan(open_workflow(config, root))
         elif arguments.command == "summary":
             from primum.audit.summary import summarize
 
@@ -196,10 +199,11 @@ def main(argv: list[str] | None = None) -> None:
         elif arguments.command == "table4":
             from primum.table4.command import check_table4, table4
 
+            root = project_root(arguments.results)
             if arguments.check:
-                check_table4(Path.cwd())
+                check_table4(root)
             else:
-                table4(Path.cwd(), arguments.results, arguments.format, arguments.output)
+                table4(root, arguments.results, arguments.format, arguments.output)
         elif arguments.command == "export":
             from primum.export.command import export
 
