@@ -98,10 +98,14 @@ def prepare():
     dry = DryRun.of(RUN, state) if workflow.dryrun else None
     TERMINAL.begin(named, not workflow.local_exec, dry)
     check_budget(RUN)
+    # The project's own claim decides who may run here: Snakemake's lock of the whole folder goes when the first of several
+    # runs ends, or fails two that end together, and outlives a run that was killed.
+    workflow.persistence.lock = workflow.persistence.noop
+    if not workflow.dryrun:
+        RUN.begin()
     if workflow.touch:
         return
     if not workflow.dryrun:
-        RUN.begin()
         take_over_jobs()
         RUN.write_requests()
         forget(restore(RUN, state))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from primum.project import project_root
 
 Argument = tuple[tuple[str, ...], dict[str, Any]]
 GROUPS = ("Look", "Change", "Export", "Data")
@@ -35,15 +38,17 @@ def _argument(*names: str, **options: Any) -> Argument:
 def _check(given: argparse.Namespace) -> None:
     from primum.audit.show import check
 
-    check(given.experiment, Path.cwd())
+    check(given.experiment, project_root(given.experiment))
 
 
 def _plan(given: argparse.Namespace) -> None:
     from primum.audit.forecast import print_plan
     from primum.dag.workflow import open_workflow
 
-    config = {"experiment": given.experiment, "results": given.results, "store": given.store}
-    print_plan(open_workflow(config, Path.cwd()))
+    root = project_root(given.experiment)
+    results = given.results or os.path.relpath(root / "results")
+    config = {"experiment": given.experiment, "results": results, "store": given.store}
+    print_plan(open_workflow(config, root))
 
 
 def _show(given: argparse.Namespace) -> None:
@@ -61,10 +66,11 @@ def _summary(given: argparse.Namespace) -> None:
 def _table4(given: argparse.Namespace) -> None:
     from primum.table4.command import check_table4, table4
 
+    root = project_root(given.results)
     if given.check:
-        check_table4(Path.cwd())
+        check_table4(root)
     else:
-        table4(Path.cwd(), given.results, given.format, given.output)
+        table4(root, given.results, given.format, given.output)
 
 
 def _export(given: argparse.Namespace) -> None:
@@ -113,7 +119,7 @@ COMMANDS = (
         _plan,
         (
             _argument("experiment", nargs="?", default="demo", help="a name or a path, as for check (default: demo)"),
-            _argument("--results", default="results", help="the folder of all results (default: results)"),
+            _argument("--results", help="the folder of all results (default: results in the clone)"),
             _argument("--store", help="the store (default: PRIMUM_STORE, or .store in the results folder)"),
         ),
     ),

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from primum.dag.stages import STAGES
 
 from primum.artifact.manifest import Manifest, save_manifest
+from primum.artifact.request import Asked, Request
+from primum.artifact.store import Store
 from primum.artifact.table import content_hash, write_table
 from primum.audit.show import is_hidden
 from primum.cli import main
 from primum.commands import COMMANDS, GROUPS, Command
-from primum.dag.refresh import is_refreshed
+from primum.dag.dag import STAGES
 from primum.experiment import Experiment
 
 ROOT = Path(__file__).parents[2]
@@ -104,9 +105,9 @@ def test_a_column_that_nobody_named_is_hidden() -> None:
         (["demo-data", "folder", "--table5", "3"], "a share of 3.0 cannot be written"),
         (["plam"], "no command 'plam'; nearest: plan\n"),
         (["xyzzy"], "no command 'xyzzy'; there are: check, csv, demo-data, "),
-        (["read", "--spec", "{}"], "'read' is a stage, which the workflow's rules call: primum stage read\n"),
+        (["read", "--request", "r.json"], "'read' is a stage, which the workflow's rules call: primum stage read\n"),
         (["stage", "sf"], "no stage 'sf'; nearest: sft\n"),
-        (["plan", "demo"], "run it in the clone of primum, or give the path of a .yaml file"),
+        (["plan", "demo"], "is in no clone of primum: run this inside one, or give the path of a file in one"),
     ],
 )
 def test_errors_are_one_line(
@@ -187,34 +188,24 @@ def test_a_failing_stage_says_why_on_one_line(tmp_path: Path, capsys: pytest.Cap
     spec = json.dumps(
         {"stage": "read", "code": "c", "libraries": {"pyarrow": "0.1"}, "common": {}, "items": [["a", {}]]}
     )
+    request = tmp_path / "request.json"
+    Request(spec, [Asked(tmp_path / "a.json")], {}, "table", Store(tmp_path / "store")).save(request)
     with pytest.raises(SystemExit) as stopped:
-        main(
-            [
-                *("stage", "read", "--spec", spec, "--outputs", str(tmp_path / "a.json")),
-                *("--store", str(tmp_path / "store"), "--log", str(tmp_path / "logs/a.log")),
-            ]
-        )
+        main(["stage", "read", "--request", str(request), "--log", str(tmp_path / "logs/a.log")])
     assert stopped.value.code == 1
     line = capsys.readouterr().err
     assert line.startswith("[read] error: pyarrow ")
     assert (tmp_path / "logs/a.log").read_text() == line
 
 
-@pytest.mark.parametrize(
-    ("stage", "output", "refresh", "expected"),
-    [
-        ("dpo", "models/dpo-1/manifest.json", "dpo", True),
-        ("dpo", "models/dpo-1/manifest.json", "dpo:dpo-1", True),
-        ("dpo", "models/dpo-1/manifest.json", "dpo:dpo-2", False),
-        ("dpo", "models/dpo-1/manifest.json", "sft,dpo:dpo-1", True),
-        ("reference", "data/reference/dpo-1.json", "dpo:dpo-1", True),
-        ("sft", "models/dpo-1/manifest.json", "dpo", False),
-        ("judge", "verdicts/harm/medical/benign.json", "judge:harm", True),
-        ("judge", "verdicts/harm/medical/benign.json", "judge:medical", True),
-        ("judge", "verdicts/harm/medical/benign.json", "judge:verdicts", False),
-        ("generate", "generations/sft/benign.json", "generate:benign", True),
-        ("generate", "generations/sft/benign.json", "", False),
-    ],
-)
-def test_what_a_refresh_asks_for(stage: str, output: str, refresh: str, expected: bool) -> None:
-    assert is_refreshed(stage, [Path("results/demo") / output], refresh) is expected
+@pytest.mark.parametrize("content", [None, "", "{}", '{"spec": 1}'])
+def test_a_request_that_is_none_is_one_line(
+    tmp_path: Path, content: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if content is not None:
+        (tmp_path / "request.json").write_text(content)
+    with pytest.raises(SystemExit):
+        main(["stage", "read", "--request", str(tmp_path / "request.json")])
+    said = capsys.readouterr().err
+    assert said.startswith(f"[read] error: {tmp_path / 'request.json'}: ")
+    assert said.count("\n") == 1

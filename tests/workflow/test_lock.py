@@ -1,20 +1,23 @@
-"""Two runs in one folder, and runs that were killed."""
+"""Several runs in one folder, and runs that were killed."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from project import copy_project, environment
 from tiny import TINY, command, snakemake, started, write
+
+from primum.artifact.manifest import Artifact, measure
 
 HOLD = """
 import sys, time
@@ -63,6 +66,7 @@ def test_the_second_run_says_who_holds_the_folder_and_stops(project: Path, holde
     assert "Traceback" not in output
     assert started(output) == set()
     assert not (project / "results/tiny/data").exists()
+    assert line in snakemake(project, "--touch", fails=True)
     # Looking is allowed, and so is another experiment in the same folder.
     assert "fetch_dataset" in snakemake(project, "--dry-run")
     write(project, TINY | {"name": "other"})
@@ -87,8 +91,7 @@ def _started_run(project: Path, *arguments: str) -> subprocess.Popen[bytes]:
     )
 
 
-def _wait_for(condition: object, seconds: float = 60) -> None:
-    assert callable(condition)
+def _wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -104,7 +107,7 @@ def test_after_kill_9_the_same_command_goes_on(project: Path) -> None:
     first.kill()
     first.wait()
     os.killpg(first.pid, signal.SIGSTOP)  # the job is an orphan now, and takes its time
-    assert list((project / ".snakemake/locks").glob("*.lock"))
+    assert not list((project / ".snakemake/locks").glob("*.lock"))
     second = _started_run(project, "--until", "pretrain_model")
     try:
         _wait_for(lambda: log.exists() and "base: waiting for its maker" in log.read_text())
@@ -131,3 +134,79 @@ def test_after_everything_was_killed_nothing_half_written_is_used(project: Path)
     output = snakemake(project, "--until", "pretrain_model")
     assert started(output) == {"pretrain_model"}
     assert not list((store / "tmp").iterdir())
+
+
+EXPERIMENTS = ("one", "two", "three", "four")
+
+
+def _gated(name: str, corpus: bytes) -> dict[str, object]:
+    """TINY with a corpus of its own, which waits in a mirror."""
+    file = {"path": f"{name}.jsonl", "url": "https://example.org", "sha256": hashlib.sha256(corpus).hexdigest()}
+    dataset = {"title": name, "adapter": "text", "license": "Apache-2.0", "files": [file]}
+    text = {"sources": {"corpus": {"dataset": f"corpus-{name}", "take": 60}}, "decontaminate": False}
+    mixtures = TINY["mixtures"] | {"text": text}
+    return TINY | {"name": name, "mixtures": mixtures, "datasets": {f"corpus-{name}": dataset}}
+
+
+def test_of_twenty_starts_at_once_each_experiment_is_run_by_one(project: Path, tmp_path: Path) -> None:
+    """Four experiments, five starts each, two of them without the project's profile, in a folder that never had a run.
+
+    A corpus in the mirror is a pipe that nobody writes to yet, so each holder waits until all others are gone; then the four
+    end together.
+    """
+    corpus = (project / "data/demo/corpus.jsonl").read_bytes()
+    (tmp_path / "mirror").mkdir()
+    for name in EXPERIMENTS:
+        write(project, _gated(name, corpus))
+        os.mkfifo(tmp_path / f"mirror/{name}.jsonl")
+        (project / "results" / name).mkdir(parents=True)
+        (project / "results" / name / ".lock").write_text("process 1 on elsewhere, which has been dead for long")
+    runs: list[tuple[str, subprocess.Popen[str]]] = []
+    for start in range(20):
+        name = EXPERIMENTS[start % 4]
+        options = [f"mirror={tmp_path}/mirror", "--until", "mix_sources"]
+        options += ["--workflow-profile", "none"] if start % 5 in (1, 3) else []
+        output = (tmp_path / f"{start}.txt").open("w")
+        process = subprocess.Popen(
+            command(*options, experiment=name),
+            cwd=project,
+            env=environment(project),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        runs.append((name, process))
+        output.close()
+    try:
+        _wait_for(lambda: sum(run.poll() is None for _, run in runs) <= len(EXPERIMENTS), seconds=600)
+        holders = {name: run for name, run in runs if run.poll() is None}
+        assert set(holders) == set(EXPERIMENTS)
+        pipes = [(tmp_path / f"mirror/{name}.jsonl").open("wb") for name in holders]  # each waits for its reader
+        assert not list((project / ".snakemake/locks").glob("*"))  # Snakemake's, which one of them would delete for all
+        for pipe in pipes:
+            pipe.write(corpus)
+            pipe.close()
+        for start, (name, run) in enumerate(runs):
+            code, output = run.wait(timeout=300), (tmp_path / f"{start}.txt").read_text()
+            assert "Traceback" not in output
+            if run is holders[name]:
+                assert code == 0, output
+                assert started(output) == {"fetch_dataset", "read_dataset", "mix_sources"}
+                continue
+            said = re.findall(r"^primum: error: .*", output, re.MULTILINE)
+            assert code != 0, output
+            assert len(said) == 1
+            assert said[0].startswith(f"primum: error: results/{name} is in use by process {holders[name].pid} on ")
+            assert started(output) == set()
+    finally:
+        for _, run in runs:
+            with suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGKILL)
+            run.wait()
+    for name in EXPERIMENTS:
+        made = sorted((project / "results" / name / "data").glob("*/*.json"))
+        assert {f"mixtures/{mixture}" for mixture in ("text", "chat")} <= {f"{p.parent.name}/{p.stem}" for p in made}
+        for path in made:
+            artifact = Artifact.open(path)
+            assert measure(artifact.data, artifact.manifest.kind)[0] == artifact.manifest.content
+    assert not list((project / "results/.store/tmp").glob("*"))

@@ -10,7 +10,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -86,9 +86,8 @@ class Workflow:
     def begin(self) -> None:
         """Claim the experiment for this run, and clear up after one that was killed.
 
-        The claim is an flock on ``<results>/.lock``, which ends with this process however it dies; so a Snakemake lock
-        over this experiment's files, found while the claim is ours, was left by a killed run. PrimumError naming the
-        holder if another run is alive.
+        The claim is an flock on ``<results>/.lock``, which ends with this process however it dies. It stands in for
+        Snakemake's own lock (see ``rules/common.smk``). PrimumError naming the holder if another run is alive.
         """
         lock = Path(self.dag.results) / ".lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -96,16 +95,11 @@ class Workflow:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            file.seek(0)
-            holder = file.read().strip() or "an unknown process"
-            raise PrimumError(f"{self.dag.results} is in use by {holder}: wait for it, or stop it") from None
+            raise PrimumError(f"{self.dag.results} is in use by {_holder(file)}: wait for it, or stop it") from None
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
         file.flush()
         self._held.append(file)
-        for left in Path(".snakemake/locks").glob("*.lock"):
-            if any(line.startswith(f"{self.dag.results}/") for line in left.read_text().splitlines()):
-                left.unlink()
         Store(Path(self.store)).sweep()
 
     def write_config(self) -> None:
@@ -136,5 +130,18 @@ def open_workflow(config: Mapping[str, Any], root: Path) -> Workflow:
     return Workflow(Dag(experiment, root, f"{results}/{experiment.name}"), store, refresh)
 
 
-def _paths(inputs: Mapping[str, Any]) -> dict[str, list[Path]]:
+def _holder(file: IO[str]) -> str:
+    """Who holds a lock, in its own words, which it writes right after it has it: hence those that are still there later."""
+    before = ""
+    for _ in range(50):
+        file.seek(0)
+        said = file.read().strip()
+        if said and said == before:
+            break
+        before = said
+        time.sleep(0.1)
+    return before or "an unknown process"
+
+
+def _paths(inputs: Mapping[str, Sequence[str]]) -> dict[str, list[Path]]:
     return {role: [Path(path) for path in paths] for role, paths in inputs.items()}

@@ -65,11 +65,6 @@ def experiment_path(name: str, root: Path) -> Path:
         if candidate.suffix in (".yaml", ".yml") and candidate.is_file():
             return candidate
     names = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
-    if not names:
-        raise PrimumError(
-            f"experiment {name!r}: no such experiment: looked in {folder.resolve()}, which has none; "
-            "run it in the clone of primum, or give the path of a .yaml file"
-        )
     raise PrimumError(f"experiment {name!r}: no such experiment; there are: {names}; or give the path of a .yaml file")
 
 
