@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -103,12 +102,17 @@ def execute(request: Request, load: Callable[[], Run], progress: Progress) -> No
         # In key order, so that two jobs that share items cannot wait for each other; once a key, or a job with two equal
         # items would wait for itself.
         for _, item in sorted({item.key: item for item, _ in pending.values()}.items()):
-            locks.enter_context(
-                request.store.lock(item.key, partial(progress.say, f"{item.name}: waiting for its maker"))
-            )
+            locks.enter_context(request.store.lock(item.key, _waiting(item.name, progress)))
         pending = _take(request, list(pending.values()), progress)
         if pending:
             _compute(request, spec, pending, load, progress)
+
+
+def _waiting(name: str, progress: Progress) -> Callable[[], None]:
+    def say() -> None:
+        progress.say(f"{name}: waiting for its maker")
+
+    return say
 
 
 def _take(request: Request, items: Sequence[tuple[Item, Path]], progress: Progress) -> dict[str, tuple[Item, Path]]:
