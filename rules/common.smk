@@ -4,6 +4,7 @@ import traceback
 from snakemake.io import IOFile
 from snakemake.logging import logger as snakemake_logger
 
+from primum.audit.adopt import check_remade
 from primum.audit.forecast import check_budget
 from primum.dag.failures import FailureLines
 
@@ -23,6 +24,7 @@ def begin(wildcards):
             RUN.check()
             check_budget(RUN)
             if not (workflow.dryrun or workflow.touch):
+                check_remade(RUN, workflow.dag_settings.targets)
                 RUN.begin()
                 name_jobs()
                 forget(restore(RUN))

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from primum.artifact.code import recorded_digests
 from primum.artifact.job import Request, Run, execute
 from primum.artifact.store import Store
 from primum.dag.refresh import VARIABLE, is_refreshed
@@ -44,6 +45,13 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("experiment", nargs="?", default="demo", help="a name or a path, as for check (default: demo)")
     plan.add_argument("--results", default="results", help="the folder of all results (default: results)")
     plan.add_argument("--store", help="the store (default: PRIMUM_STORE, or .store in the results folder)")
+
+    adopt = commands.add_parser("adopt", help="keep artifacts although the code or the versions that make them changed")
+    adopt.add_argument("stage", metavar="STAGE[:NAME]", help="a stage, one job of it, or all")
+    adopt.add_argument("--why", required=True, metavar="TEXT", help="why their content stays the same; kept with each")
+    adopt.add_argument("--experiment", default="demo", help="a name or a path, as for check (default: demo)")
+    adopt.add_argument("--results", default="results", help="the folder of all results (default: results)")
+    adopt.add_argument("--store", help="the store (default: PRIMUM_STORE, or .store in the results folder)")
 
     summary = commands.add_parser("summary", help="name the tables and the report of a finished run")
     summary.add_argument("results", type=Path, help="the experiment's folder, such as results/demo")
@@ -130,6 +138,7 @@ def _run_stage(name: str, arguments: argparse.Namespace) -> None:
         kind=stage.kind,
         store=Store(arguments.store),
         refresh=is_refreshed(name, arguments.outputs, os.environ.get(VARIABLE, "")),
+        modules=lambda: recorded_digests(stage.module, Path(__file__).parents[1], json.loads(arguments.spec)["code"]),
     )
 
     def load() -> Run:
@@ -184,6 +193,12 @@ def main(argv: list[str] | None = None) -> None:
 
             config = {"experiment": arguments.experiment, "results": arguments.results, "store": arguments.store}
             print_plan(open_workflow(config, Path.cwd()))
+        elif arguments.command == "adopt":
+            from primum.audit.adopt import adopt
+            from primum.dag.workflow import open_workflow
+
+            config = {"experiment": arguments.experiment, "results": arguments.results, "store": arguments.store}
+            adopt(open_workflow(config, Path.cwd()), arguments.stage, arguments.why)
         elif arguments.command == "summary":
             from primum.audit.summary import summarize
 

@@ -186,6 +186,12 @@ def combined(digests: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(f"{name}={each};" for name, each in sorted(digests.items())).encode()).hexdigest()
 
 
+def recorded_digests(module: str, root: Path, code: str) -> dict[str, str]:
+    """:func:`module_digests` in 16 hex digits each, for a manifest; empty where they are not those of the digest ``code``."""
+    digests = module_digests(module, root)
+    return {name: each[:16] for name, each in digests.items()} if combined(digests) == code else {}
+
+
 def read_file(path: Path) -> ModuleCode:
     """What counts of one file. PrimumError if it is not valid Python."""
     return _read_once(path, _stamp(path))

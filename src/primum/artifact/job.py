@@ -76,7 +76,10 @@ Run = Callable[[Job], Iterator[Result]]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A job as the command line gives it: paths of manifests in, paths of manifests out, one for each item."""
+    """A job as the command line gives it: paths of manifests in, paths of manifests out, one for each item.
+
+    ``modules`` tells the digest of each module of its code; it is asked when something is computed.
+    """
 
     spec: str
     inputs: Mapping[str, Sequence[Path]]
@@ -85,6 +88,7 @@ class Request:
     kind: str
     store: Store
     refresh: bool = False
+    modules: Callable[[], Mapping[str, str]] = dict
 
 
 def execute(request: Request, load: Callable[[], Run], progress: Progress) -> None:
@@ -138,11 +142,12 @@ def _compute(
     # Equal items (the same question to the same data under two names) are made once, and published under each name.
     items = {item.key: item for item, _ in reversed(pending.values())}
     job = Job(spec["stage"], spec["common"], list(reversed(items.values())), progress)
+    modules = dict(request.modules())
     started = time.time()
     for result in load()(job):
         item = result.item
         before = request.store.find(item.key) if request.refresh else None
-        manifest = _store(request, spec, result, started)
+        manifest = _store(request, spec, result, {"modules": modules, "seconds": round(time.time() - started, 3)})
         for name in [name for name, (each, _) in pending.items() if each.key == item.key]:
             publish(request.store, manifest, request.spec, pending.pop(name)[1], taken=False)
         shutil.rmtree(item.work, ignore_errors=True)
@@ -188,7 +193,7 @@ def _restore(store: Store, artifact: Artifact) -> None:
         store.take(found, artifact.data)
 
 
-def _store(request: Request, spec: Mapping[str, Any], result: Result, started: float) -> Manifest:
+def _store(request: Request, spec: Mapping[str, Any], result: Result, run: Mapping[str, Any]) -> Manifest:
     item = result.item
     filled = request.store.new_folder()
     try:
@@ -212,7 +217,7 @@ def _store(request: Request, spec: Mapping[str, Any], result: Result, started: f
             content=content,
             counts=dict(result.counts),
             files=files,
-            run={**_environment(), "seconds": round(time.time() - started, 3), "cost": dict(result.cost)},
+            run={**_environment(), **run, "cost": dict(result.cost)},
         )
         return request.store.replace(filled, manifest) if request.refresh else request.store.add(filled, manifest)
     except OSError as error:

@@ -32,7 +32,7 @@ from primum.experiment.models import DPOModel, PretrainedModel, SFTModel
 from primum.progress import Progress
 from primum.table4.paper import SUFFIXES, load_table4
 
-CONFIG_KEYS = ("experiment", "refresh", "mirror", "store", "results")
+CONFIG_KEYS = ("experiment", "refresh", "recompute", "mirror", "store", "results")
 MIRROR_VARIABLE = "PRIMUM_MIRROR"
 
 
@@ -40,6 +40,7 @@ MIRROR_VARIABLE = "PRIMUM_MIRROR"
 class Workflow:
     """One run: ``experiment``, its ``plan`` and ``layout``, the ``store``, and which jobs ``refresh`` asks for.
 
+    ``recompute`` names the jobs that may use GPUs again although the code or the versions alone changed, or is ``all``.
     ``running`` are Slurm's jobs that a killed run of it left (see :meth:`take_over`).
     """
 
@@ -51,6 +52,7 @@ class Workflow:
     site: Site = field(default_factory=Site)
     _held: list[IO[str]] = field(default_factory=list)
     running: dict[str, str] = field(default_factory=dict)
+    recompute: str = ""
 
     def jobs(self) -> Iterator[tuple[str, str, list[str]]]:
         """(stage, name, manifests) of every job of the experiment."""
@@ -168,13 +170,15 @@ class Workflow:
         for stage, name, _ in self.jobs():
             self.plan.spec(stage, name)
 
-    def check_refresh(self) -> None:
-        """PrimumError when ``refresh`` names no job of this experiment."""
-        for part in filter(None, self.refresh.split(",")):
-            jobs = [(stage, [Path(path) for path in paths]) for stage, _, paths in self.jobs()]
-            if not any(is_refreshed(stage, paths, part) for stage, paths in jobs):
-                stages = ", ".join(dict.fromkeys(JOBS[stage].target for stage, _ in jobs))
-                raise PrimumError(f"refresh={part}: matches no job; give a stage ({stages}) or stage:name")
+    def check_asked(self) -> None:
+        """PrimumError when ``refresh`` or ``recompute`` names no job of this experiment."""
+        recompute = "" if self.recompute == "all" else self.recompute
+        for key, asked in (("refresh", self.refresh), ("recompute", recompute)):
+            for part in filter(None, asked.split(",")):
+                jobs = [(stage, [Path(path) for path in paths]) for stage, _, paths in self.jobs()]
+                if not any(is_refreshed(stage, paths, part) for stage, paths in jobs):
+                    stages = ", ".join(dict.fromkeys(JOBS[stage].target for stage, _ in jobs))
+                    raise PrimumError(f"{key}={part}: matches no job; give a stage ({stages}) or stage:name")
 
     @property
     def jobname_prefix(self) -> str:
@@ -227,10 +231,11 @@ def open_workflow(config: Mapping[str, Any], root: Path) -> Workflow:
     results = str(config.get("results", "results")).rstrip("/")
     if not re.fullmatch(r"[\w./ -]+", results):
         raise PrimumError(f"--config results={results!r}: use letters, digits, '.', '_', '-' and '/' only")
-    refresh = str(config.get("refresh", "") or "")
-    for part in filter(None, refresh.split(",")):
-        if part.partition(":")[0] not in (*STAGES, *JOBS):
-            raise PrimumError(f"--config refresh={part}: no such stage; there are: {', '.join(STAGES)}")
+    refresh, recompute = (str(config.get(key, "") or "") for key in ("refresh", "recompute"))
+    for key, asked in (("refresh", refresh), ("recompute", "" if recompute == "all" else recompute)):
+        for part in filter(None, asked.split(",")):
+            if part.partition(":")[0] not in (*STAGES, *JOBS):
+                raise PrimumError(f"--config {key}={part}: no such stage; there are: {', '.join(STAGES)}")
     os.environ[VARIABLE] = refresh
     if config.get("mirror"):
         os.environ[MIRROR_VARIABLE] = str(Path(str(config["mirror"])).resolve())
@@ -238,8 +243,8 @@ def open_workflow(config: Mapping[str, Any], root: Path) -> Workflow:
     store = str(config.get("store") or os.environ.get("PRIMUM_STORE") or f"{results}/.store")
     site = load_site(root / "slurm" / "site.yaml")
     layout = Layout(f"{results}/{experiment.name}")
-    workflow = Workflow(experiment, Plan(experiment, root), layout, store, refresh, site)
-    workflow.check_refresh()
+    workflow = Workflow(experiment, Plan(experiment, root), layout, store, refresh, site, recompute=recompute)
+    workflow.check_asked()
     return workflow
 
 
