@@ -4,6 +4,7 @@ snakemake all                                     the experiment `demo`
 snakemake all --config experiment=open-clinical   another one, by name or path
 snakemake sft                                     one stage: fetch curate pretrain sft dpo generate judge score tables report
 snakemake all --config refresh=dpo                make a stage again (or refresh=dpo:NAME), whatever the store holds
+snakemake all --config recompute=dpo              let GPUs make it again after a change of code or versions (see primum adopt)
 """
 
 from pathlib import Path

@@ -6,6 +6,7 @@ import traceback
 
 from snakemake.io import IOFile
 
+from primum.audit.adopt import check_remade
 from primum.audit.forecast import check_budget
 from primum.cluster.orphans import name_prefix, take_over
 from primum.cluster.resources import rule_resources
@@ -91,7 +92,7 @@ def begin(wildcards):
 
 
 def prepare():
-    RUN.check_refresh()
+    RUN.check_asked()
     state = state_of(RUN)
     # From now on the terminal tells of this run, or of this dry run.
     named = [rule.name for rule in workflow.rules if rule.norun]
@@ -101,6 +102,8 @@ def prepare():
     # The project's own claim decides who may run here: Snakemake's lock of the whole folder goes when the first of several
     # runs ends, or fails two that end together, and outlives a run that was killed.
     workflow.persistence.lock = workflow.persistence.noop
+    if not (workflow.dryrun or workflow.touch):
+        check_remade(RUN, state, workflow.dag_settings.targets)
     if not workflow.dryrun:
         RUN.begin()
     if workflow.touch:

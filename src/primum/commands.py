@@ -8,9 +8,12 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from primum.project import project_root
+
+if TYPE_CHECKING:
+    from primum.dag.workflow import Workflow
 
 Argument = tuple[tuple[str, ...], dict[str, Any]]
 GROUPS = ("Look", "Change", "Export", "Data")
@@ -35,6 +38,15 @@ def _argument(*names: str, **options: Any) -> Argument:
 # What each does: imports are inside, since a command loads no more than it needs. ---------------------------------------
 
 
+def _opened(given: argparse.Namespace) -> Workflow:
+    """The run that ``experiment``, ``--results`` and ``--store`` name."""
+    from primum.dag.workflow import open_workflow
+
+    root = project_root(given.experiment)
+    results = given.results or os.path.relpath(root / "results")
+    return open_workflow({"experiment": given.experiment, "results": results, "store": given.store}, root)
+
+
 def _check(given: argparse.Namespace) -> None:
     from primum.audit.show import check
 
@@ -43,12 +55,14 @@ def _check(given: argparse.Namespace) -> None:
 
 def _plan(given: argparse.Namespace) -> None:
     from primum.audit.forecast import print_plan
-    from primum.dag.workflow import open_workflow
 
-    root = project_root(given.experiment)
-    results = given.results or os.path.relpath(root / "results")
-    config = {"experiment": given.experiment, "results": results, "store": given.store}
-    print_plan(open_workflow(config, root))
+    print_plan(_opened(given))
+
+
+def _adopt(given: argparse.Namespace) -> None:
+    from primum.audit.adopt import adopt
+
+    adopt(_opened(given), given.stage, given.why)
 
 
 def _show(given: argparse.Namespace) -> None:
@@ -100,6 +114,10 @@ def _demo_data(given: argparse.Namespace) -> None:
 
 # What they are called, and take. -----------------------------------------------------------------------------------------
 
+_RUN = (
+    _argument("--results", help="the folder of all results (default: results in the clone)"),
+    _argument("--store", help="the store (default: PRIMUM_STORE, or .store in the results folder)"),
+)
 _RESULTS = _argument("results", type=Path, help="the experiment's folder, such as results/demo")
 
 COMMANDS = (
@@ -119,8 +137,20 @@ COMMANDS = (
         _plan,
         (
             _argument("experiment", nargs="?", default="demo", help="a name or a path, as for check (default: demo)"),
-            _argument("--results", help="the folder of all results (default: results in the clone)"),
-            _argument("--store", help="the store (default: PRIMUM_STORE, or .store in the results folder)"),
+            *_RUN,
+        ),
+    ),
+    Command(
+        "adopt",
+        "Change",
+        "keep artifacts although the code or the versions that make them changed",
+        "primum adopt sft:dpo-1 --why 'only an error message changed'",
+        _adopt,
+        (
+            _argument("stage", metavar="STAGE[:NAME]", help="a stage, one job of it, or all"),
+            _argument("--why", required=True, metavar="TEXT", help="why their content stays the same; kept with each"),
+            _argument("--experiment", default="demo", help="a name or a path, as for check (default: demo)"),
+            *_RUN,
         ),
     ),
     Command(

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -75,10 +74,13 @@ class Job:
 Run = Callable[[Job], Iterator[Result]]
 
 
-def execute(request: Request, load: Callable[[], Run], progress: Progress) -> None:
+def execute(
+    request: Request, load: Callable[[], Run], progress: Progress, modules: Callable[[], Mapping[str, str]] = dict
+) -> None:
     """Make every output of ``request``: from the store where it can, else by ``load()``'s function.
 
     ``load`` is called only when something is to be computed, so that a job the store can satisfy imports nothing heavy.
+    ``modules`` tells the digest of each module of the code, for the manifest; it is asked when something is computed.
     Each artifact is published as soon as it is done. Raises PrimumError when a stage leaves an item out.
     """
     spec = json.loads(request.spec)
@@ -90,12 +92,17 @@ def execute(request: Request, load: Callable[[], Run], progress: Progress) -> No
         # In key order, so that two jobs that share items cannot wait for each other; once a key, or a job with two equal
         # items would wait for itself.
         for _, item in sorted({item.key: item for item, _ in pending.values()}.items()):
-            locks.enter_context(
-                request.store.lock(item.key, partial(progress.say, f"{item.name}: waiting for its maker"))
-            )
+            locks.enter_context(request.store.lock(item.key, _waiting(item.name, progress)))
         pending = _take(request, list(pending.values()), progress)
         if pending:
-            _compute(request, spec, pending, load, progress)
+            _compute(request, spec, pending, load, progress, modules())
+
+
+def _waiting(name: str, progress: Progress) -> Callable[[], None]:
+    def say() -> None:
+        progress.say(f"{name}: waiting for its maker")
+
+    return say
 
 
 def _take(request: Request, items: Sequence[tuple[Item, Path]], progress: Progress) -> dict[str, tuple[Item, Path]]:
@@ -117,6 +124,7 @@ def _compute(
     pending: dict[str, tuple[Item, Path]],
     load: Callable[[], Run],
     progress: Progress,
+    modules: Mapping[str, str],
 ) -> None:
     # Equal items (the same question to the same data under two names) are made once, and published under each name.
     items = {item.key: item for item, _ in reversed(pending.values())}
@@ -126,7 +134,7 @@ def _compute(
         item = result.item
         refreshed = item.name in request.refresh
         before = request.store.find(item.key) if refreshed else None
-        manifest = _store(request, spec, result, started)
+        manifest = _store(request, spec, result, {"modules": dict(modules), "seconds": round(time.time() - started, 3)})
         for name in [name for name, (each, _) in pending.items() if each.key == item.key]:
             publish(request.store, manifest, request.spec, pending.pop(name)[1], taken=False)
         shutil.rmtree(item.work, ignore_errors=True)
@@ -178,7 +186,7 @@ def _restore(store: Store, artifact: Artifact) -> None:
         store.take(found, artifact.data)
 
 
-def _store(request: Request, spec: Mapping[str, Any], result: Result, started: float) -> Manifest:
+def _store(request: Request, spec: Mapping[str, Any], result: Result, run: Mapping[str, Any]) -> Manifest:
     item = result.item
     filled = request.store.new_folder()
     try:
@@ -202,7 +210,7 @@ def _store(request: Request, spec: Mapping[str, Any], result: Result, started: f
             content=content,
             counts=dict(result.counts),
             files=files,
-            run={**_environment(), "seconds": round(time.time() - started, 3), "cost": dict(result.cost)},
+            run={**_environment(), **run, "cost": dict(result.cost)},
         )
         return (
             request.store.replace(filled, manifest)

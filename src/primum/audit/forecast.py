@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from primum.audit import cost
+from primum.audit.adopt import command
 from primum.audit.cost import Amount, Cost, cost_of
+from primum.audit.differences import adoptable_jobs, pieces
 from primum.dag.dag import TARGETS
 from primum.dag.state import JobState, RunState, state_of
 from primum.dag.workflow import Workflow
@@ -59,7 +61,12 @@ def print_plan(run: Workflow) -> None:
     lines = forecast(run)
     total = lines[-1]
     waiting = total.count("to run")
-    print(f"{run.experiment.name}: {waiting} of {len(total.jobs)} jobs to run, with the store {run.store}\n")
+    print(f"{run.experiment.name}: {waiting} of {len(total.jobs)} jobs to run, with the store {run.store}")
+    if adoptable := len(list(adoptable_jobs(pieces(run, state_of(run))))) if waiting else 0:
+        print(
+            f"{adoptable} of {waiting} jobs to run differ from what is there in code or versions alone: {command(run)}"
+        )
+    print()
     print("\n".join(table([*_HEAD, *(_cells(line) for line in lines)])) + "\n")
     for text in _assumptions(total):
         print(textwrap.fill(text, _WIDTH, subsequent_indent="  "))

@@ -27,7 +27,7 @@ TARGETS = tuple(dict.fromkeys(stage.target for stage in STAGES.values()))
 TRAINING = tuple(name for name, stage in STAGES.items() if stage.trains)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
     """One job, its name in the form of ``stage.job``."""
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import errno
 import importlib
+import json
 import os
 import signal
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from primum.artifact.code import recorded_digests
 from primum.artifact.job import Run, execute
 from primum.artifact.request import load_request
 from primum.dag.stage import Stage
 from primum.errors import PrimumError
 from primum.progress import Progress
+
+_SOURCE = Path(__file__).parents[2]
 
 # No stage but fetch touches the network, and no library reports home.
 _OFFLINE = {
@@ -67,7 +72,7 @@ def run_stage(stage: Stage, request: Path, log: Path | None, nodes: int, process
     signal.signal(signal.SIGTERM, _end)
     try:
         asked = load_request(request)
-        execute(asked, load, progress)
+        execute(asked, load, progress, partial(recorded_digests, stage.module, _SOURCE, json.loads(asked.spec)["code"]))
     except _Ended:
         progress.say("error: stopped by SIGTERM (a time limit, a preemption, scancel): run again to go on")
         raise SystemExit(128 + signal.SIGTERM) from None

@@ -22,17 +22,21 @@ from primum.dag.refresh import refreshed
 from primum.errors import PrimumError
 from primum.experiment import Experiment, load_experiment
 
-CONFIG_KEYS = ("experiment", "refresh", "mirror", "store", "results")
+CONFIG_KEYS = ("experiment", "refresh", "recompute", "mirror", "store", "results")
 MIRROR_VARIABLE = "PRIMUM_MIRROR"
 
 
 @dataclass(frozen=True)
 class Workflow:
-    """A run of ``dag`` with the ``store``; ``refresh`` says what is made again whatever the store has."""
+    """A run of ``dag`` with the ``store``; ``refresh`` says what is made again whatever the store has.
+
+    ``recompute`` names the jobs that may use GPUs again although the code or the versions alone changed, or is ``all``.
+    """
 
     dag: Dag
     store: str
     refresh: str = ""
+    recompute: str = ""
     _held: list[IO[str]] = field(default_factory=list)
 
     @property
@@ -76,12 +80,14 @@ class Workflow:
         for job in self.dag.jobs:
             self.request(job).save(self.request_path(job))
 
-    def check_refresh(self) -> None:
-        """PrimumError when ``refresh`` names no job of this experiment."""
-        for part in filter(None, self.refresh.split(",")):
-            if not any(refreshed(job, part) for job in self.dag.jobs):
-                stages = ", ".join(dict.fromkeys(job.stage.target for job in self.dag.jobs))
-                raise PrimumError(f"refresh={part}: matches no job; give a stage ({stages}) or stage:name")
+    def check_asked(self) -> None:
+        """PrimumError when ``refresh`` or ``recompute`` names no job of this experiment."""
+        recompute = "" if self.recompute == "all" else self.recompute
+        for key, asked in (("refresh", self.refresh), ("recompute", recompute)):
+            for part in filter(None, asked.split(",")):
+                if not any(refreshed(job, part) for job in self.dag.jobs):
+                    stages = ", ".join(dict.fromkeys(job.stage.target for job in self.dag.jobs))
+                    raise PrimumError(f"{key}={part}: matches no job; give a stage ({stages}) or stage:name")
 
     def begin(self) -> None:
         """Claim the experiment for this run, and clear up after one that was killed.
@@ -119,15 +125,16 @@ def open_workflow(config: Mapping[str, Any], root: Path) -> Workflow:
     results = str(config.get("results", "results")).rstrip("/")
     if not re.fullmatch(r"[\w./ -]+", results):
         raise PrimumError(f"--config results={results!r}: use letters, digits, '.', '_', '-' and '/' only")
-    refresh = str(config.get("refresh", "") or "")
-    for part in filter(None, refresh.split(",")):
-        if part.partition(":")[0] not in (*TARGETS, *STAGES):
-            raise PrimumError(f"--config refresh={part}: no such stage; there are: {', '.join(TARGETS)}")
+    refresh, recompute = (str(config.get(key, "") or "") for key in ("refresh", "recompute"))
+    for key, asked in (("refresh", refresh), ("recompute", "" if recompute == "all" else recompute)):
+        for part in filter(None, asked.split(",")):
+            if part.partition(":")[0] not in (*TARGETS, *STAGES):
+                raise PrimumError(f"--config {key}={part}: no such stage; there are: {', '.join(TARGETS)}")
     if config.get("mirror"):
         os.environ[MIRROR_VARIABLE] = str(Path(str(config["mirror"])).resolve())
     # An own variable names the store on a cluster, so that experiments of many people share it.
     store = str(config.get("store") or os.environ.get("PRIMUM_STORE") or f"{results}/.store")
-    return Workflow(Dag(experiment, root, f"{results}/{experiment.name}"), store, refresh)
+    return Workflow(Dag(experiment, root, f"{results}/{experiment.name}"), store, refresh, recompute)
 
 
 def _holder(file: IO[str]) -> str:
