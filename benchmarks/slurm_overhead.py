@@ -1,6 +1,6 @@
 """What a job costs over Slurm that it does not cost locally: the tests' one-machine cluster, both in one run.
 
-    PYTHONPATH=tests:tests/slurm python benchmarks/slurm_overhead.py    # root and Debian packages, as for the tests
+    PYTHONPATH=tests/support:tests/slurm python benchmarks/slurm_overhead.py    # root and Debian packages, as for the tests
 
 The tests' tiny experiment, about a dozen jobs that compute for seconds, shows how long a job waits: from the moment its last
 input was written until its own work begins. The demo's curation, with some fifty datasets to read that need nothing
