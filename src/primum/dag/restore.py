@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from primum.progress import Progress
 
 # A job with more is left to run, so that it verifies what it takes on a node of the cluster, not where people log in.
 _LARGEST = 1 << 30
+_SILENT = 5.0  # seconds, after which it is said how far it is
 
 
 def restore(run: Workflow) -> list[str]:
@@ -26,6 +28,7 @@ def restore(run: Workflow) -> list[str]:
     outputs = {(stage, name): paths for stage, name, paths in run.jobs()}
     stored = [job for job in state.jobs if job.state == "stored"]
     taken: list[str] = []
+    began = time.monotonic()
     for done, job in enumerate(stored, 1):
         paths = outputs[job.stage, job.name]
         found = _whole(store, [state.known[path] for path in paths])
@@ -35,7 +38,8 @@ def restore(run: Workflow) -> list[str]:
             # What a benchmark file measured is no longer here, and its time would count as an output's.
             Path(run.layout.benchmark(job.stage, job.name)).unlink(missing_ok=True)
             taken += paths
-        progress.update("jobs that it has", done, len(stored))
+        if time.monotonic() - began > _SILENT:
+            progress.update("jobs that it has", done, len(stored))
     if taken:
         progress.say(f"{len(taken)} artifacts taken from {store.root}, none of which is computed again")
     return taken
