@@ -99,7 +99,7 @@ def _run(words: list[str]) -> None:
         _check_name("stage", words[1], STAGES)
     arguments = _parser().parse_args(words)
     if arguments.command == "stage":
-        from primum.dag.run_stage import run_stage
+        from primum.run_stage import run_stage
 
         several = (getattr(arguments, name, 1) for name in ("nodes", "processes"))
         run_stage(STAGES[arguments.stage], arguments.request, arguments.log, *several)

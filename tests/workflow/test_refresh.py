@@ -18,8 +18,9 @@ from primum.artifact.table import content_hash, write_table
 from primum.errors import PrimumError
 
 RULES = {
-    "fetch_dataset", "read_dataset", "mix_sources", "pretrain_model", "pack_chunks", "sft_model", "generate_responses",
-    "judge_refusal", "find_overlaps", "score_benchmarks", "aggregate_tables", "write_report",
+    "fetch_dataset", "read_training", "read_benchmarks", "read_safety", "mix_sources", "pretrain_model", "pack_chunks",
+    "sft_model", "generate_responses", "judge_refusal", "find_overlaps", "score_benchmarks", "aggregate_tables",
+    "write_report",
 }  # fmt: skip
 
 

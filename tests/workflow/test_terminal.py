@@ -104,13 +104,14 @@ def test_in_a_terminal_there_is_one_line(project: Path, columns: int) -> None:
     assert max(map(len, lines)) < columns
     assert [line for line in lines if (" | pretrain base" if refresh else " | sft") in line]
     if not refresh:
-        assert [line for line in lines if re.search(r"\d+/\d+ jobs \d:\d\d .*about .* left$", line)]
+        assert [line for line in lines if re.search(r"\d+/\d+ jobs \d:\d\d .* \| ~\d+ (?:s|min) left\??$", line)]
         assert run.screen()[-1] == "Report:  results/tiny/report/index.html"
     # What the jobs said is in their logs, and in one for all of them.
-    said = (project / "results/tiny/logs/pretrain/base.log").read_text()
-    assert "[pretrain] base: 8/8" in said
-    assert said in (project / "results/tiny/logs/run.log").read_text()
-    assert "[pretrain]" not in run.written
+    stage, name = ("pretrain", "base") if refresh else ("sft", "sft")
+    said = (project / f"results/tiny/logs/{stage}/{name}.log").read_text()
+    assert f"[{stage}] {name}: " in said
+    assert set(said.splitlines()) <= set((project / "results/tiny/logs/run.log").read_text().splitlines())
+    assert f"[{stage}]" not in run.written
 
 
 def test_what_the_store_gave_is_said(project: Path) -> None:

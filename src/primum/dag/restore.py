@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from primum.progress import Progress
 
 # A job with more is left to run, so that it verifies what it takes on a node of the cluster, not where people log in.
 _LARGEST = 1 << 30
+_SILENT = 5.0  # seconds, after which it is said how far it is
 
 
 def restore(run: Workflow, state: RunState) -> list[str]:
@@ -27,6 +29,7 @@ def restore(run: Workflow, state: RunState) -> list[str]:
     jobs = [job for job in state.jobs if job.stored]
     taken: list[str] = []
     restamped = [_restamp(Path(path), state.known[path], job.job.spec) for job in state.jobs for path in job.restamp]
+    began = time.monotonic()
     for done, job in enumerate(jobs, 1):
         found = _whole(store, [state.known[path] for path in job.stored])
         for path, manifest in zip(job.stored, found, strict=False):
@@ -35,7 +38,8 @@ def restore(run: Workflow, state: RunState) -> list[str]:
             # What a benchmark file measured is no longer here, and its time would count as an output's.
             Path(run.benchmark(job.job.stage.name, job.job.name)).unlink(missing_ok=True)
             taken += job.stored
-        progress.update("jobs that it has", done, len(jobs))
+        if time.monotonic() - began > _SILENT:
+            progress.update("jobs that it has", done, len(jobs))
     if taken:
         progress.say(f"{len(taken)} artifacts taken from {store.root}, none of which is computed again")
     return [*restamped, *taken]

@@ -61,10 +61,11 @@ class RunHandler(logging.Handler):
         shown, self._shown = self._shown, False
         if shown:
             self._screen.stop()
-            if not self._interrupted:
-                for line in self._held:
-                    self._screen.say(line)
-                self._screen.say(f"{self._jobs.done}/{self._jobs.total} jobs in {clock(self._now - self._jobs.since)}")
+        if not self._interrupted:
+            took = f"{self._jobs.done}/{self._jobs.total} jobs in {clock(self._now - self._jobs.since)}"
+            for line in [*self._held, *([took] if shown else [])]:
+                self._screen.say(line)
+        self._held.clear()
 
     @property
     def _now(self) -> float:
@@ -72,8 +73,8 @@ class RunHandler(logging.Handler):
 
     def _line(self, width: int | None) -> str:
         self._jobs.read_logs()
-        line = run_line(self._jobs, self._now, width)
-        return f"stopping | {line}"[:width] if self._stopping else line
+        before = "stopping | " if self._stopping else ""
+        return before + run_line(self._jobs, self._now, width and max(width - len(before), 0))
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -117,7 +118,8 @@ class RunHandler(logging.Handler):
             self._failed[record.jobid] = job
         if self._interrupted:
             return
-        line = failure_line(record, job, self._log if isinstance(self._screen, LiveScreen) else None)
+        printed = self._log if self._shown and isinstance(self._screen, LiveScreen) else None
+        line = failure_line(record, job, printed)
         if job and is_interrupted(job.ending):
             self._held.append(line)
         else:

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 from primum.terminal.logs import JobLog, Step
 
@@ -99,15 +100,15 @@ class Jobs:
     def time_left(self, now: float) -> tuple[float, bool] | None:
         """Seconds until the end, and whether all of it is known: False where jobs wait of whose rule none has finished yet.
 
-        What has finished in this run tells how long the others take, where nothing else does all of it on average; and as
-        many are taken to run at a time as did so far. None in the beginning.
+        What has finished in this run tells how long others of the same rule take, and the median of all of it where there is
+        none; as many are taken to run at a time as did so far. None in the beginning.
         """
         means = {rule: sum(seconds) / len(seconds) for rule, seconds in list(self._seconds.items())}
         jobs = list(self.running.values())
         if self.done < _FIRST and not any(job.step and job.step.left for job in jobs):
             return None
         waiting = {rule: count for rule, count in self._waiting.items() if count > 0}
-        usual = sum(map(sum, self._seconds.values())) / max(self.done, 1)
+        usual = median([each for seconds in self._seconds.values() for each in seconds] or [0.0])
         rest = [max(job.step.left if job.step else 0.0, means.get(job.rule, usual) - (now - job.since)) for job in jobs]
         work = sum(rest) + sum(means.get(rule, usual) * count for rule, count in waiting.items())
         busy = sum(map(sum, self._seconds.values())) + sum(now - job.since for job in jobs)

@@ -1,4 +1,7 @@
-"""The line that says how a run goes: ``12/28 jobs 1:23 | sft 571/1,004, 7,000 tokens/s | about 4 min left``."""
+"""The line that says how a run goes: ``12/28 jobs 1:23 | sft 571/1,004, 7,000 tokens/s | ~4 min left``.
+
+A question mark behind the time left says that jobs are to come of which none like them has finished yet.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Sequence
 from primum.terminal.jobs import Job, Jobs
 
 _SEPARATOR = " | "
-_NAMES, _RATES, _PERCENT, _STAGES = range(4)  # from the most that is said of a job to the least
+_NAMES, _RATES, _SHARE, _PERCENT, _STAGES = range(5)  # from the most that is said of a job to the least
 
 
 def run_line(jobs: Jobs, now: float, width: int | None = None) -> str:
@@ -15,7 +18,7 @@ def run_line(jobs: Jobs, now: float, width: int | None = None) -> str:
     first, last = _head(jobs, now), _tail(jobs, now)
     queue = [f"{jobs.in_queue()} queued"] if jobs.in_queue() else []
     groups = _by_stage(jobs.active())
-    for detail in (_NAMES, _RATES, _PERCENT, _STAGES):
+    for detail in (_NAMES, _RATES, _SHARE, _PERCENT, _STAGES):
         line = _SEPARATOR.join([first, *(_said(group, detail) for group in groups), *queue, *last])
         if width is None or len(line) <= width:
             return line
@@ -39,7 +42,7 @@ def _tail(jobs: Jobs, now: float) -> list[str]:
     seconds, whole = left
     if seconds < 0.5:  # they take longer than was to be expected, and nobody knows how long
         return []
-    return [f"{'about' if whole else 'at least'} {spoken(seconds)} left"]
+    return [f"~{spoken(seconds)} left{'' if whole else '?'}"]
 
 
 def _by_stage(jobs: Sequence[Job]) -> list[list[Job]]:
@@ -60,13 +63,13 @@ def _said(group: Sequence[Job], detail: int) -> str:
     done, total = sum(step.done for step in steps), sum(step.total for step in steps)
     if not total or detail == _STAGES:
         return " ".join(words)
-    if detail == _PERCENT:
-        return f"{' '.join(words)} {done / total:.0%}"
     if detail == _NAMES and len(group) == 1 and steps[0].item not in group[0].name.split("/"):
         words.append(steps[0].item)
     units = {step.unit for step in steps if step.rate}
-    rate = f", {sum(step.rate for step in steps):,} {units.pop()}/s" if len(units) == 1 else ""
-    return f"{' '.join(words)} {done:,}/{total:,}{rate}"
+    has_rate = len(units) == 1 and detail != _PERCENT
+    rate = f", {sum(step.rate for step in steps):,} {units.pop()}/s" if has_rate else ""
+    far = f"{done:,}/{total:,}" if detail < _SHARE else f"{done / total:.0%}"
+    return f"{' '.join(words)} {far}{rate}"
 
 
 def clock(seconds: float) -> str:

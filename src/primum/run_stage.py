@@ -19,7 +19,7 @@ from primum.dag.stage import Stage
 from primum.errors import PrimumError
 from primum.progress import Progress
 
-_SOURCE = Path(__file__).parents[2]
+_SOURCE = Path(__file__).parents[1]
 
 # No stage but fetch touches the network, and no library reports home.
 _OFFLINE = {

@@ -1,0 +1,79 @@
+"""The package's rooms: which may import which. Imports point one way, and no stage imports another."""
+
+from __future__ import annotations
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import primum
+
+SOURCE = Path(primum.__file__).parent
+BELOW = {"errors", "progress"}  # what everybody may use
+STAGES = {"curate", "train", "generate", "judge", "score", "tables", "report"}
+# A folder, or a module at the top, and what it may import besides.
+ROOMS = {
+    "errors": set(),
+    "progress": set(),
+    "project": set(),
+    "demo": set(),
+    "artifact": set(),
+    "experiment": set(),
+    "text": {"artifact"},
+    "engine": {"artifact", "experiment", "text"},
+    "curate": {"artifact", "experiment", "text"},
+    "train": {"artifact", "text"},
+    "generate": {"artifact", "experiment", "text", "engine"},
+    "judge": {"artifact", "experiment", "text", "engine"},
+    "score": {"artifact", "experiment", "text", "engine"},
+    "tables": {"artifact"},
+    "report": {"artifact", "tables"},  # which columns a table has
+    "dag": {"artifact", "experiment"},
+    "cluster": {"artifact", "experiment", "dag"},
+    "table4": {"artifact", "experiment", "tables", "dag"},
+    "export": {"artifact", "dag"},
+    "audit": {"artifact", "experiment", "dag", "cluster"},
+    "terminal": {"dag"},
+    "run_stage": {"artifact", "dag", "cluster"},
+    "commands": {"artifact", "experiment", "dag", "project", "audit", "demo", "tables", "table4", "export"},
+    "cli": {"dag", "commands", "run_stage"},
+}
+
+
+def _imports(path: Path) -> set[str]:
+    """The rooms that a file imports from, those of imports inside functions too."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.update([node.module] if "." in node.module else [f"{node.module}.{a.name}" for a in node.names])
+    return {name.split(".")[1] for name in names if name.startswith("primum.")}
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(SOURCE).with_suffix("").parts[0]
+
+
+def test_every_file_is_in_a_room_that_imports_what_it_may() -> None:
+    wrong = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        room = _room(path)
+        if path == SOURCE / "__init__.py":
+            continue
+        for other in _imports(path) - {room} - BELOW - ROOMS[room]:
+            wrong.append(f"{path.relative_to(SOURCE)} imports {other}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_imports_point_one_way() -> None:
+    # Raises CycleError where they do not.
+    order = list(TopologicalSorter(ROOMS).static_order())
+    assert order.index("dag") < order.index("cluster") < order.index("audit")
+    assert {_room(path) for path in SOURCE.rglob("*.py")} - {"__init__"} == set(ROOMS)
+
+
+def test_no_stage_imports_another() -> None:
+    for stage in STAGES - {"report"}:
+        assert not ROOMS[stage] & STAGES
+    assert ROOMS["report"] & STAGES == {"tables"}
