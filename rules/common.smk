@@ -39,9 +39,8 @@ def begin(wildcards):
 def listen_to_run():
     """From now on the terminal tells of this run, or of this dry run."""
     targets = [rule.name for rule in workflow.rules if rule.norun]
-    TERMINAL.begin(
-        targets, not workflow.local_exec, DryRun.of(RUN) if workflow.dryrun else None
-    )
+    dry = DryRun.of(RUN) if workflow.dryrun else None
+    TERMINAL.begin(workflow.dag, targets, not workflow.local_exec, dry)
 
 
 def name_jobs():
