@@ -3,8 +3,8 @@
     PYTHONPATH=tests/support:tests/slurm python benchmarks/slurm_overhead.py    # root and Debian packages, as for the tests
 
 The tests' tiny experiment, about a dozen jobs that compute for seconds, shows how long a job waits: from the moment its last
-input was written until its own work begins. The demo's curation, with some fifty datasets to read that need nothing
-of each other, shows how many jobs are submitted a minute.
+input was written until its own work begins. The demo's curation, some fifty small datasets, shows how many jobs that is and how
+long it takes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import statistics
 import subprocess
 import tempfile
 import time
-from datetime import datetime
 from pathlib import Path
 
 from cluster import Cluster
@@ -60,7 +59,7 @@ def main() -> None:
             project = copy_project(Path(folder) / "project")
             site(project)
             measure_waits(cluster, project)
-            measure_rate(cluster, project)
+            measure_curation(cluster, project)
         finally:
             cluster.down()
 
@@ -84,14 +83,13 @@ def measure_waits(cluster: Cluster, project: Path) -> None:
     print(f"the tiny experiment: {local:.0f} s locally, {seconds:.0f} s over Slurm ({jobs} jobs)")
 
 
-def measure_rate(cluster: Cluster, project: Path) -> None:
-    """Run the demo's curation over Slurm, and print how quickly the readings, which are all ready at once, are submitted."""
+def measure_curation(cluster: Cluster, project: Path) -> None:
+    """Run the demo's curation over Slurm, with the trainings that packing waits for, and print how many jobs it was."""
     curation = Run(cluster, project, "curated", "demo", target="curate")
     seconds = over_slurm(curation)
-    jobs = curation.all_jobs()
-    submitted = sorted(datetime.fromisoformat(job["Submit"]) for job in jobs if "read_dataset" in job["Comment"])
-    rate = (len(submitted) - 1) / (submitted[-1] - submitted[0]).total_seconds() * 60
-    print(f"the demo's curation: {len(jobs)} jobs in {seconds:.0f} s; {rate:.0f} readings submitted a minute")
+    rules = [job["Comment"].removeprefix("rule_").partition("_wildcards_")[0] for job in curation.all_jobs()]
+    training = sum(rule in ("pretrain_model", "sft_model") for rule in rules)
+    print(f"the demo's curation: {len(rules) - training} jobs and {training} trainings in {seconds:.0f} s")
 
 
 if __name__ == "__main__":

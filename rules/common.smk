@@ -97,7 +97,7 @@ def prepare():
     # From now on the terminal tells of this run, or of this dry run.
     named = [rule.name for rule in workflow.rules if rule.norun]
     dry = DryRun.of(RUN, state) if workflow.dryrun else None
-    TERMINAL.begin(named, not workflow.local_exec, dry)
+    TERMINAL.begin(workflow.dag, named, not workflow.local_exec, dry)
     check_budget(RUN)
     # The project's own claim decides who may run here: Snakemake's lock of the whole folder goes when the first of several
     # runs ends, or fails two that end together, and outlives a run that was killed.

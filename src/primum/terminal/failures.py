@@ -30,11 +30,11 @@ def failure_line(record: Any, job: Job | None, printed: Path | None = None) -> s
     ``printed`` is where its output went, for a job that told its log no reason.
     """
     # Snakemake adds nothing but advice behind the first sentences.
-    told = str(getattr(record, "rule_msg", None) or "").partition(" For further error details")[0].rstrip(".")
+    told = str(getattr(record, "rule_msg", None) or "").partition("For further error details")[0].rstrip(" .")
     error = job.log.error if job and job.log else ""
     ended = {"": "", "1": ""}.get(job.ending, f"ended with {job.ending}") if job else ""
     reason = "; ".join(filter(None, (told, ended, error))) or "failed"
-    logs = [*map(str, getattr(record, "log", None) or ()), *([str(printed)] if printed and not error else [])]
+    logs = [*map(_short, getattr(record, "log", None) or ()), *([str(printed)] if printed and not error else [])]
     made = " ".join(list(getattr(record, "output", None) or ())[:1])
     before, after = f"error: {getattr(record, 'rule_name', '?')} ({made}): ", f"; log: {', '.join(logs)}"
     return before + _cut(reason, _LONGEST - len(before) - len(after)) + after
@@ -46,6 +46,12 @@ def condensed(text: str) -> str:
     if len(lines) > 1 and re.fullmatch(r"\w+(?: in .*)?:", lines[0].strip()):
         del lines[0]
     return _cut(f"error: {' '.join(' '.join(lines).split())}", _LONGEST)
+
+
+def _short(path: str) -> str:
+    """Relative to the folder of the run: the cluster's logs are named in full."""
+    whole, here = Path(path), Path.cwd()
+    return str(whole.relative_to(here) if whole.is_relative_to(here) else whole)
 
 
 def _cut(text: str, longest: int) -> str:

@@ -45,14 +45,15 @@ class RunHandler(logging.Handler):
         self._jobs = Jobs(time.monotonic())
         self._screen: Screen = PlainScreen(self._line)
         self._dry: DryRun | None = None
+        self._graph: Any = None
         self._targets: Collection[str] = ()
         self._failed: dict[int, Job] = {}
         self._held: list[str] = []  # of jobs that Ctrl-C ended, or so it seems
         self._begun = self._shown = self._stopping = self._interrupted = False
 
-    def begin(self, targets: Collection[str], queued: bool, dry: DryRun | None) -> None:
-        """The graph of jobs is being built, for a run (whose jobs may wait in a cluster's queue) or a dry run."""
-        self._targets, self._dry, self._begun = targets, dry, True
+    def begin(self, graph: Any, targets: Collection[str], queued: bool, dry: DryRun | None) -> None:
+        """Snakemake's ``graph`` of jobs is being built, for a run (whose jobs may be ``queued`` on a cluster) or a dry run."""
+        self._graph, self._targets, self._dry, self._begun = graph, targets, dry, True
         self._jobs = Jobs(time.monotonic(), queued)
         self._screen = PlainScreen(self._line, sys.stdout) if dry else open_screen(self._line, self._log)
 
@@ -103,10 +104,16 @@ class RunHandler(logging.Handler):
     def _on_job_info(self, record: Any) -> None:
         if self._dry:
             self._dry.add(record)
-        elif record.rule_name not in self._targets:
-            stage, name = name_job(record.rule_name, record.wildcards or {}, record.log)
-            log = JobLog(Path(record.log[0])) if record.log else None
-            self._jobs.begin(record.jobid, Job(record.rule_name, stage, name, self._now, log))
+
+    def _on_job_started(self, record: Any) -> None:
+        """These are to run from now on: on a cluster this is all that is told of them, by their numbers."""
+        found = {job.jobid: job for job in self._graph.jobs} if self._graph else {}
+        for job in filter(None, map(found.get, record.jobs)):
+            if job.rule.name not in self._targets:
+                logs = list(map(str, job.log))
+                stage, name = name_job(job.rule.name, job.wildcards_dict, logs)
+                log = JobLog(Path(logs[0])) if logs else None
+                self._jobs.begin(job.jobid, Job(job.rule.name, stage, name, self._now, log))
 
     def _on_job_finished(self, record: Any) -> None:
         self._jobs.finish(record.job_id, self._now)
@@ -144,7 +151,7 @@ class RunHandler(logging.Handler):
             job = self._failed.get(int(tried[1]))
             if job:
                 self._jobs.retry(job.rule)
-                self._screen.say(f"{job.stage} {job.name}: is tried again")
+                self._screen.say(f"{' '.join(filter(None, (job.stage, job.name)))} is tried again")
 
     def _on_trouble(self, text: str, exception: str) -> None:
         ending = ending_of(text)

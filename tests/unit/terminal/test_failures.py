@@ -15,7 +15,7 @@ from primum.terminal.logs import JobLog
 LOG = "results/demo/logs/sft/sft.log"
 HEAD = "error: sft_model (results/demo/models/sft/manifest.json): "
 SLURM = (
-    "SLURM-job '12' failed, SLURM status is: 'TIMEOUT'. For further error details see the cluster/cloud log and more."
+    "SLURM-job '12' failed, SLURM status is: 'TIMEOUT'.For further error details see the cluster/cloud log and more."
 )
 
 
