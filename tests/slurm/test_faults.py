@@ -1,5 +1,5 @@
 """What a cluster does to jobs: limits, cancellation, preemption, lost nodes, lost memory, a lost Snakemake. Each ends as the
-README says, and a training that was interrupted ends in the weights, to the bit, of one that was not.
+docs/cluster.md says, and a training that was interrupted ends in the weights, to the bit, of one that was not.
 
 Every test trains the same model, on data that the store already has, in a folder of results of its own.
 """
