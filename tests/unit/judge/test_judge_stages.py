@@ -64,7 +64,7 @@ def generate_job(tmp_path: Path, model: Artifact, spec: dict[str, Any], rows: Se
     return make_job(tmp_path, common, {"p": (spec, {"model": model, "prompts": prompts})})
 
 
-@pytest.mark.parametrize("module", ["rubric", "judge.stage", "judge.agreement", "generate.stage"])
+@pytest.mark.parametrize("module", ["text.rubric", "judge.stage", "judge.agreement", "generate.stage"])
 def test_importing_a_stage_loads_no_model_library(module: str) -> None:
     heavy = ["torch", "transformers", "pandas", "openai"]
     code = f"import sys, primum.{module}; print([name for name in {heavy} if name in sys.modules])"
