@@ -139,7 +139,7 @@ def workers(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     """The stages that are running under a Snakemake process."""
     try:
         children = psutil.Process(process.pid).children(recursive=True)
-        return [child for child in children if "--spec" in child.cmdline()]
+        return [child for child in children if "--request" in child.cmdline()]
     except psutil.NoSuchProcess:
         return []
 

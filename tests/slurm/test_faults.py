@@ -163,7 +163,7 @@ def worker(run: Run, job: int, stage: str) -> int:
             inside &= (process / "cwd").readlink() == run.project  # another cluster has such a job, too
         except OSError:
             continue
-        if inside and stage.encode() in words and b"--spec" in words and began(int(process.name)) is not None:
+        if inside and stage.encode() in words and b"--request" in words and began(int(process.name)) is not None:
             return int(process.name)
     return 0
 
