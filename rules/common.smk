@@ -116,7 +116,8 @@ def prepare():
     # What is forced by hand (-F, -R, -f) is Snakemake's to follow, through the whole graph.
     if not (workflow.dag.forcerules or workflow.dag.forcefiles):
         CURRENT.update((job.stage, job.name) for job in state.jobs if job.current)
-    workflow.dag.forcefiles.update(state.stale)
+    # Snakemake's own times are not enough: it calls a job that failed up to date with the inputs that it had.
+    workflow.dag.forcefiles.update(state.stale | state.wanted)
 
 
 def take_over_jobs():

@@ -90,6 +90,7 @@ def finish(request: Mapping[str, Any]) -> dict[str, Any]:
     """Every output as if it had been made for the planned spec, recorded by Snakemake's touch."""
     workflow = open_workflow(request.get("config", {}), Path.cwd())
     contents: dict[str, str] = {}
+    keys: dict[str, str] = {}
     for job in workflow.dag.jobs:
         spec = json.loads(job.spec)
         for output, (_, item) in zip(job.plan.outputs, spec["items"], strict=True):
@@ -106,7 +107,10 @@ def finish(request: Mapping[str, Any]) -> dict[str, Any]:
             inputs = {role: [contents[each] for each in paths] for role, paths in given.items()}
             own = item_spec(spec, item)
             key = artifact_key(own, inputs)
-            save_manifest(Manifest(job.stage.kind, job.stage.name, own, inputs, key, output.path, {}, job.spec), path)
+            keys[output.path] = key
+            run = {"input_keys": {role: [keys[each] for each in paths] for role, paths in given.items()}}
+            made = Manifest(job.stage.kind, job.stage.name, own, inputs, key, output.path, {}, job.spec, run=run)
+            save_manifest(made, path)
     # Snakemake's touch waits a tenth of a second a job, for file systems with coarse times.
     with mock.patch("time.sleep"):
         _build(request, "touch")

@@ -63,6 +63,8 @@ OUTSIDE = {
     "terminal",
     "commands",
     "project",
+    "run_stage",
+    "experiment.schema",
     "curate.snapshot",
     "table4",
     "tables.csv",

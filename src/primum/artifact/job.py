@@ -210,7 +210,13 @@ def _store(request: Request, spec: Mapping[str, Any], result: Result, run: Mappi
             content=content,
             counts=dict(result.counts),
             files=files,
-            run={**_environment(), **run, "cost": dict(result.cost)},
+            run={
+                **_environment(),
+                **run,
+                "cost": dict(result.cost),
+                # The keys of what was read: so much is known of an input even when it is lost.
+                "input_keys": {role: [a.manifest.key for a in files_] for role, files_ in item.inputs.items()},
+            },
         )
         return (
             request.store.replace(filled, manifest)

@@ -3,7 +3,9 @@
 The inputs of a job and its spec make its artifacts' keys, so the answer follows the chain of jobs: where all inputs of an
 artifact are known its key is, and what the store has under it tells the keys of the jobs that read it. Behind an artifact
 that must be made nothing is known, and everything counts as to be made, although some of it may turn out to be in the store.
-So does what is missing although what was made of it is there, which Snakemake leaves alone as long as its spec is the same.
+
+An artifact that is lost, from the results and from the store, is missed only where something that reads it must be made. What was
+made of it may be right all the same: its manifest names the keys of what it read, and the lost one's key is known.
 
 Manifests are read and data is not: whether that is whole is looked at by the job that takes it.
 """
@@ -11,7 +13,7 @@ Manifests are read and data is not: whether that is whole is looked at by the jo
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -67,36 +69,46 @@ class RunState:
     """Every job, in an order in which they can run.
 
     ``known`` are the manifests (by their path in the results folder) of all that is there or in the store, ``stale`` the
-    paths of those that are there but are not what today's experiment, code and data make.
+    paths of those that are there but are not what today's experiment, code and data make, and ``wanted`` those of all that
+    must be made for the tables and the report.
     """
 
     jobs: tuple[JobState, ...]
     known: Mapping[str, Manifest]
     stale: frozenset[str]
+    wanted: frozenset[str]
 
 
 def state_of(run: Workflow) -> RunState:
     """The state of every job of ``run``; what its ``refresh`` asks for is to be made, whatever there is."""
     store = Store(Path(run.store))
     known: dict[str, Manifest] = {}
+    keys: dict[str, str] = {}  # of what is known, and of what is lost
     stale: set[str] = set()
     states = []
     for job in run.dag.jobs:
         again = refreshed(job, run.refresh)
         spec = json.loads(job.spec)
-        missing, stored, restamp = [], [], []
+        missing, stored, restamp, here = [], [], [], []
         for output, (_, item) in zip(job.plan.outputs, spec["items"], strict=True):
-            path = output.path
-            key = None if output.name in again else _key(job, output, item_spec(spec, item), known)
+            path, inputs = output.path, _inputs(job, output)
             there = Path(path).exists()
             made = _load(Path(path)) if there else None
+            asked, key = item_spec(spec, item), None
+            if output.name not in again:
+                key = _key(asked, inputs, known)
+                if key is None and made is not None and made.spec == asked and _was_made_of(made, inputs, known, keys):
+                    key = made.key
+            # Known, or lost. What is there and is not right must be made, so that nobody may count on it.
+            if key is not None and (not there or (made is not None and made.key == key)):
+                keys[path] = key
             if made is not None and key is not None and made.key == key:
                 known[path] = made
+                here.append(path)
                 if made.job != job.spec:
                     restamp.append(path)
                     stale.add(path)
                 continue
-            # Where the key is not known, what is behind something that must be made, Snakemake sees that by itself.
             if there and (key is not None or output.name in again or made is None or made.job != job.spec):
                 stale.add(path)
             if key is not None and (found := _stored(store, key)) is not None:
@@ -104,17 +116,57 @@ def state_of(run: Workflow) -> RunState:
                 stored.append(path)
             else:
                 missing.append(path)
+        if missing:  # the job will run, and take from the store what it has beside what it makes
+            for path in here:
+                found = _stored(store, known[path].key)
+                if found is not None and found.content != known[path].content:
+                    known[path] = found
+                    stored.append(path)
         state: State = "to run" if missing else "stored" if stored else "up to date"
         states.append(JobState(job, state, tuple(missing), tuple(stored), tuple(restamp)))
-    return RunState(tuple(states), known, frozenset(stale))
+    return RunState(tuple(states), known, frozenset(stale), frozenset(_wanted(states)))
 
 
-def _key(job: Job, output: Output, spec: dict[str, Any], known: Mapping[str, Manifest]) -> str | None:
+def _wanted(states: Sequence[JobState]) -> set[str]:
+    """What must be made: of the jobs that nothing reads, and what those read that must be made."""
+    read = {path for state in states for path in state.job.plan.read}
+    wanted: set[str] = set()
+    found: set[str] = set()
+    for state in reversed(states):
+        missing = set(state.missing)
+        if missing and (missing & wanted or not read & set(state.job.paths)):
+            found |= missing
+            for output in state.job.plan.outputs:
+                if output.path in missing:
+                    wanted.update(path for paths in _inputs(state.job, output).values() for path in paths)
+    return found
+
+
+def _inputs(job: Job, output: Output) -> dict[str, Sequence[str]]:
+    return {role: paths for role, paths in {**job.plan.inputs, **output.inputs}.items() if paths}
+
+
+def _key(spec: dict[str, Any], inputs: Mapping[str, Sequence[str]], known: Mapping[str, Manifest]) -> str | None:
     """The key of an artifact, None where an input of it is not known (see ``primum.artifact.job``)."""
-    inputs = {role: paths for role, paths in {**job.plan.inputs, **output.inputs}.items() if paths}
     if not all(path in known for paths in inputs.values() for path in paths):
         return None
     return artifact_key(spec, {role: [known[path].content for path in paths] for role, paths in inputs.items()})
+
+
+def _was_made_of(
+    made: Manifest, inputs: Mapping[str, Sequence[str]], known: Mapping[str, Manifest], keys: Mapping[str, str]
+) -> bool:
+    """Whether an artifact read what has these keys today: the same content of what is known, whatever is lost."""
+    recorded = made.run.get("input_keys")
+    contents = {
+        role: [known[path].content if path in known else None for path in paths] for role, paths in inputs.items()
+    }
+    same = made.inputs.keys() == contents.keys() and all(
+        now is None or now == then
+        for role, all_ in contents.items()
+        for now, then in zip(all_, made.inputs[role], strict=False)
+    )
+    return same and recorded == {role: [keys.get(path) for path in paths] for role, paths in inputs.items()}
 
 
 def _stored(store: Store, key: str) -> Manifest | None:

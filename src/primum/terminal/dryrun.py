@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from primum.dag.refresh import refreshed
@@ -30,6 +31,7 @@ class DryRun:
     changed: frozenset[str]
     refreshed: frozenset[str]
     stored: frozenset[str]
+    wanted: frozenset[str]
     _why: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     _taken: int = 0
 
@@ -44,7 +46,12 @@ class DryRun:
         }
         stored = {path for each in state.jobs if each.state == "stored" for path in each.job.paths}
         return cls(
-            run.experiment.name, run.store, state.stale - again, state.stale & frozenset(again), frozenset(stored)
+            run.experiment.name,
+            run.store,
+            state.stale - again,
+            state.stale & frozenset(again),
+            frozenset(stored),
+            state.wanted,
         )
 
     def add(self, record: Any) -> None:
@@ -62,7 +69,11 @@ class DryRun:
         if said.startswith("Forced execution"):
             if outputs & self.refreshed:
                 return "refresh asks for it"
-            return "a setting, code or a library changed" if outputs & self.changed else "-R or -F asks for it"
+            if outputs & self.changed:
+                return "a setting, code or a library changed"
+            if not outputs & self.wanted:
+                return "-R or -F asks for it"
+            return "follows from the above" if all(Path(path).exists() for path in outputs) else "not made yet"
         return next((why for words, why in _WHY if words in said), said.partition(":")[0])
 
     def text(self) -> str:
