@@ -18,10 +18,10 @@ MAX_ARG_STRLEN = 131_072
 
 
 def _large() -> dict[str, Any]:
-    models = {f"model-{i}": {"endpoint": f"m{i}", "engine": {"kind": "openai"}} for i in range(MODELS)}
-    benchmarks = {f"exam-{i}": {"dataset": "demo-usmle-sample-exam"} for i in range(BENCHMARKS)}
-    prompts = {f"prompts-{i}": {"dataset": "demo-xstest-safe", "kind": "benign", "take": 4} for i in range(PROMPTS)}
-    judges = {f"judge-{i}": {"kind": "refusal", "prompts": list(prompts)} for i in range(JUDGES)}
+    models = {f"published-clinical-model-{i:03}": {"endpoint": f"m{i}", "engine": {"kind": "openai"}} for i in range(MODELS)}
+    benchmarks = {f"clinical-knowledge-exam-{i:02}": {"dataset": "demo-usmle-sample-exam"} for i in range(BENCHMARKS)}
+    prompts = {f"harmless-requests-{i}": {"dataset": "demo-xstest-safe", "kind": "benign", "take": 4} for i in range(PROMPTS)}
+    judges = {f"refusal-judge-{i}": {"kind": "refusal", "prompts": list(prompts)} for i in range(JUDGES)}
     evaluate = {"models": models, "benchmarks": benchmarks, "prompts": prompts, "judges": judges}
     return {
         **{key: TINY[key] for key in ("title", "seed", "catalogs")},
@@ -35,7 +35,7 @@ def test_a_job_of_a_large_experiment_starts_and_its_failure_is_short(tmp_path: P
     write(project, _large())
     run = open_workflow({"experiment": str(project / "config/experiments/large.yaml"), "results": "results"}, project)
     job = run.dag.job("tables", "tables")
-    assert len(job.spec) > 1_000_000 > 5 * MAX_ARG_STRLEN
+    assert len(job.spec) > 1_500_000 > 10 * MAX_ARG_STRLEN
     assert len(job.plan.read) == MODELS * (BENCHMARKS + PROMPTS + JUDGES * PROMPTS)
     for path in job.plan.read:
         (project / path).parent.mkdir(parents=True, exist_ok=True)
@@ -55,5 +55,5 @@ def test_a_job_of_a_large_experiment_starts_and_its_failure_is_short(tmp_path: P
     assert done.returncode == 1
     # The job itself began, and read its request: it stumbles over its first input.
     (said,) = {line for line in printed if line.startswith("[tables] error: ")}
-    assert "results/large/scores/model-0/exam-0.json: " in said
+    assert "results/large/scores/published-clinical-model-000/clinical-knowledge-exam-00.json: " in said
     assert max(map(len, printed)) <= 300, max(printed, key=len)[:400]
