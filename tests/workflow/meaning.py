@@ -215,6 +215,20 @@ class Meaning:
         new, old = self.together(), before.together()
         return {job for job, made in new.items() if job in old and made != old[job]}
 
+    def within(self, jobs: set[str], others: set[str]) -> set[str]:
+        """Those of ``jobs`` that ``others`` read from, directly or through one another: no others are in the graph."""
+        readers, together = self.readers(), self.together()
+        found: set[str] = set()
+        while True:
+            more = {
+                job
+                for job in jobs - found
+                if any(self.job(reader) in others | found for made in together[job] for reader in readers[made])
+            }
+            if not more:
+                return found
+            found |= more
+
     # Which jobs a key belongs to ----------------------------------------------------------------------------------
 
     def owners(self, path: Path) -> set[str]:

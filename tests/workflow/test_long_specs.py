@@ -18,9 +18,13 @@ MAX_ARG_STRLEN = 131_072
 
 
 def _large() -> dict[str, Any]:
-    models = {f"published-clinical-model-{i:03}": {"endpoint": f"m{i}", "engine": {"kind": "openai"}} for i in range(MODELS)}
+    models = {
+        f"published-clinical-model-{i:03}": {"endpoint": f"m{i}", "engine": {"kind": "openai"}} for i in range(MODELS)
+    }
     benchmarks = {f"clinical-knowledge-exam-{i:02}": {"dataset": "demo-usmle-sample-exam"} for i in range(BENCHMARKS)}
-    prompts = {f"harmless-requests-{i}": {"dataset": "demo-xstest-safe", "kind": "benign", "take": 4} for i in range(PROMPTS)}
+    prompts = {
+        f"harmless-requests-{i}": {"dataset": "demo-xstest-safe", "kind": "benign", "take": 4} for i in range(PROMPTS)
+    }
     judges = {f"refusal-judge-{i}": {"kind": "refusal", "prompts": list(prompts)} for i in range(JUDGES)}
     evaluate = {"models": models, "benchmarks": benchmarks, "prompts": prompts, "judges": judges}
     return {

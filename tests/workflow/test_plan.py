@@ -183,10 +183,11 @@ def _check(planner: Planner, before: Document, after: Document, path: tuple[Any,
     with planner.experiment(after) as path_given:
         answer = planner.ask("plan", config={"experiment": path_given})
     meaning = Meaning(after)
-    regrouped = meaning.regrouped(Meaning(before))
     owners = _owners(before, after, path)
+    planned = meaning.jobs(meaning.closure(owners))
+    regrouped = meaning.within(meaning.regrouped(Meaning(before)), planned)
     specs = meaning.jobs(owners) | regrouped
-    expected = meaning.jobs(meaning.closure(owners)) | regrouped
+    expected = planned | regrouped
     problems = []
     if set(answer["stale"]) != specs:
         problems.append(f"specs: {_difference(set(answer['stale']), specs)}")

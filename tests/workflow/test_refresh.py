@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -176,7 +177,8 @@ def test_a_changed_setting_recomputes_its_readers_only(project: Path) -> None:
     finally:
         write(project)
     back = snakemake(project)
-    assert "[store] 10 artifacts taken from results/.store" in back
+    assert re.search(r"\[store\] \d+ artifacts taken from results/\.store", back)
+    assert "10 of them taken from the store" in back
     assert started(back) <= {"aggregate_tables", "write_report"}
 
 

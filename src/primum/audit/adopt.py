@@ -41,7 +41,8 @@ def adopt(run: Workflow, asked: str, why: str) -> None:
         raise PrimumError("--why: say why the content stays the same; it is kept with each artifact")
     chosen = [piece for piece in pieces(run, state_of(run)) if piece.is_asked(asked)]
     if not chosen:
-        stages = ", ".join(dict.fromkeys(job.stage.target for job in run.dag.jobs))
+        there = {job.stage.target for job in run.dag.jobs}
+        stages = ", ".join(target for target in TARGETS if target in there)
         raise PrimumError(f"adopt {asked}: matches no job; give all, a stage ({stages}) or stage:name")
     refused = [f"{piece.output}: {piece.reason}: it must be made again" for piece in chosen if piece.verdict == "new"]
     store, adopted = Store(Path(run.store)), 0
