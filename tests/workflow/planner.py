@@ -103,7 +103,7 @@ def finish(request: Mapping[str, Any]) -> dict[str, Any]:
             if job.stage.name == "tables":
                 path.with_suffix(".csv").write_text("")
             contents[output.path] = output.path
-            given = {role: paths for role, paths in {**job.plan.inputs, **output.inputs}.items() if paths}
+            given = job.plan.inputs_of(output)
             inputs = {role: [contents[each] for each in paths] for role, paths in given.items()}
             own = item_spec(spec, item)
             key = artifact_key(own, inputs)

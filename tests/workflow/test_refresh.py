@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -177,8 +176,8 @@ def test_a_changed_setting_recomputes_its_readers_only(project: Path) -> None:
     finally:
         write(project)
     back = snakemake(project)
-    assert re.search(r"\[store\] \d+ artifacts taken from results/\.store", back)
-    assert "10 of them taken from the store" in back
+    # Responses, judgements and the seven tables; these came out as they were, so that the page is the same all along.
+    assert "[store] 9 artifacts taken from results/.store" in back
     assert started(back) <= {"aggregate_tables", "write_report"}
 
 

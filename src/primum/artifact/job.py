@@ -265,10 +265,15 @@ def _installed(package: str) -> str | None:
         return None
 
 
+def user_name() -> str:
+    """Who runs this process: a name where there is one, else a number."""
+    return getpass.getuser() if "USER" in os.environ or "LOGNAME" in os.environ else str(os.getuid())
+
+
 def _environment() -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
-        "user": getpass.getuser() if "USER" in os.environ or "LOGNAME" in os.environ else str(os.getuid()),
+        "user": user_name(),
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cpus": os.cpu_count(),

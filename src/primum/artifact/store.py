@@ -38,6 +38,14 @@ class Store:
         folder.mkdir(parents=True)
         return folder
 
+    def manifest(self, key: str) -> Manifest | None:
+        """What the entry says of itself, its data unread; None where it is absent or damaged."""
+        try:
+            manifest = load_manifest(self.entry(key) / MANIFEST)
+        except PrimumError:
+            return None
+        return manifest if manifest.key == key else None
+
     def find(self, key: str) -> Manifest | None:
         """The entry's manifest if the store has it whole; a damaged entry is removed and counts as absent."""
         entry = self.entry(key)
@@ -128,15 +136,20 @@ def table_file(filled: Path) -> Path:
     return filled / _TABLE
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give ``source`` the second name ``target``, where the file system cannot by a copy. FileNotFoundError if it is gone."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+        fsync(target)
+
+
 def _place(source: Path, target: Path) -> None:
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         temporary.unlink(missing_ok=True)
-        try:
-            os.link(source, temporary)
-        except OSError:
-            shutil.copyfile(source, temporary)
-            fsync(temporary)
+        link_or_copy(source, temporary)
         # Snakemake compares modification times: an output must not look older than the inputs of the job that took it.
         os.utime(temporary)
         temporary.replace(target)

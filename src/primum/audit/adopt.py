@@ -6,7 +6,6 @@ before a run that would use GPUs to make such artifacts again is here too.
 
 from __future__ import annotations
 
-import getpass
 import os
 import shutil
 import time
@@ -17,9 +16,9 @@ from typing import Any
 import primum
 from primum.artifact.code import recorded_digests
 from primum.artifact.folder import MANIFEST
+from primum.artifact.job import user_name
 from primum.artifact.manifest import Manifest, data_path, load_manifest, measure
-from primum.artifact.store import Store, table_file
-from primum.artifact.table import fsync
+from primum.artifact.store import Store, link_or_copy, table_file
 from primum.audit.cost import asked_of
 from primum.audit.differences import Piece, pieces, versions
 from primum.dag.dag import TARGETS, Job
@@ -41,8 +40,7 @@ def adopt(run: Workflow, asked: str, why: str) -> None:
         raise PrimumError("--why: say why the content stays the same; it is kept with each artifact")
     chosen = [piece for piece in pieces(run, state_of(run)) if piece.is_asked(asked)]
     if not chosen:
-        there = {job.stage.target for job in run.dag.jobs}
-        stages = ", ".join(target for target in TARGETS if target in there)
+        stages = ", ".join(run.dag.targets)
         raise PrimumError(f"adopt {asked}: matches no job; give all, a stage ({stages}) or stage:name")
     refused = [f"{piece.output}: {piece.reason}: it must be made again" for piece in chosen if piece.verdict == "new"]
     store, adopted = Store(Path(run.store)), 0
@@ -85,7 +83,7 @@ def enter(store: Store, piece: Piece, why: str) -> str:
         "modules": changed if recorded.spec["code"] != spec["code"] else [],
         "libraries": versions(recorded.spec, spec),
     }
-    note = {**difference, "by": _user(), "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "why": why}
+    note = {**difference, "by": user_name(), "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "why": why}
     run = {**recorded.run, "adopted": [*recorded.run.get("adopted", ()), note]}
     fields = {name: getattr(recorded, name) for name in Manifest.__slots__}
     fields |= {"spec": spec, "key": piece.key, "job": "", "run": run}
@@ -119,10 +117,11 @@ def _fill(store: Store, piece: Piece, recorded: Manifest, filled: Path) -> None:
         try:
             if load_manifest(manifest).content != recorded.content:
                 continue
-            for name in recorded.files if folder else ():
-                _link(data / name, filled / name)
+            for name in recorded.files:  # of a folder
+                (filled / name).parent.mkdir(parents=True, exist_ok=True)
+                link_or_copy(data / name, filled / name)
             if not folder:
-                _link(data, table_file(filled))
+                link_or_copy(data, table_file(filled))
             if measure(filled if folder else table_file(filled), recorded.kind)[0] == recorded.content:
                 return
         except (PrimumError, FileNotFoundError):
@@ -130,21 +129,6 @@ def _fill(store: Store, piece: Piece, recorded: Manifest, filled: Path) -> None:
         for path in filled.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     raise PrimumError(f"{output}: is damaged or gone, here and in the store: it must be made again")
-
-
-def _link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        shutil.copyfile(source, target)
-        fsync(target)
-
-
-def _user() -> str:
-    return getpass.getuser() if "USER" in os.environ or "LOGNAME" in os.environ else str(os.getuid())
 
 
 # Before a run ---------------------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def pieces(run: Workflow, state: RunState) -> list[Piece]:
             continue
         again, spec = refreshed(job, run.refresh), json.loads(job.spec)
         for made, (_, item) in zip(job.plan.outputs, spec["items"], strict=True):
-            inputs = {role: paths for role, paths in {**job.plan.inputs, **made.inputs}.items() if paths}
+            inputs = job.plan.inputs_of(made)
             piece, manifest = _piece(Piece(job, made, "new"), item_spec(spec, item), inputs, known, recorded)
             if manifest is not None:
                 known[made.path] = manifest
@@ -101,7 +101,7 @@ def _piece(
         return replace(new, reason=own or _UNREADABLE), None
     contents = {role: [known[path].content for path in paths] for role, paths in inputs.items()}
     key = artifact_key(dict(spec), contents)
-    if (manifest := recorded.under(key)) is not None:
+    if (manifest := recorded.store.manifest(key)) is not None:
         return replace(new, verdict="here", key=key), manifest
     same = [each for each in recorded.asked(spec) if each.inputs == contents]
     if here is not None and here.inputs == contents and first_difference(here.spec, spec) is None:
@@ -120,11 +120,7 @@ class _Recorded:
     """The manifests of a store, by what was asked: one look through it, and only if somebody wants to know."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def under(self, key: str) -> Manifest | None:
-        manifest, _ = _load(self._store.entry(key) / MANIFEST)
-        return manifest if manifest and manifest.key == key else None
+        self.store = store
 
     def asked(self, spec: Mapping[str, Any]) -> list[Manifest]:
         """Those that differ from ``spec`` in code and libraries alone, the newest first."""
@@ -134,7 +130,7 @@ class _Recorded:
     @cached_property
     def _paths(self) -> dict[str, list[tuple[str, Path]]]:
         paths: dict[str, list[tuple[str, Path]]] = {}
-        for path in self._store.root.glob(f"??/*/{MANIFEST}"):
+        for path in self.store.root.glob(f"??/*/{MANIFEST}"):
             try:
                 record = json.loads(path.read_text(encoding="utf-8"))
                 question, finished = _question(record["spec"]), str(record["run"].get("finished", ""))

@@ -75,6 +75,12 @@ class Dag(Scope):
         before = {i: sorted({maker[path] for path in job.plan.read if path in maker}) for i, job in enumerate(jobs)}
         return tuple(jobs[index] for index in TopologicalSorter(before).static_order())
 
+    @property
+    def targets(self) -> list[str]:
+        """The targets that the experiment has jobs of, in the order of the stages."""
+        there = {job.stage.target for job in self.jobs}
+        return [target for target in TARGETS if target in there]
+
     @cached_property
     def _codes(self) -> dict[str, str]:
         """The code digest of every stage's module, taken once: a run plans all its jobs from the same code."""

@@ -45,11 +45,14 @@ class Plan:
         own = [path for output in self.outputs for path in output.inputs.get(role, ())]
         return list(dict.fromkeys([*self.inputs.get(role, ()), *own]))
 
+    def inputs_of(self, output: Output) -> dict[str, Paths]:
+        """What one output reads, the shared and its own, by role; roles without any are left out."""
+        return {role: paths for role, paths in {**self.inputs, **output.inputs}.items() if paths}
+
     @property
     def roles(self) -> list[str]:
         """The roles that something is read in."""
-        given = [*self.inputs.items(), *(each for output in self.outputs for each in output.inputs.items())]
-        return list(dict.fromkeys(role for role, paths in given if paths))
+        return list(dict.fromkeys(role for output in self.outputs for role in self.inputs_of(output)))
 
     @property
     def read(self) -> set[str]:

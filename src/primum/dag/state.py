@@ -18,13 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from primum.artifact.folder import MANIFEST
 from primum.artifact.job import item_spec
 from primum.artifact.manifest import Manifest, artifact_key, load_manifest
 from primum.artifact.store import Store
 from primum.dag.dag import Job, parquet
 from primum.dag.refresh import refreshed
-from primum.dag.stage import Output
 from primum.dag.workflow import Workflow
 from primum.errors import PrimumError
 
@@ -91,7 +89,7 @@ def state_of(run: Workflow) -> RunState:
         spec = json.loads(job.spec)
         missing, stored, restamp, here = [], [], [], []
         for output, (_, item) in zip(job.plan.outputs, spec["items"], strict=True):
-            path, inputs = output.path, _inputs(job, output)
+            path, inputs = output.path, job.plan.inputs_of(output)
             there = Path(path).exists()
             made = _load(Path(path)) if there else None
             asked, key = item_spec(spec, item), None
@@ -111,14 +109,14 @@ def state_of(run: Workflow) -> RunState:
                 continue
             if there and (key is not None or output.name in again or made is None or made.job != job.spec):
                 stale.add(path)
-            if key is not None and (found := _stored(store, key)) is not None:
+            if key is not None and (found := store.manifest(key)) is not None:
                 known[path] = found
                 stored.append(path)
             else:
                 missing.append(path)
         if missing:  # the job will run, and take from the store what it has beside what it makes
             for path in here:
-                found = _stored(store, known[path].key)
+                found = store.manifest(known[path].key)
                 if found is not None and found.content != known[path].content:
                     known[path] = found
                     stored.append(path)
@@ -138,12 +136,8 @@ def _wanted(states: Sequence[JobState]) -> set[str]:
             found |= missing
             for output in state.job.plan.outputs:
                 if output.path in missing:
-                    wanted.update(path for paths in _inputs(state.job, output).values() for path in paths)
+                    wanted.update(path for paths in state.job.plan.inputs_of(output).values() for path in paths)
     return found
-
-
-def _inputs(job: Job, output: Output) -> dict[str, Sequence[str]]:
-    return {role: paths for role, paths in {**job.plan.inputs, **output.inputs}.items() if paths}
 
 
 def _key(spec: dict[str, Any], inputs: Mapping[str, Sequence[str]], known: Mapping[str, Manifest]) -> str | None:
@@ -167,11 +161,6 @@ def _was_made_of(
         for now, then in zip(all_, made.inputs[role], strict=False)
     )
     return same and recorded == {role: [keys.get(path) for path in paths] for role, paths in inputs.items()}
-
-
-def _stored(store: Store, key: str) -> Manifest | None:
-    manifest = _load(store.entry(key) / MANIFEST)
-    return manifest if manifest and manifest.key == key else None
 
 
 def _load(path: Path) -> Manifest | None:

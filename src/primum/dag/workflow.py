@@ -86,8 +86,7 @@ class Workflow:
         for key, asked in (("refresh", self.refresh), ("recompute", recompute)):
             for part in filter(None, asked.split(",")):
                 if not any(refreshed(job, part) for job in self.dag.jobs):
-                    there = {job.stage.target for job in self.dag.jobs}
-                    stages = ", ".join(target for target in TARGETS if target in there)
+                    stages = ", ".join(self.dag.targets)
                     raise PrimumError(f"{key}={part}: matches no job; give a stage ({stages}) or stage:name")
 
     def begin(self) -> None:

@@ -54,8 +54,7 @@ def make(run: Workflow, stages: tuple[str, ...] = tuple(STAGES), text: str = "",
         stage, kind = job.stage.name, job.stage.kind
         spec = json.loads(job.spec) | (changed if stage in stages else {})
         for output, (_, item) in zip(job.plan.outputs, spec["items"], strict=True):
-            given = {role: paths for role, paths in {**job.plan.inputs, **output.inputs}.items() if paths}
-            inputs = {role: [made[path] for path in paths] for role, paths in given.items()}
+            inputs = {role: [made[path] for path in paths] for role, paths in job.plan.inputs_of(output).items()}
             filled = store.new_folder()
             if kind == "table":
                 write_table(pa.table({"id": [output.path + text]}), table_file(filled), {})

@@ -112,6 +112,7 @@ def test_parquet_lies_beside_its_manifest() -> None:
         ("sft,dpo:dpo-1", "dpo", "dpo-1", {"dpo-1"}),
         ("judge:refusal", "judge", "refusal/sft", {"medical-harmful", "general-harmful", "benign", "unsafe-contrast"}),
         ("judge:sft", "judge", "harm/sft", {"medical-harmful", "general-harmful", "benign", "unsafe-contrast"}),
+        ("judge:judgements", "judge", "harm/sft", set()),
         ("generate:benign", "generate", "sft", {"benign"}),
         ("mix:clinical", "mix", "mixtures", {"clinical/rows", "clinical/ledger"}),
         ("curate:clinical", "overlap", "overlaps", {"mixtures/clinical"}),
