@@ -78,7 +78,7 @@ rule render_table4:
     output:
         TABLE4,
     shell:
-        "exec primum table4 {RUN.dag.results} --format all --output {RUN.dag.results}/tables"
+        'tables="$(dirname {input.table:q})"; exec primum table4 "$(dirname "$tables")" --format all --output "$tables"'
 
 
 rule write_report:

@@ -57,7 +57,7 @@ def test_a_long_reason_is_cut_and_the_log_is_not(tmp_path: Path) -> None:
 
 
 def test_how_a_command_ended() -> None:
-    said = "CalledProcessError in file rules/train.smk:\nCommand 'exec primum' "
+    said = "CalledProcessError in file rules/training.smk:\nCommand 'exec primum' "
     assert ending_of(said + "died with <Signals.SIGKILL: 9>.") == "SIGKILL"
     assert ending_of(said + "returned non-zero exit status 3.") == "3"
     assert ending_of("MissingOutputException: a.json") == ""
