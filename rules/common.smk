@@ -93,26 +93,27 @@ def begin(wildcards):
 
 def prepare():
     RUN.check_asked()
+    # The project's own claim decides who may run here: Snakemake's lock of the whole folder goes when the first of several
+    # runs ends, or fails two that end together, and outlives a run that was killed.
+    workflow.persistence.lock = workflow.persistence.noop
+    if not workflow.dryrun:
+        RUN.begin()
+    # Behind the claim: nobody else changes what there is from now on.
     state = state_of(RUN)
     # From now on the terminal tells of this run, or of this dry run.
     named = [rule.name for rule in workflow.rules if rule.norun]
     dry = DryRun.of(RUN, state) if workflow.dryrun else None
     TERMINAL.begin(workflow.dag, named, not workflow.local_exec, dry)
     check_budget(RUN)
-    # The project's own claim decides who may run here: Snakemake's lock of the whole folder goes when the first of several
-    # runs ends, or fails two that end together, and outlives a run that was killed.
-    workflow.persistence.lock = workflow.persistence.noop
-    if not (workflow.dryrun or workflow.touch):
-        check_remade(RUN, state, workflow.dag_settings.targets)
-    if not workflow.dryrun:
-        RUN.begin()
     if workflow.touch:
         return
     if not workflow.dryrun:
+        check_remade(RUN, state, workflow.dag_settings.targets)
         take_over_jobs()
         RUN.write_requests()
-        forget(restore(RUN, state))
-        state = state_of(RUN)
+        if any(job.stored or job.restamp for job in state.jobs):
+            forget(restore(RUN, state))
+            state = state_of(RUN)
     # What is forced by hand (-F, -R, -f) is Snakemake's to follow, through the whole graph.
     if not (workflow.dag.forcerules or workflow.dag.forcefiles):
         CURRENT.update((job.stage, job.name) for job in state.jobs if job.current)
