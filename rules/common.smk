@@ -85,6 +85,11 @@ def begin(wildcards):
         except PrimumError as error:
             # Snakemake would wrap any Exception of an input function in ten lines.
             raise SystemExit(f"primum: error: {error}") from None
+        except OSError as error:
+            where = error.filename or RUN.dag.results
+            raise SystemExit(
+                f"primum: error: {where}: {error.strerror}: see to it and run again"
+            ) from None
         except Exception:
             # And it would call the function again, which then did nothing.
             raise SystemExit(traceback.format_exc()) from None

@@ -191,7 +191,7 @@ def test_of_twenty_starts_at_once_each_experiment_is_run_by_one(project: Path, t
             assert "Traceback" not in output
             if run is holders[name]:
                 assert code == 0, output
-                assert started(output) == {"fetch_dataset", "read_dataset", "mix_sources"}
+                assert started(output) == {"fetch_dataset", "read_training", "mix_sources"}
                 continue
             said = re.findall(r"^primum: error: .*", output, re.MULTILINE)
             assert code != 0, output

@@ -66,10 +66,10 @@ def test_a_dry_run_says_what_would_run_and_why(project: Path) -> None:
     output = piped(project, "pretrain", "--dry-run")
     assert_quiet(output)
     assert output.splitlines()[1:] == [
-        "tiny: 4 jobs would run",
+        "tiny: 5 jobs would run",
         "",
         "stage     jobs  why",
-        "fetch        1  not made yet",
+        "fetch        2  not made yet",
         "read         1  not made yet",
         "mix          1  not made yet",
         "pretrain     1  not made yet",
@@ -86,8 +86,8 @@ def test_in_a_pipe_there_are_plain_lines(project: Path) -> None:
     assert "\r" not in output
     lines = output.splitlines()
     assert [line for line in lines if line.startswith("[pretrain] base: 8/8, ")]
-    assert [line for line in lines if line.startswith("4/4 jobs in ")]
-    assert "results/tiny: 6 artifacts, 0 of them taken from the store." in lines
+    assert [line for line in lines if line.startswith("5/5 jobs in ")]
+    assert "results/tiny: 11 artifacts, 0 of them taken from the store." in lines
     assert not (project / "results/tiny/logs/run.log").exists()
 
 
@@ -118,7 +118,7 @@ def test_what_the_store_gave_is_said(project: Path) -> None:
     shutil.rmtree(project / "results/tiny")
     dry = piped(project, "all", "--dry-run")
     assert "tiny: 7 jobs would run" in dry
-    assert "20 jobs are taken from the store results/.store and do not run." in dry
+    assert "17 jobs are taken from the store results/.store and do not run." in dry
     run = terminal(project, "all")
     assert run.end() == 0
     assert_quiet(run.written)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +17,7 @@ LOG = "results/demo/logs/sft/dpo-base.log"
 
 
 @pytest.fixture
-def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[RunHandler, Tell]:
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[RunHandler, Tell]]:
     """A handler in a run of two jobs on a cluster, and what tells it of an event."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TERM", "dumb")
@@ -35,7 +35,8 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[RunHandler, T
         handler.handle(record)
 
     tell("RUN_INFO", stats={"sft_model": 1, "all": 1, "total": 2})
-    return handler, tell
+    yield handler, tell
+    handler.end()  # or its lines go on among those of all later tests
 
 
 def error(**fields: Any) -> dict[str, Any]:
