@@ -81,7 +81,7 @@ rule pretrain_model:
         spec=spec("pretrain"),
     shell:
         "exec primum stage pretrain --request {REQUESTS}/{rule}/{wildcards.model}.json --log {log:q}"
-        " --nodes {resources.nodes} --processes {resources.processes}"
+        " {resources.launch}"
 
 
 rule sft_model:
@@ -103,7 +103,7 @@ rule sft_model:
         spec=spec("sft"),
     shell:
         "exec primum stage sft --request {REQUESTS}/{rule}/{wildcards.model}.json --log {log:q}"
-        " --nodes {resources.nodes} --processes {resources.processes}"
+        " {resources.launch}"
 
 
 rule reference_logprobs:
@@ -147,4 +147,4 @@ rule dpo_model:
         spec=spec("dpo"),
     shell:
         "exec primum stage dpo --request {REQUESTS}/{rule}/{wildcards.model}.json --log {log:q}"
-        " --nodes {resources.nodes} --processes {resources.processes}"
+        " {resources.launch}"

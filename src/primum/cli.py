@@ -52,6 +52,10 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         )
 
 
+# What a training stage is told of the machines: options of its command.
+_DEVICES = ("nodes", "processes", "activation_checkpointing", "cpu_offload")
+
+
 def _line(name: str, text: str) -> str:
     return f"  {name:<12}{text}"
 
@@ -77,6 +81,14 @@ def _add_stages(stages: Any) -> None:
             own.add_argument(
                 "--processes", type=int, default=1, help="processes on all of them, one a GPU (default: 1)"
             )
+            own.add_argument(
+                "--activation-checkpointing",
+                action="store_true",
+                help="compute activations again in the backward pass: less memory, a third more time",
+            )
+            own.add_argument(
+                "--cpu-offload", action="store_true", help="keep weights and optimizer in the CPU's memory"
+            )
 
 
 def _check_name(kind: str, name: str, names: Collection[str]) -> None:
@@ -101,8 +113,9 @@ def _run(words: list[str]) -> None:
     if arguments.command == "stage":
         from primum.run_stage import run_stage
 
-        several = (getattr(arguments, name, 1) for name in ("nodes", "processes"))
-        run_stage(STAGES[arguments.stage], arguments.request, arguments.log, *several)
+        asked = vars(arguments)
+        devices = {name: asked[name] for name in _DEVICES if name in asked}
+        run_stage(STAGES[arguments.stage], arguments.request, arguments.log, **devices)
     else:
         people[arguments.command].run(arguments)
 

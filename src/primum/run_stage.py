@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from primum.artifact.code import recorded_digests
-from primum.artifact.job import Run, execute
+from primum.artifact.job import Devices, Run, execute
 from primum.artifact.request import load_request
 from primum.dag.stage import Stage
 from primum.errors import PrimumError
@@ -51,8 +51,8 @@ def _end(*_: Any) -> None:
     raise _Ended
 
 
-def run_stage(stage: Stage, request: Path, log: Path | None, nodes: int, processes: int) -> None:
-    """Make what ``request`` (a file) asks for. A training runs as ``processes`` on ``nodes``.
+def run_stage(stage: Stage, request: Path, log: Path | None, **devices: Any) -> None:
+    """Make what ``request`` (a file) asks for, a training on ``devices`` (:class:`primum.artifact.job.Devices`).
 
     What goes wrong is a line on standard error and in ``log``, and SystemExit with status 1.
     """
@@ -60,10 +60,10 @@ def run_stage(stage: Stage, request: Path, log: Path | None, nodes: int, process
         os.environ.update(_OFFLINE)
 
     def load() -> Run:
-        if stage.trains and processes > 1:
+        if stage.trains:
             from primum.cluster.launch import Launch
 
-            return Launch(stage.module, nodes, processes, log).run
+            return Launch(stage.module, Devices(**devices), log).run
         run: Run = importlib.import_module(stage.module).run
         return run
 

@@ -301,7 +301,7 @@ def test_training_on_two_nodes(idle: Cluster, project: Path) -> None:
     assert (job["State"], job["NNodes"]) == ("COMPLETED", "2")
     assert "gres/gpu=2" in job["AllocTRES"].split(",")
     together, alone = project / "two/spread/models/sft", project / "alone/alone/models/sft"
-    assert load_manifest(together / "manifest.json").run["cost"] == {"nodes": 2, "processes": 2}
+    assert load_manifest(together / "manifest.json").run["cost"]["processes"] == 2
     assert load_manifest(together / "manifest.json").key == load_manifest(alone / "manifest.json").key
     losses = [pq.read_table(folder / "history.parquet").column("loss").to_pylist() for folder in (together, alone)]
     assert len(losses[0]) == 4

@@ -13,7 +13,6 @@ from project import copy_project, environment
 from runs import contents
 from tiny import TINY, command, snakemake, started, write
 
-
 UNTIL = ["--until", "sft_model"]  # what is behind it follows in the same way
 
 

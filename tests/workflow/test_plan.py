@@ -53,6 +53,7 @@ _ADDED: dict[tuple[Any, ...], Any] = {
     ("models", "sft", "threads"): 2,
     ("models", "sft", "size_class"): "medium",
     ("models", "sft", "axes"): {"n": 200},
+    ("models", "sft", "attention"): "varlen",
     ("models", "sft", "attention_reset"): False,
     ("models", "sft", "train_on_inputs"): True,
     ("models", "sft", "lora"): {"r": 4},
@@ -99,6 +100,8 @@ _ADDED: dict[tuple[Any, ...], Any] = {
     ("engine", "concurrency"): 2,
     ("resources", "score", "gpus"): 1,
     ("resources", "score", "nodes"): 2,
+    ("resources", "sft", "activation_checkpointing"): True,
+    ("resources", "dpo", "cpu_offload"): True,
     ("overrides",): {"sft": {"resources": {"sft": {"mem_mb": 1}}}},
     ("budget",): {"gpu_hours": 1, "disk_gb": 1000, "judge_tokens": 10**12},
 }

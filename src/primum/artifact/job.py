@@ -51,6 +51,23 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Devices:
+    """What a training runs on: ``processes``, one a GPU, as many on each of ``nodes``, which share the model between them.
+
+    ``activation_checkpointing`` computes activations again in the backward pass instead of keeping them, ``cpu_offload`` keeps
+    weights and optimizer in the nodes' memory. None of it changes a result by more than the order of sums: it is in no spec.
+    """
+
+    nodes: int = 1
+    processes: int = 1
+    activation_checkpointing: bool = False
+    cpu_offload: bool = False
+
+
+ALONE = Devices()
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """What a stage made of an item: a table or a folder, with its counts (content) and its cost (run)."""
 
@@ -69,6 +86,7 @@ class Job:
     common: Mapping[str, Any]
     items: Sequence[Item]
     progress: Progress
+    devices: Devices = ALONE
 
 
 Run = Callable[[Job], Iterator[Result]]
@@ -282,4 +300,4 @@ def _environment() -> dict[str, Any]:
     }
 
 
-__all__ = ["MANIFEST", "Item", "Job", "Result", "Run", "execute", "item_spec", "publish"]
+__all__ = ["ALONE", "MANIFEST", "Devices", "Item", "Job", "Result", "Run", "execute", "item_spec", "publish"]

@@ -1,13 +1,17 @@
-"""Training as several processes: one a GPU, on one node or, inside a Slurm allocation, on several.
+"""Training as processes that share the model: one a GPU, on one node or, inside a Slurm allocation, on several.
 
 The job's own process looks into the store, holds the key's lock and publishes; the processes that it launches here train into
 the item's work folder and end. torchrun starts them, on several nodes through one srun task a node. Without GPUs they are CPU
 processes that talk over gloo. How many there are is a resource, like the GPUs that they stand for: it is in the manifest's
 ``run``, not in the spec, and changes a result by no more than the order of sums.
+
+A single process that computes in float32 trains right here; all else is launched, be it one process, so that what is computed
+in bfloat16 is the same whatever the number.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shlex
@@ -16,31 +20,37 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from primum.artifact.job import Item, Job, Result
+from primum.artifact.job import Devices, Item, Job, Result
 from primum.errors import PrimumError
 
 _FIRST_PORT, _PORTS = 20_000, 10_000
 
 
+def is_launched(item: Item, devices: Devices) -> bool:
+    """Whether ``item`` is trained by processes of its own."""
+    return devices.processes > 1 or devices.cpu_offload or item.spec["optimization"]["dtype"] != "float32"
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """``processes`` of ``module.run`` on ``nodes``, as many on each; ``log`` gets their progress lines."""
+    """``module.run`` on ``devices``; ``log`` gets the progress lines of launched processes."""
 
     module: str
-    nodes: int
-    processes: int
+    devices: Devices
     log: Path | None = None
 
     def run(self, job: Job) -> Iterator[Result]:
         """As the module's own ``run``. PrimumError with the processes' own error, or saying that they died."""
         for item in job.items:
+            if not is_launched(item, self.devices):
+                yield from importlib.import_module(self.module).run(replace(job, items=[item], devices=self.devices))
+                continue
             self._train(job, item)
             counts = json.loads((item.work / "counts.json").read_text(encoding="utf-8"))
-            cost = {"nodes": self.nodes, "processes": self.processes}
-            yield Result(item, folder=item.work / "model", counts=counts, cost=cost)
+            yield Result(item, folder=item.work / "model", counts=counts, cost=asdict(self.devices))
 
     def _train(self, job: Job, item: Item) -> None:
         item.work.mkdir(parents=True, exist_ok=True)
@@ -55,6 +65,7 @@ class Launch:
             "work": str(item.work),
             "inputs": {role: [str(artifact.path) for artifact in given] for role, given in item.inputs.items()},
             "log": str(self.log) if self.log else None,
+            "devices": asdict(self.devices),
         }
         request.write_text(json.dumps(record), encoding="utf-8")
         error.unlink(missing_ok=True)
@@ -67,24 +78,23 @@ class Launch:
 
     def command(self, request: Path) -> list[str]:
         """The command line that starts the processes. PrimumError for several nodes outside a Slurm allocation."""
-        each, left = divmod(self.processes, self.nodes)
+        nodes, processes = self.devices.nodes, self.devices.processes
+        each, left = divmod(processes, nodes)
         if left or each < 1:
-            raise PrimumError(f"{self.processes} processes cannot be spread evenly over {self.nodes} nodes")
+            raise PrimumError(f"{processes} processes cannot be spread evenly over {nodes} nodes")
         torchrun = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={each}"]
         worker = ["-m", "primum.train.worker", str(request)]
-        if self.nodes == 1:
+        if nodes == 1:
             return [*torchrun, "--standalone", *worker]
         job = os.environ.get("SLURM_JOB_ID")
         if job is None or shutil.which("srun") is None:
-            raise PrimumError(
-                f"{self.nodes} nodes need a Slurm allocation: run with --profile slurm, or ask for one node"
-            )
+            raise PrimumError(f"{nodes} nodes need a Slurm allocation: run with --profile slurm, or ask for one node")
         torchrun += [
-            f"--nnodes={self.nodes}",
+            f"--nnodes={nodes}",
             f"--master-addr={socket.gethostname()}",
             f"--master-port={_FIRST_PORT + int(job) % _PORTS}",
         ]
-        return [*_srun(job, self.nodes), _on_each_node([*torchrun, *worker])]
+        return [*_srun(job, nodes), _on_each_node([*torchrun, *worker])]
 
 
 def _srun(job: str, nodes: int) -> list[str]:

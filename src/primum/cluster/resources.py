@@ -24,9 +24,9 @@ def rule_resources(
     """A rule's resources, under the names that Snakemake's Slurm plugin passes on to sbatch.
 
     Memory (MB a node) and runtime (minutes) grow with every attempt. GPUs on one node are ``gpu``; on several nodes
-    ``gres`` says how many each node gives, and ``mpi`` that the job starts its own tasks, one a node. ``processes``
-    is for the job itself: how many train together, one a GPU. ``api`` counts jobs that call an endpoint. ``running`` are
-    a killed run's jobs (see :func:`primum.cluster.orphans.take_over`).
+    ``gres`` says how many each node gives, and ``mpi`` that the job starts its own tasks, one a node. ``launch`` is
+    for the job itself: the options of ``primum stage`` that say on what it trains. ``api`` counts jobs that call an endpoint.
+    ``running`` are a killed run's jobs (see :func:`primum.cluster.orphans.take_over`).
     """
     typed = f"gpu:{site.gpu_type}" if site.gpu_type else "gpu"
 
@@ -62,11 +62,13 @@ def rule_resources(
         warning = f"--signal=TERM@{site.warning_seconds}" if stage in TRAINING else ""
         return f"{warning} --dependency=afterany:{twin}".strip() if twin else warning
 
-    training = {
-        "mpi": mpi,
-        "tasks": tasks,
-        "processes": lambda wildcards: max(asked(wildcards).gpus, asked(wildcards).nodes),
-    }
+    def launch(wildcards: Any) -> str:
+        r = asked(wildcards)
+        options = [f"--nodes {r.nodes} --processes {max(r.gpus, r.nodes)}"]
+        options += ["--activation-checkpointing"] * r.activation_checkpointing + ["--cpu-offload"] * r.cpu_offload
+        return " ".join(options)
+
+    training = {"mpi": mpi, "tasks": tasks, "launch": launch}
     return {
         "mem_mb": lambda wildcards, attempt: asked(wildcards).mem_mb * attempt,
         "runtime": lambda wildcards, attempt: asked(wildcards).minutes * attempt,

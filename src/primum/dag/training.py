@@ -82,6 +82,7 @@ def _sft(scope: Scope, name: str) -> Plan:
     assert isinstance(model, SFTModel)  # noqa: S101
     spec = {
         "optimization": _dump(model.optimization),
+        "attention": model.attention,
         "attention_reset": model.attention_reset,
         "lora": None if model.lora is None else _dump(model.lora),
         "threads": model.threads,

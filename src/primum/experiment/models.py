@@ -107,11 +107,14 @@ class SFTModel(_Trained):
     """Supervised fine-tuning of ``from`` on a mixture; samples are packed into chunks of ``chunk_tokens``.
 
     ``attention_reset`` keeps packed samples from attending to one another; ``train_on_inputs`` puts the loss on prompts too.
+    ``attention`` is the kernel: ``varlen`` is flash attention, on GPUs several times as fast on packed chunks as ``sdpa``,
+    whose mask is tokens x tokens.
     """
 
     train: Literal["sft"]
     start: Name = Field(alias="from")
     chunk_tokens: AtLeastOne = 8192
+    attention: Literal["sdpa", "flex_attention", "varlen"] = "sdpa"
     attention_reset: bool = True
     train_on_inputs: bool = False
     lora: LoRA | None = None

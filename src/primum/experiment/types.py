@@ -263,13 +263,20 @@ class Judge(Frozen):
 
 
 class Resources(Frozen):
-    """What a job asks of the scheduler. ``minutes`` and ``mem_mb`` grow with every attempt."""
+    """What a job asks of the scheduler. ``minutes`` and ``mem_mb`` (a node) grow with every attempt.
+
+    ``gpus`` are of all ``nodes`` together; a training's processes, one a GPU, share the model between them. To fit it,
+    ``activation_checkpointing`` computes activations again in the backward pass instead of keeping them, and ``cpu_offload``
+    keeps weights and optimizer in the nodes' memory. None of this is in a spec.
+    """
 
     threads: AtLeastOne = 1
     gpus: Count = 0
     nodes: AtLeastOne = 1
     mem_mb: AtLeastOne = 4000
     minutes: AtLeastOne = 60
+    activation_checkpointing: bool = False
+    cpu_offload: bool = False
 
 
 class Budget(Frozen):

@@ -12,9 +12,12 @@ import torch
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
+from primum.artifact.job import ALONE, Devices
 from primum.progress import Progress
 from primum.text.packing import IGNORED
+from primum.train import attention
 from primum.train.common import arguments, fit
+from primum.train.sharding import is_sharded, set_precision
 
 
 class ChunkCollator:
@@ -60,6 +63,7 @@ class _ChunkTrainer(SFTTrainer):  # type: ignore[misc]
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
+        attention.set_bounds(inputs["position_ids"])
         if return_outputs or num_items_in_batch is None or not self._scores_here(inputs["input_ids"]):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         labels = inputs["labels"][:, 1:]
@@ -77,7 +81,7 @@ class _ChunkTrainer(SFTTrainer):  # type: ignore[misc]
         And an architecture whose logits are its head's output, which others scale or cap (Gemma 2, Granite, Cohere).
         """
         plain = self.model.config.model_type in ("llama", "mistral") and not self.args.bf16
-        return plain and ids.device.type == "cpu" and self.accelerator.num_processes == 1
+        return plain and ids.device.type == "cpu" and not is_sharded()
 
 
 def train_on_chunks(
@@ -89,15 +93,18 @@ def train_on_chunks(
     work: Path,
     progress: Progress,
     attention_reset: bool,
+    devices: Devices = ALONE,
 ) -> list[dict[str, Any]]:
     """Train ``model`` in place on packed chunks (``primum.text.packing.PACKED``); returns the trainer's log, one entry a step."""
     optimization = item["optimization"]
-    settings = arguments(optimization, chunks.num_rows, item["seed"], work)
+    settings = arguments(optimization, chunks.num_rows, item["seed"], work, devices)
+    config = SFTConfig(**settings, max_length=None, packing=False, dataset_kwargs={"skip_prepare_dataset": True})
+    set_precision(config, optimization["dtype"])
     # A fingerprint of its own, since the data set's would pickle and hash all of the table.
     dataset = Dataset(chunks.select(["input_ids", "labels", "seq_lengths"]), fingerprint="chunks")
     trainer = _ChunkTrainer(
         model=model,
-        args=SFTConfig(**settings, max_length=None, packing=False, dataset_kwargs={"skip_prepare_dataset": True}),
+        args=config,
         train_dataset=dataset,
         processing_class=tokenizer,
         data_collator=ChunkCollator(tokenizer.pad_token_id, attention_reset),

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow.compute as pc
 from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
+from trl.trainer import dpo_trainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from primum.artifact.job import Job, Result
-from primum.artifact.weights import load_model
 from primum.text.tokenizer import load_tokenizer
-from primum.train.common import arguments, fit, save, start
+from primum.train.common import arguments, fit, start
+from primum.train.saving import save
+from primum.train.sharding import load_trainable, set_precision
 
 _COLUMNS = ["prompt_ids", "chosen_ids", "rejected_ids", "ref_chosen_logps", "ref_rejected_logps"]
 
@@ -28,22 +31,39 @@ class _PrecomputedDPOTrainer(DPOTrainer):  # type: ignore[misc]
         return dataset
 
 
+@contextmanager
+def _no_reference_model() -> Iterator[None]:
+    """Let TRL neither load the reference again nor hash all weights.
+
+    It does the first where models are shared, whole and in every process, although what it is for was computed already.
+    """
+    saved = dpo_trainer.create_model_from_path, dpo_trainer.hash_module
+    dpo_trainer.create_model_from_path, dpo_trainer.hash_module = (lambda *_, **__: None), (lambda _: "")
+    try:
+        yield
+    finally:
+        dpo_trainer.create_model_from_path, dpo_trainer.hash_module = saved
+
+
 def run(job: Job) -> Iterator[Result]:
     """One model folder: safetensors, tokenizer, history.parquet with reward accuracies and margins."""
     for item in job.items:
         start(item.spec["threads"], item.spec["seed"])
         source = item.one("model")
-        model, tokenizer = load_model(source), load_tokenizer(source)
+        model, tokenizer = load_trainable(source), load_tokenizer(source)
         table = item.one("pairs").table().select(_COLUMNS)
         optimization = item.spec["optimization"]
-        settings = arguments(optimization, table.num_rows, item.spec["seed"], item.work)
-        trainer = _PrecomputedDPOTrainer(
-            model=model,
-            args=DPOConfig(**settings, beta=item.spec["beta"], precompute_ref_log_probs=True, max_length=None),
-            train_dataset=Dataset(table, fingerprint="pairs"),
-            processing_class=tokenizer,
-            data_collator=DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id),
-        )
+        settings = arguments(optimization, table.num_rows, item.spec["seed"], item.work, job.devices)
+        config = DPOConfig(**settings, beta=item.spec["beta"], precompute_ref_log_probs=True, max_length=None)
+        set_precision(config, optimization["dtype"])
+        with _no_reference_model():
+            trainer = _PrecomputedDPOTrainer(
+                model=model,
+                args=config,
+                train_dataset=Dataset(table, fingerprint="pairs"),
+                processing_class=tokenizer,
+                data_collator=DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id),
+            )
         # A prompt is in both of a pair's sequences.
         columns = ("prompt_ids", "prompt_ids", "chosen_ids", "rejected_ids")
         tokens = sum(pc.sum(pc.list_value_length(table.column(name))).as_py() for name in columns) / table.num_rows

@@ -14,7 +14,8 @@ from primum.text.packing import Sample, pack
 from primum.text.rows import TextRow
 from primum.text.tokenizer import train_tokenizer
 from primum.train.chunks import train_on_chunks
-from primum.train.common import save, start
+from primum.train.common import start
+from primum.train.saving import save
 
 
 def run(job: Job) -> Iterator[Result]:
@@ -53,7 +54,7 @@ def run(job: Job) -> Iterator[Result]:
             f"{item.name}: {model.num_parameters():,} parameters, {chunks.num_rows:,} chunks of {limit} tokens"
         )
         log = train_on_chunks(
-            model, tokenizer, chunks, item.spec, item.name, item.work, job.progress, attention_reset=True
+            model, tokenizer, chunks, item.spec, item.name, item.work, job.progress, True, job.devices
         )
         folder = save(model, tokenizer, log, item.work / "model", "float32")
         yield Result(item, folder=folder, counts={"parameters": model.num_parameters(), "steps": log[-1]["step"]})

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from primum.artifact.job import Job, Result
-from primum.artifact.weights import load_model
 from primum.errors import PrimumError
 from primum.text.tokenizer import load_tokenizer
+from primum.train import attention
 from primum.train.chunks import train_on_chunks
-from primum.train.common import save, start
+from primum.train.common import start
+from primum.train.saving import save
+from primum.train.sharding import load_trainable
 
 
 def run(job: Job) -> Iterator[Result]:
@@ -18,12 +20,14 @@ def run(job: Job) -> Iterator[Result]:
     for item in job.items:
         start(item.spec["threads"], item.spec["seed"])
         source = item.one("model")
-        model, tokenizer = load_model(source), load_tokenizer(source)
+        model, tokenizer = load_trainable(source), load_tokenizer(source)
+        attention.use(model, item.spec["attention"])
         if item.spec["lora"] is not None:
             model = _with_adapters(model, item.spec["lora"])
         chunks = item.one("packed").table()
+        reset = item.spec["attention_reset"]
         log = train_on_chunks(
-            model, tokenizer, chunks, item.spec, item.name, item.work, job.progress, item.spec["attention_reset"]
+            model, tokenizer, chunks, item.spec, item.name, item.work, job.progress, reset, job.devices
         )
         if item.spec["lora"] is not None:
             model = model.merge_and_unload()

@@ -8,7 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-from primum.artifact.job import Item, Job
+import torch
+
+from primum.artifact.job import Devices, Item, Job
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
 from primum.progress import Progress
@@ -22,13 +24,15 @@ def main(request: Path) -> None:
     progress = Progress(asked["stage"], Path(asked["log"]) if asked["log"] and first else None, silent=not first)
     inputs = {role: [Artifact.open(Path(path)) for path in paths] for role, paths in asked["inputs"].items()}
     item = Item(asked["name"], asked["spec"], inputs, asked["key"], work)
-    job = Job(asked["stage"], asked["common"], [item], progress)
+    job = Job(asked["stage"], asked["common"], [item], progress, Devices(**asked["devices"]))
     try:
         (result,) = importlib.import_module(asked["module"]).run(job)
     except PrimumError as error:
         if first:
             (work / "error.txt").write_text(str(error), encoding="utf-8")
         raise SystemExit(1) from None
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
     if first:
         (work / "counts.json").write_text(json.dumps(dict(result.counts)), encoding="utf-8")
 

@@ -124,7 +124,8 @@ def test_training_asks_for_the_papers_nodes_and_gpus(
 ) -> None:
     found = asked(experiment, stage, H100, model=model)
     assert (found["nodes"], found["tasks"], found["mpi"]) == (nodes, nodes, "srun")
-    assert (found["gres"], found["gpu"], found["processes"]) == (f"gpu:h100:{each}", 0, nodes * each)
+    assert (found["gres"], found["gpu"]) == (f"gpu:h100:{each}", 0)
+    assert found["launch"] == f"--nodes {nodes} --processes {nodes * each} --activation-checkpointing"
     assert "gpu_model" not in found
     assert (found["slurm_partition"], found["slurm_account"]) == ("g", "a")
     assert found["slurm_extra"] == "--signal=TERM@120"
@@ -134,7 +135,7 @@ def test_training_asks_for_the_papers_nodes_and_gpus(
 def test_reference_log_probabilities_are_computed_on_one_node() -> None:
     found = asked("med42-v2-8b", "reference", H100, model="dpo-1")
     assert (found["nodes"], found["gpu"], found["gres"]) == (1, 8, "")
-    assert not {"mpi", "tasks", "processes"} & set(found)
+    assert not {"mpi", "tasks", "launch"} & set(found)
 
 
 def test_generation_asks_for_the_gpus_of_its_model() -> None:
@@ -160,7 +161,7 @@ def test_memory_and_time_grow_with_every_attempt() -> None:
 
 def test_one_process_on_a_machine_without_gpus() -> None:
     found = asked("demo", "sft", Site(), model="sft")
-    assert (found["nodes"], found["gpu"], found["processes"]) == (1, 0, 1)
+    assert (found["nodes"], found["gpu"], found["launch"]) == (1, 0, "--nodes 1 --processes 1")
     assert not {"mpi", "tasks", "gpu_model", "slurm_account", "slurm_partition", "qos", "constraint"} & set(found)
 
 

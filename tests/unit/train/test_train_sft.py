@@ -45,6 +45,7 @@ def _sft(
 ) -> Result:
     spec = {
         "optimization": _optimization(**changes),
+        "attention": "sdpa",
         "attention_reset": reset,
         "lora": None if lora is None else LoRA.model_validate(lora).model_dump(mode="json"),
         "threads": 1,
@@ -174,12 +175,12 @@ def _truncate_optimizer(checkpoint: Path) -> None:
 
 
 def _unfinished(checkpoint: Path) -> None:
-    (checkpoint / "complete.json").unlink()
+    (checkpoint / "complete-0.json").unlink()
 
 
 def _half_written_mark(checkpoint: Path) -> None:
-    mark = (checkpoint / "complete.json").read_text()
-    (checkpoint / "complete.json").write_text(mark[: len(mark) // 2])
+    mark = (checkpoint / "complete-0.json").read_text()
+    (checkpoint / "complete-0.json").write_text(mark[: len(mark) // 2])
 
 
 @pytest.mark.parametrize(
