@@ -26,10 +26,6 @@ def _score(name: str, items: int, context: int, shots: int) -> Case:
     return Case(name, "score", asked, 90, asked | {"items": 6, "context": 40, "budget": 1024})
 
 
-# What the experiments change of primum's present training.
-_LOOSE: dict[str, Any] = {"deterministic": False}
-_FUSED: dict[str, Any] = {"deterministic": False, "settings": {"optim": "adamw_torch_fused"}}
-_FAST: dict[str, Any] = _FUSED | {"attention": "varlen"}
 _LARGE = 128_256
 
 CASES = [
@@ -46,21 +42,14 @@ CASES = [
     Case("attention resets, sdpa", "resets", {"kernel": "sdpa"}),
     Case("attention resets, varlen", "resets", {"kernel": "varlen"}),
     Case("attention resets, flex", "resets", {"kernel": "flex_attention"}, 75),
-    _train("SFT experiment: kernels need not be deterministic", "primum_sft", **_LOOSE),
-    _train("SFT experiment: + varlen flash attention", "primum_sft", **_LOOSE, attention="varlen"),
-    _train("SFT experiment: + varlen, fused AdamW", "primum_sft", **_FAST),
+    _train("SFT, primum, checkpointing", "primum_sft", checkpointing=True),
+    _train("SFT, primum, sdpa", "primum_sft", attention="sdpa"),
+    _train("SFT experiment: kernels need not be deterministic", "primum_sft", deterministic=False),
+    _train("SFT experiment: not deterministic, compiled layers", "primum_sft", limit=90, deterministic=False, compile=True),
+    _train("SFT experiment: not deterministic, flex attention", "primum_sft", limit=75, deterministic=False,
+           attention="flex_attention"),
+    _train("SFT experiment: not deterministic, Liger's layers", "primum_sft", deterministic=False, liger=True),
     _train("SFT, primum, vocabulary 128,256", "primum_sft", vocabulary=_LARGE),
-    _train("SFT experiment: 128,256, full logits", "primum_sft", vocabulary=_LARGE, loss="full"),
-    _train("SFT experiment: 128,256, labelled logits", "primum_sft", vocabulary=_LARGE, loss="labelled"),
-    _train("SFT experiment: 128,256, logits by pieces", "primum_sft", vocabulary=_LARGE, loss="pieces"),
-    _train("SFT experiment: 128,256, Liger's loss", "primum_sft", vocabulary=_LARGE, loss="liger"),
-    _train("SFT experiment: + flex attention", "primum_sft", limit=75, **_LOOSE, attention="flex_attention"),
-    _train("SFT experiment: + varlen, fused AdamW, checkpointing", "primum_sft", deterministic=False, attention="varlen",
-           settings={"optim": "adamw_torch_fused", "gradient_checkpointing": True}),
-    _train("SFT experiment: + varlen, fused AdamW, bfloat16 weights", "primum_sft", **_FAST, dtype="bfloat16"),
-    _train("SFT experiment: + varlen, fused AdamW, Liger's layers", "primum_sft", **_FAST, liger=True),
-    _train("SFT experiment: + varlen, fused AdamW, compiled layers", "primum_sft", limit=90, **_FAST, compile=True),
-    _train("SFT experiment: + varlen, fused AdamW, pieces, 4 chunks a step", "primum_sft", 6, **_FAST, loss="pieces", batch=4),
     _train("SFT, primum, a chunk is one sample", "primum_sft", whole=True),
     _score("zero-shot, 200 tokens", 1024, 200, 0),
     _score("five-shot, 200 tokens", 128, 200, 5),

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import attention
-import losses
 import pyarrow as pa
 import shapes
 import torch
@@ -22,7 +20,7 @@ from transformers import TrainerCallback
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-from primum.artifact.job import Job
+from primum.artifact.job import ALONE, Devices, Job
 from primum.progress import Progress
 from primum.train import chunks, dpo, reference, sft
 
@@ -111,7 +109,9 @@ class Stand:
         return self._table
 
 
-def _run(stage: Any, module: Any, model: Any, item: Stand, more: list[Any]) -> tuple[Any, Clock]:
+def _run(
+    stage: Any, module: Any, model: Any, item: Stand, more: list[Any], devices: Devices = ALONE
+) -> tuple[Any, Clock]:
     """A stage's own ``run`` on a model that is not read from files, and whose result is not written: (trainer, clock)."""
     clock, seen, fit = Clock(), [], module.fit
 
@@ -122,19 +122,20 @@ def _run(stage: Any, module: Any, model: Any, item: Stand, more: list[Any]) -> t
 
     with ExitStack() as patches:
         for each in (
-            patch.object(stage, "load_model", lambda _: model),
+            patch.object(stage, "load_trainable", lambda _: model),
             patch.object(stage, "load_tokenizer", lambda _: shapes.tokenizer()),
             patch.object(stage, "save", lambda *_: item.work),
             patch.object(module, "fit", watched),
             *more,
         ):
             patches.enter_context(each)
-        list(stage.run(Job("benchmark", {}, [item], Progress("benchmark", silent=True))))  # type: ignore[list-item]
+        job = Job("benchmark", {}, [item], Progress("benchmark", silent=True), devices)  # type: ignore[list-item]
+        list(stage.run(job))
     return seen[0], clock
 
 
 def _variants(change: dict[str, Any]) -> list[Any]:
-    """What an experiment patches: the settings of TRL's trainer, how the loss is computed, deterministic kernels."""
+    """What an experiment patches: the settings of TRL's trainer, deterministic kernels."""
     start, arguments = sft.start, chunks.arguments
 
     def loose(*given: Any) -> None:
@@ -144,32 +145,28 @@ def _variants(change: dict[str, Any]) -> list[Any]:
     patches = [patch.object(chunks, "arguments", lambda *a: arguments(*a) | change.get("settings", {}))]
     if not change.get("deterministic", True):
         patches.append(patch.object(sft, "start", loose))
-    if "loss" in change or change.get("attention") == "varlen":
-        patches.append(patch.object(chunks._ChunkTrainer, "compute_loss", losses.computed(change.get("loss"))))
     return patches
 
 
 def primum_sft(shape: shapes.Shape, steps: int, change: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """``primum.train.sft.run`` on packed chunks; ``change`` names what an experiment does otherwise, if anything."""
-    attention.register()
     shape = replace(shape, vocabulary=change.get("vocabulary", shape.vocabulary))
     if change.get("liger"):
         from liger_kernel.transformers import apply_liger_kernel_to_llama
 
         apply_liger_kernel_to_llama(cross_entropy=False, fused_linear_cross_entropy=False)
-    half = change.get("dtype") == "bfloat16"
-    model = shapes.llama(shape, torch.bfloat16 if half else torch.float32, change.get("attention", "sdpa"))
+    model = shapes.llama(shape)
     if change.get("compile"):
         for layer in model.model.layers:
             layer.compile()
     batch, micro = change.get("batch", 1), change.get("micro_batch", 1)
-    # Weights in bfloat16 need no autocast.
-    dtype = "float32" if half else "bfloat16"
-    optimization = OPTIMIZATION | {"batch": batch, "micro_batch": micro, "steps": WARM + steps, "dtype": dtype}
+    optimization = OPTIMIZATION | {"batch": batch, "micro_batch": micro, "steps": WARM + steps}
     with tempfile.TemporaryDirectory() as work:
         spec = {"threads": 1, "seed": 0, "lora": None, "attention_reset": True, "optimization": optimization}
+        spec["attention"] = change.get("attention", "varlen")
+        devices = Devices(activation_checkpointing=change.get("checkpointing", False))
         table = shapes.packed(shape, (WARM + steps) * batch, change.get("whole", False))
-        trainer, clock = _run(sft, chunks, model, Stand(table, spec, Path(work)), _variants(change))
+        trainer, clock = _run(sft, chunks, model, Stand(table, spec, Path(work)), _variants(change), devices)
     yield clock.row(trainer)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import socket
 import sys
 import time
 import traceback
@@ -18,11 +20,13 @@ for _name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):
     os.environ[_name] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
-import attention  # noqa: E402
+import resets  # noqa: E402
 import scoring  # noqa: E402
 import shapes  # noqa: E402
 import torch  # noqa: E402
 import training  # noqa: E402
+
+from primum.train import attention  # noqa: E402
 
 
 def about(shape: shapes.Shape) -> Iterator[dict[str, Any]]:
@@ -70,8 +74,32 @@ KINDS: dict[str, Callable[..., Iterator[dict[str, Any]]]] = {
     "primum_dpo": training.primum_dpo,
     "trl_dpo": training.trl_dpo,
     "score": scoring.compare,
-    "resets": lambda shape, kernel: iter([attention.resets(shape, kernel)]),
+    "resets": lambda shape, kernel: iter([resets.resets(shape, kernel)]),
 }
+
+
+def _alone() -> dict[str, str]:
+    """What torchrun tells a process that trains alone, as primum launches one that computes in bfloat16."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    found = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "benchmark"}
+    return found | {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}
+
+
+def _older_torch() -> None:
+    """Before it had ``enable_gqa`` the variable-length kernel took keys of as many heads as queries have."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    if "enable_gqa" in inspect.signature(varlen_attn).parameters:
+        return
+
+    def on_gpu(q: Any, k: Any, v: Any, bounds: Any, longest: int, scale: float) -> Any:
+        k, v = (each.repeat_interleave(q.shape[1] // each.shape[1], 1) for each in (k, v))
+        q, k, v = (each.to(torch.bfloat16).contiguous() for each in (q, k, v))
+        return varlen_attn(q, k, v, bounds, bounds, longest, longest, scale=scale, window_size=(-1, 0))
+
+    attention._on_gpu = on_gpu
 
 
 def _say(row: dict[str, Any]) -> None:
@@ -86,6 +114,9 @@ def main() -> int:
         return 0
     case = json.loads(line)
     shape = shapes.TINY if case["tiny"] else shapes.FULL
+    _older_torch()
+    if case["kind"].startswith("primum"):
+        os.environ.update(_alone())
     began = time.perf_counter()
     try:
         for row in KINDS[case["kind"]](shape, **case["arguments"]):
