@@ -59,25 +59,31 @@ def run(job: Job) -> Iterator[Result]:
 def _tokenize(tokenizer: Any, row: PreferenceRow, limit: int) -> tuple[dict[str, Any] | None, list[str]]:
     """The pair as tokens, at most ``limit`` a sequence (responses lose their end), and its outcome.
 
-    The prompt renders once, with its generation prompt, so that each sequence has one BOS; a response is what the
-    template adds to that.
+    Each conversation is rendered and tokenised as a whole, as a model reads it, and split where its response begins: a
+    tokenizer that marks the start of a text (SentencePiece's) would mark that of a response by itself. The prompt is what the
+    two have in common before that; a token that reaches over the place belongs to the response.
     """
     text = render(tokenizer, row.prompt, generation_prompt=True)
-    prompt = tokenizer(text, add_special_tokens=False)["input_ids"]
-    sides = []
+    sides, starts = [], []
     for response in (row.chosen, row.rejected):
         full = render(tokenizer, (*row.prompt, Message("assistant", response)), generation_prompt=False)
         if not full.startswith(text):
             raise PrimumError(
                 f"{tokenizer.name_or_path}: its chat template rewrites earlier turns: responses are unclear"
             )
-        sides.append(tokenizer(full.removeprefix(text), add_special_tokens=False)["input_ids"])
+        encoded = tokenizer(full, add_special_tokens=False, return_offsets_mapping=True)
+        sides.append(encoded["input_ids"])
+        starts.append(sum(end <= len(text) for _, end in encoded["offset_mapping"]))
+    shared = next((i for i, (a, b) in enumerate(zip(*sides, strict=False)) if a != b), min(map(len, sides)))
+    start = min(shared, *starts)
+    prompt = sides[0][:start]
     if len(prompt) >= limit:
         return None, ["prompt-too-long"]
-    chosen, rejected = (side[: limit - len(prompt)] for side in sides)
+    responses = [side[start:] for side in sides]
+    chosen, rejected = (response[: limit - start] for response in responses)
     if chosen == rejected:
         return None, ["equal-texts"]
-    outcome = ["kept", "truncated"] if [chosen, rejected] != sides else ["kept"]
+    outcome = ["kept", "truncated"] if [chosen, rejected] != responses else ["kept"]
     return {"id": row.id, "prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected}, outcome
 
 

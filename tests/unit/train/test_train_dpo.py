@@ -88,6 +88,43 @@ def test_pairs_are_tokens_with_one_bos_and_the_template_is_the_conversations_own
             assert ids[-1] == tokenizer.convert_tokens_to_ids("<|eot_id|>")
 
 
+TEMPLATES = {
+    "llama2": "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}[INST] {{ m['content'] }} [/INST]"
+    "{% else %} {{ m['content'] }} {{ eos_token }}{% endif %}{% endfor %}",
+    "headers": "{{ bos_token }}{% for m in messages %}<|{{ m['role'] }}|>\n{{ m['content'] }}{{ eos_token }}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n{% endif %}",
+}
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize("response", ["A joint disease.", "$46 no idea.", " and so on", "gout"])
+def test_a_response_has_the_tokens_that_it_has_in_its_conversation(template: str, response: str) -> None:
+    """With a tokenizer like that of Llama 2 and Mistral, which marks the start of a text: none before a response."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    bpe.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    replaced = decoders.Replace("▁", " ")
+    bpe.decoder = decoders.Sequence([replaced, decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    text = "What is gout? A joint disease. 46 no idea. the joint disease is and so on"
+    bpe.train_from_iterator([text] * 50, trainers.BpeTrainer(vocab_size=600, special_tokens=special))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+    tokenizer.chat_template = TEMPLATES[template]
+    row = PreferenceRow("a", "s", (Message("user", "What is gout?"),), response, "Ask your doctor.")
+    record, outcome = reference._tokenize(tokenizer, row, 512)
+    assert outcome == ["kept"]
+    assert record is not None
+    for side, said in (("chosen", response), ("rejected", "Ask your doctor.")):
+        turns = [{"role": "user", "content": "What is gout?"}, {"role": "assistant", "content": said}]
+        whole = tokenizer(tokenizer.apply_chat_template(turns, tokenize=False), add_special_tokens=False)["input_ids"]
+        assert record["prompt_ids"] + record[f"{side}_ids"] == whole
+        if said != " and so on":  # whose blank may be one token with the prompt's last
+            assert said.strip() in tokenizer.decode(record[f"{side}_ids"])
+    assert "gout?" in tokenizer.decode(record["prompt_ids"])
+
+
 def test_log_probabilities_are_those_of_one_sequence_at_a_time(
     referenced: pa.Table, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
