@@ -8,6 +8,7 @@ from snakemake.io import IOFile
 
 from primum.audit.adopt import check_remade
 from primum.audit.forecast import check_budget
+from primum.audit.trainings import refuse_what_cannot_fit
 from primum.cluster.orphans import name_prefix, take_over
 from primum.cluster.resources import rule_resources
 from primum.dag import aggregation, curation, evaluation, training
@@ -110,6 +111,7 @@ def prepare():
     dry = DryRun.of(RUN, state) if workflow.dryrun else None
     TERMINAL.begin(workflow.dag, named, not workflow.local_exec, dry)
     check_budget(RUN)
+    refuse_what_cannot_fit(RUN, state, SITE)
     if workflow.touch:
         return
     if not workflow.dryrun:

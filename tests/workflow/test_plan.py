@@ -57,6 +57,7 @@ _ADDED: dict[tuple[Any, ...], Any] = {
     ("models", "sft", "attention_reset"): False,
     ("models", "sft", "train_on_inputs"): True,
     ("models", "sft", "lora"): {"r": 4},
+    ("models", "sft", "published_steps"): 7,
     ("models", "sft", "engine"): {"kind": "vllm"},
     ("models", "judge", "engine"): {"max_length": 512},
     ("models", "base", "seed"): 3,
@@ -290,7 +291,19 @@ def test_no_key_of_an_experiment_is_left_out() -> None:
     tried = {key for path in (*LEAVES, *_ADDED) for key in path}
     tried |= {key for path, _ in leaves([*_ADDED.values()]) for key in path}
     # Of fetched models and datasets, which the demo has none of or keeps in a catalog (test_invalidation).
-    elsewhere = {"hub", "revision", "license", "endpoint", "base_url", "key_env", "modules", "alpha", "dropout"}
+    elsewhere = {
+        "hub",
+        "revision",
+        "license",
+        "shape",
+        "tied",
+        "endpoint",
+        "base_url",
+        "key_env",
+        "modules",
+        "alpha",
+        "dropout",
+    }
     catalog = {"path", "url", "sha256", "adapter", "files", "options", "citation"}
     assert fields - tried == elsewhere | catalog
 

@@ -5,10 +5,12 @@ A number that is not known before the data is there, or not at all, is unknown a
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from primum.artifact.manifest import Manifest
 from primum.cluster.resources import asked_resources
@@ -18,7 +20,16 @@ from primum.dag.evaluation import GENERATION, JUDGEMENT
 from primum.dag.state import JobState
 from primum.dag.training import MODEL, PACKED, REFERENCE
 from primum.dag.workflow import Workflow
-from primum.experiment.models import Architecture, DPOModel, HubModel, Optimization, PretrainedModel, SFTModel
+from primum.experiment.models import (
+    Architecture,
+    DPOModel,
+    HubModel,
+    Optimization,
+    PretrainedModel,
+    SFTModel,
+    Shape,
+    TrainedModel,
+)
 from primum.experiment.types import Resources
 
 PEAK_FLOPS = 989e12  # a second: NVIDIA's H100 SXM, bfloat16, dense
@@ -114,23 +125,66 @@ def parameters(run: Workflow, model: str, known: Mapping[str, Manifest]) -> floa
     return parameters(run, entry.start, known) if isinstance(entry, SFTModel | DPOModel) else None
 
 
+def shape_of(run: Workflow, model: str) -> Shape | None:
+    """The sizes of a model, of the one that its lineage begins with: from its files where they are, else as the catalog says."""
+    entry = run.experiment.models[model]
+    if isinstance(entry, PretrainedModel):
+        own = entry.architecture.model_dump(exclude={"max_length"})
+        return Shape(**own, tied=True)
+    if isinstance(entry, HubModel):
+        return _shape_in(Path(run.dag.path(MODEL, model=model)).with_name("config.json")) or entry.shape
+    return shape_of(run, entry.start) if isinstance(entry, SFTModel | DPOModel) else None
+
+
+def _shape_in(config: Path) -> Shape | None:
+    """The shape in a fetched model's config.json; None where there is no such file, or it names its sizes otherwise."""
+    try:
+        found = json.loads(config.read_text(encoding="utf-8"))
+        return Shape(
+            hidden_size=found["hidden_size"],
+            intermediate_size=found["intermediate_size"],
+            layers=found["num_hidden_layers"],
+            heads=found["num_attention_heads"],
+            kv_heads=found.get("num_key_value_heads", found["num_attention_heads"]),
+            vocab_size=found["vocab_size"],
+            tied=found.get("tie_word_embeddings", False),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def training_steps(run: Workflow, model: str, known: Mapping[str, Manifest]) -> float | None:
+    """Optimizer steps of a training; None where it takes epochs of data that is not there yet."""
+    entry = run.experiment.models[model]
+    if isinstance(entry, DPOModel):
+        examples = _examples(entry.optimization, _pairs(run, model, entry, known))
+    elif isinstance(entry, PretrainedModel | SFTModel):
+        examples = _examples(entry.optimization, _count(known.get(run.dag.path(PACKED, model=model)), "chunks"))
+    else:
+        return None
+    return None if examples is None else examples / entry.optimization.batch
+
+
+def tokens_a_step(entry: TrainedModel) -> int:
+    """At most: every chunk full, every pair two sequences of ``max_length``."""
+    return entry.optimization.batch * (2 * entry.max_length if isinstance(entry, DPOModel) else entry.chunk_tokens)
+
+
+def _pairs(run: Workflow, model: str, entry: DPOModel, known: Mapping[str, Manifest]) -> float | None:
+    found = known.get(run.dag.path(REFERENCE, model=model)) or known.get(run.dag.path(PAIRS, preferences=entry.data))
+    return _count(found, "kept")
+
+
 def training_tokens(run: Workflow, model: str, known: Mapping[str, Manifest]) -> float | None:
     """At most how many tokens a training run sees: every chunk full, every pair two sequences of ``max_length``.
 
     None where it takes epochs of data that is not there yet.
     """
     entry = run.experiment.models[model]
-    if isinstance(entry, DPOModel):
-        pairs = _count(
-            known.get(run.dag.path(REFERENCE, model=model)) or known.get(run.dag.path(PAIRS, preferences=entry.data)),
-            "kept",
-        )
-        examples = _examples(entry.optimization, pairs)
-        return None if examples is None else examples * 2 * entry.max_length
-    if isinstance(entry, PretrainedModel | SFTModel):
-        examples = _examples(entry.optimization, _count(known.get(run.dag.path(PACKED, model=model)), "chunks"))
-        return None if examples is None else examples * entry.chunk_tokens
-    return None
+    steps = training_steps(run, model, known)
+    if steps is None or not isinstance(entry, PretrainedModel | SFTModel | DPOModel):
+        return None
+    return steps * tokens_a_step(entry)
 
 
 def _examples(optimization: Optimization, there_are: float | None) -> float | None:

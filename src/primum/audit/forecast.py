@@ -10,6 +10,7 @@ from primum.audit import cost
 from primum.audit.adopt import command
 from primum.audit.cost import Amount, Cost, cost_of
 from primum.audit.differences import adoptable_jobs, pieces
+from primum.audit.trainings import MEMORY_HEAD, STEPS_HEAD, grouped, memory_rows, step_rows, trainings
 from primum.dag.dag import TARGETS
 from primum.dag.state import JobState, RunState, state_of
 from primum.dag.workflow import Workflow
@@ -17,6 +18,10 @@ from primum.errors import PrimumError
 from primum.experiment.types import Budget
 
 _WIDTH = 98
+_OF_TRAININGS = (
+    "GB a GPU: an upper bound, with 2 GB for CUDA itself; 'fits' where slurm/site.yaml says gpu_memory_gb. Tokens and "
+    "GPU-h are at the paper's steps where the data is not here yet to tell others."
+)
 _HEAD = (
     ("", "", "up to", "in", "to", "GPUs", "nodes", "GPU-h", "GPU-h", "disk", "judge"),
     ("stage", "jobs", "date", "store", "run", "a job", "a job", "limit", "estimate", "GB", "tokens"),
@@ -44,9 +49,9 @@ class Line:
         return sum(each.limit for each in self.costs)
 
 
-def forecast(run: Workflow) -> list[Line]:
+def forecast(run: Workflow, state: RunState | None = None) -> list[Line]:
     """One line a stage that the experiment has, and a last one for all of them."""
-    state = state_of(run)
+    state = state or state_of(run)
     lines = [_line(run, target, state, (target,)) for target in TARGETS]
     return [*(line for line in lines if line.jobs), _line(run, "all", state, TARGETS)]
 
@@ -58,16 +63,21 @@ def _line(run: Workflow, title: str, state: RunState, targets: Sequence[str]) ->
 
 def print_plan(run: Workflow) -> None:
     """Print the forecast, its assumptions and the budget. PrimumError on one line when the budget is too small."""
-    lines = forecast(run)
+    state = state_of(run)
+    lines = forecast(run, state)
     total = lines[-1]
     waiting = total.count("to run")
     print(f"{run.experiment.name}: {waiting} of {len(total.jobs)} jobs to run, with the store {run.store}")
-    if adoptable := len(list(adoptable_jobs(pieces(run, state_of(run))))) if waiting else 0:
+    if adoptable := len(list(adoptable_jobs(pieces(run, state)))) if waiting else 0:
         print(
             f"{adoptable} of {waiting} jobs to run differ from what is there in code or versions alone: {command(run)}"
         )
     print()
     print("\n".join(table([*_HEAD, *(_cells(line) for line in lines)])) + "\n")
+    if found := trainings(run, state):
+        print("\n".join(table([*MEMORY_HEAD, *grouped(memory_rows(found))])) + "\n")
+        print("\n".join(table([*STEPS_HEAD, *grouped(step_rows(found))])) + "\n")
+        print(textwrap.fill(_OF_TRAININGS, _WIDTH, subsequent_indent="  "))
     for text in _assumptions(total):
         print(textwrap.fill(text, _WIDTH, subsequent_indent="  "))
     print(textwrap.fill(f"Budget: {_spoken(run, total)}.", _WIDTH, subsequent_indent="  "))

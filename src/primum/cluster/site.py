@@ -32,6 +32,10 @@ class Site(Frozen):
     qos: Word | None = None
     partitions: Partitions = Partitions()
     gpu_type: Word | None = Field(default=None, description="The type in Slurm's gres, such as h100: gpu:h100:8.")
+    gpu_memory_gb: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="Of each GPU, in 10^9 bytes: a training that cannot fit is refused before it is submitted.",
+    )
     constraint: Word | None = None
     modules: tuple[Word, ...] = Field(default=(), description="Loaded in every job: `module load ...`.")
     warning_seconds: int = Field(

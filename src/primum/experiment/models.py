@@ -29,12 +29,28 @@ class _Model(Frozen):
     axes: dict[str, bool | int | float | str] = {}
 
 
+class Shape(Frozen):
+    """The sizes in a published decoder's config.json, of Llama's kind: what its training takes is told by them."""
+
+    hidden_size: AtLeastOne
+    intermediate_size: AtLeastOne
+    layers: AtLeastOne
+    heads: AtLeastOne
+    kv_heads: AtLeastOne
+    vocab_size: AtLeastOne
+    tied: bool = False
+
+
 class HubModel(_Model):
-    """A published model at a pinned revision (40 hex digits). ``unknown`` is refused when it is about to be fetched."""
+    """A published model at a pinned revision (40 hex digits). ``unknown`` is refused when it is about to be fetched.
+
+    ``shape`` is for ``primum plan`` and in no spec.
+    """
 
     hub: HubId
     revision: Revision
     license: str = ""
+    shape: Shape | None = None
 
 
 class EndpointModel(_Model):
@@ -89,7 +105,10 @@ class LoRA(Frozen):
 
 
 class _Trained(_Model):
+    """``published_steps`` are those of the paper, for `primum plan` to set beside its own; in no spec."""
+
     data: Name
+    published_steps: AtLeastOne | None = None
     optimization: Optimization
     threads: AtLeastOne = 1
     seed: Count | None = None
