@@ -126,6 +126,7 @@ rule reference_logprobs:
         spec=spec("reference"),
     shell:
         "exec primum stage reference --request {REQUESTS}/{rule}/{wildcards.model}.json --log {log:q}"
+        " {resources.launch}"
 
 
 rule dpo_model:

@@ -23,6 +23,7 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference
 from primum.artifact.job import ALONE, Devices, Job
 from primum.progress import Progress
 from primum.train import chunks, dpo, reference, sft
+from primum.train.scorer import Scorer
 
 WARM = 3
 # Dense bfloat16 FLOP/s of an H100 or H200 (SXM), by their datasheets.
@@ -203,7 +204,10 @@ def primum_dpo(shape: shapes.Shape, steps: int, change: dict[str, Any]) -> Itera
     took = 0.0
     for _ in range(2):  # the first warms up
         began = time.perf_counter()
-        reference._add_logprobs(model, records, pad, "reference", Progress("benchmark", silent=True))
+        with tempfile.TemporaryDirectory() as work:
+            reference.add_logprobs(
+                Scorer(model, False), records, pad, "reference", Progress("benchmark", silent=True), Path(work)
+            )
         took = time.perf_counter() - began
     del model
     yield {"part": "reference pass", "pairs_per_s": len(records) / took}

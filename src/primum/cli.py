@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from primum.commands import COMMANDS, GROUPS
-from primum.dag.dag import STAGES
+from primum.dag.dag import SEVERAL, STAGES
 from primum.errors import PrimumError
 
 
@@ -76,8 +76,8 @@ def _add_stages(stages: Any) -> None:
         own = stages.add_parser(name, description=f"Stage: {stage.help}.")
         own.add_argument("--request", type=Path, required=True, metavar="FILE", help="what is asked for, and of what")
         own.add_argument("--log", type=Path, metavar="FILE", help="also write the progress lines here")
-        if stage.trains:
-            own.add_argument("--nodes", type=int, default=1, help="nodes to train on (default: 1)")
+        if name in SEVERAL:
+            own.add_argument("--nodes", type=int, default=1, help="nodes to run on (default: 1)")
             own.add_argument(
                 "--processes", type=int, default=1, help="processes on all of them, one a GPU (default: 1)"
             )

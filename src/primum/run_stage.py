@@ -15,6 +15,7 @@ from typing import Any
 from primum.artifact.code import recorded_digests
 from primum.artifact.job import Devices, Run, execute
 from primum.artifact.request import load_request
+from primum.dag.dag import SEVERAL
 from primum.dag.stage import Stage
 from primum.errors import PrimumError
 from primum.progress import Progress
@@ -52,7 +53,7 @@ def _end(*_: Any) -> None:
 
 
 def run_stage(stage: Stage, request: Path, log: Path | None, **devices: Any) -> None:
-    """Make what ``request`` (a file) asks for, a training on ``devices`` (:class:`primum.artifact.job.Devices`).
+    """Make what ``request`` (a file) asks for, on ``devices`` (:class:`primum.artifact.job.Devices`).
 
     What goes wrong is a line on standard error and in ``log``, and SystemExit with status 1.
     """
@@ -60,7 +61,7 @@ def run_stage(stage: Stage, request: Path, log: Path | None, **devices: Any) -> 
         os.environ.update(_OFFLINE)
 
     def load() -> Run:
-        if stage.trains:
+        if stage.name in SEVERAL:
             from primum.cluster.launch import Launch
 
             return Launch(stage.module, Devices(**devices), log).run

@@ -11,13 +11,15 @@ from primum.artifact.manifest import Artifact
 from primum.progress import hush_transformers
 
 
-def load_model(model: Artifact, dtype: str = "float32", spread: bool = False) -> Any:
+def load_model(model: Artifact, dtype: str = "float32", spread: bool = False, verify: bool = True) -> Any:
     """A causal language model from an artifact's safetensors, every file verified against the manifest.
 
-    ``spread`` puts its layers on all GPUs that there are, in order, for a model that one of them cannot hold.
+    ``spread`` puts its layers on all GPUs that there are, in order, for a model that one of them cannot hold. Without
+    ``verify`` another process has verified the files.
     """
     hush_transformers()
-    model.verify()
+    if verify:
+        model.verify()
     return AutoModelForCausalLM.from_pretrained(
         model.data,
         local_files_only=True,

@@ -1,4 +1,4 @@
-"""Training as processes that share the model: one a GPU, on one node or, inside a Slurm allocation, on several.
+"""Processes that train, or score pairs, together: one a GPU, on one node or, inside a Slurm allocation, on several.
 
 The job's own process looks into the store, holds the key's lock and publishes; the processes that it launches here train into
 the item's work folder and end. torchrun starts them, on several nodes through one srun task a node. Without GPUs they are CPU
@@ -23,15 +23,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from primum.artifact.job import Devices, Item, Job, Result
 from primum.errors import PrimumError
 
+TABLE = "table.parquet"  # what processes that make a table leave in the item's work folder
 _FIRST_PORT, _PORTS = 20_000, 10_000
 
 
 def is_launched(item: Item, devices: Devices) -> bool:
     """Whether ``item`` is trained by processes of its own."""
-    return devices.processes > 1 or devices.cpu_offload or item.spec["optimization"]["dtype"] != "float32"
+    trained = item.spec.get("optimization")
+    return devices.processes > 1 or (trained is not None and (devices.cpu_offload or trained["dtype"] != "float32"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,12 @@ class Launch:
                 continue
             self._train(job, item)
             counts = json.loads((item.work / "counts.json").read_text(encoding="utf-8"))
-            yield Result(item, folder=item.work / "model", counts=counts, cost=asdict(self.devices))
+            made = (
+                {"table": pq.read_table(item.work / TABLE)}
+                if (item.work / TABLE).exists()
+                else {"folder": item.work / "model"}
+            )
+            yield Result(item, **made, counts=counts, cost=asdict(self.devices))
 
     def _train(self, job: Job, item: Item) -> None:
         item.work.mkdir(parents=True, exist_ok=True)
@@ -66,15 +75,17 @@ class Launch:
             "inputs": {role: [str(artifact.path) for artifact in given] for role, given in item.inputs.items()},
             "log": str(self.log) if self.log else None,
             "devices": asdict(self.devices),
+            "table": str(item.work / TABLE),
         }
         request.write_text(json.dumps(record), encoding="utf-8")
-        error.unlink(missing_ok=True)
+        for left in (error, item.work / TABLE):
+            left.unlink(missing_ok=True)
         # A SIGTERM from Slurm reaches the processes too; they save a checkpoint and end, and this one waits for them.
         ended = subprocess.run(self.command(request), check=False).returncode  # noqa: S603 - our own command
         if error.exists():
             raise PrimumError(error.read_text(encoding="utf-8"))
         if ended:
-            raise PrimumError(f"{item.name}: the training processes ended with status {ended}: see the lines above")
+            raise PrimumError(f"{item.name}: the processes ended with status {ended}: see the lines above")
 
     def command(self, request: Path) -> list[str]:
         """The command line that starts the processes. PrimumError for several nodes outside a Slurm allocation."""

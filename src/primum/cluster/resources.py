@@ -7,15 +7,15 @@ from typing import Any
 
 from primum.cluster.orphans import comment
 from primum.cluster.site import Site
-from primum.dag.dag import STAGES, TRAINING
+from primum.dag.dag import SEVERAL, STAGES, TRAINING
 from primum.experiment import Experiment
 from primum.experiment.types import Resources
 
 
 def asked_resources(experiment: Experiment, stage: str, model: str | None) -> Resources:
-    """What the experiment asks for a job of a stage, of a model or of none; only training runs on several nodes."""
+    """What the experiment asks for a job of a stage, of a model or of none; training and the reference may have several nodes."""
     asked = experiment.resources_of(STAGES[stage].target, model)
-    return asked if stage in TRAINING else asked.model_copy(update={"nodes": 1, "gpus": asked.gpus // asked.nodes})
+    return asked if stage in SEVERAL else asked.model_copy(update={"nodes": 1, "gpus": asked.gpus // asked.nodes})
 
 
 def rule_resources(
@@ -68,7 +68,7 @@ def rule_resources(
         options += ["--activation-checkpointing"] * r.activation_checkpointing + ["--cpu-offload"] * r.cpu_offload
         return " ".join(options)
 
-    training = {"mpi": mpi, "tasks": tasks, "launch": launch}
+    several = {"mpi": mpi, "tasks": tasks, "launch": launch}
     return {
         "mem_mb": lambda wildcards, attempt: asked(wildcards).mem_mb * attempt,
         "runtime": lambda wildcards, attempt: asked(wildcards).minutes * attempt,
@@ -82,5 +82,5 @@ def rule_resources(
         "qos": lambda wildcards: site.qos,
         "constraint": lambda wildcards: site.constraint,
         "slurm_extra": extra,
-        **(training if stage in TRAINING else {}),
+        **(several if stage in SEVERAL else {}),
     }

@@ -25,6 +25,7 @@ STAGES: dict[str, Stage] = {
 TARGETS = tuple(dict.fromkeys(stage.target for stage in STAGES.values()))
 # The stages that train a model.
 TRAINING = tuple(name for name, stage in STAGES.items() if stage.trains)
+SEVERAL = tuple(name for name, stage in STAGES.items() if stage.trains or stage.several)  # processes, if asked for
 
 
 @dataclass(frozen=True, eq=False)

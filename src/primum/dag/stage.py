@@ -66,8 +66,8 @@ class Stage:
 
     ``target`` is the name that people use (``snakemake sft``, ``refresh=sft``) and the key of ``resources``. ``job`` is the
     form of a job's name, in the wildcards of its ``rule``; ``jobs`` lists the names, ``plan`` tells about one of them.
-    ``libraries`` (pinned in envs/) can change the result. Stages that ``train`` may run as several processes, on several
-    nodes. ``long`` jobs are waited for when a killed run left them in a cluster's queue.
+    ``libraries`` (pinned in envs/) can change the result. Stages that ``train``, and others that are ``several``, may run as
+    several processes, on several nodes. ``long`` jobs are waited for when a killed run left them in a cluster's queue.
     """
 
     name: str
@@ -81,6 +81,7 @@ class Stage:
     kind: Literal["table", "folder"] = "table"
     libraries: tuple[str, ...] = _TABLE
     trains: bool = False
+    several: bool = False
     long: bool = False
 
     def wildcards(self, job: str) -> dict[str, str]:

@@ -177,6 +177,7 @@ STAGES = (
         jobs=_of_kind("dpo"),
         plan=_reference,
         libraries=_TRAIN,
+        several=True,
         long=True,
     ),
     Stage(

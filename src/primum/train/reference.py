@@ -1,32 +1,39 @@
 """Stage reference: preference pairs as tokens, with the reference model's log-probability of each response.
 
-Computed once and kept, so that DPO never holds two models and a second run of it never asks the reference again.
+Computed once and kept, so that DPO never holds two models and a second run of it never asks the reference again. Several
+processes share the batches between them, and the model too where a GPU cannot hold it. Each keeps a journal of the batches that
+it has done: whoever comes after a kill, as many processes or not, goes on from there.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 
-from primum.artifact.job import Job, Result
-from primum.artifact.weights import load_model
+from primum.artifact.job import Item, Job, Result
 from primum.errors import PrimumError
 from primum.progress import Progress
-from primum.text.chat import render
-from primum.text.rows import Message, PreferenceRow, from_table
+from primum.text.rows import PreferenceRow, from_table
 from primum.text.tokenizer import load_tokenizer
 from primum.train.common import start
+from primum.train.pairs import tokenize_pair
+from primum.train.scorer import Scorer, load_scorer
+from primum.train.sharding import all_agree, from_first, rank, world_size
 
 _IDS = pa.list_(pa.int32())
+_TOKENS = [pa.field("id", pa.string(), nullable=False)] + [
+    pa.field(name, _IDS, nullable=False) for name in ("prompt_ids", "chosen_ids", "rejected_ids")
+]
 REFERENCE = pa.schema(
-    [pa.field("id", pa.string(), nullable=False)]
-    + [pa.field(name, _IDS, nullable=False) for name in ("prompt_ids", "chosen_ids", "rejected_ids")]
-    + [pa.field(name, pa.float32(), nullable=False) for name in ("ref_chosen_logps", "ref_rejected_logps")]
+    _TOKENS + [pa.field(name, pa.float32(), nullable=False) for name in ("ref_chosen_logps", "ref_rejected_logps")]
 )
 # Padding included: the logits of a batch are this many times the vocabulary.
 _BATCH_TOKENS = 8192
@@ -38,78 +45,113 @@ def run(job: Job) -> Iterator[Result]:
         start(1, 0)
         source = item.one("model")
         tokenizer = load_tokenizer(source)
-        counts: Counter[str] = Counter()
-        records = []
-        for row in from_table(item.one("pairs").table(), PreferenceRow):
-            try:
-                record, outcome = _tokenize(tokenizer, row, item.spec["max_length"])
-            except PrimumError as error:
-                raise PrimumError(f"{item.name}: {row.id}: {error}") from None
-            counts.update(outcome)
-            if record is not None:
-                records.append(record)
-        if not records:
-            raise PrimumError(f"{item.name}: no pair is left ({dict(counts)}): raise max_length or check the pairs")
-        model = load_model(source, item.spec["dtype"]).eval()
-        model.to("cuda" if torch.cuda.is_available() else "cpu")
-        _add_logprobs(model, records, tokenizer.pad_token_id, item.name, job.progress)
-        yield Result(item, table=pa.Table.from_pylist(records, schema=REFERENCE), counts=dict(counts))
+        item.work.mkdir(parents=True, exist_ok=True)
+        records, counts = _tokens(item, tokenizer)
+        scorer = load_scorer(source, item.spec["dtype"])
+        add_logprobs(scorer, records, tokenizer.pad_token_id, item.name, job.progress, item.work)
+        yield Result(item, table=pa.Table.from_pylist(records, schema=REFERENCE), counts=counts)
 
 
-def _tokenize(tokenizer: Any, row: PreferenceRow, limit: int) -> tuple[dict[str, Any] | None, list[str]]:
-    """The pair as tokens, at most ``limit`` a sequence (responses lose their end), and its outcome.
+def _tokens(item: Item, tokenizer: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """The pairs as tokens and what became of all; of several processes the first makes them, and the others read them."""
+    file = item.work / "tokens.parquet"
+    error = ""
+    counts: Counter[str] = Counter()
+    if rank() == 0:
+        try:
+            records = _tokenized(item, tokenizer, counts)
+            pq.write_table(pa.Table.from_pylist(records, schema=pa.schema(_TOKENS)), file)
+        except PrimumError as failed:
+            error = str(failed)
+    error = from_first(error)
+    if error:
+        raise PrimumError(error)
+    return pq.read_table(file).to_pylist(), from_first(dict(counts))
 
-    Each conversation is rendered and tokenised as a whole, as a model reads it, and split where its response begins: a
-    tokenizer that marks the start of a text (SentencePiece's) would mark that of a response by itself. The prompt is what the
-    two have in common before that; a token that reaches over the place belongs to the response.
+
+def _tokenized(item: Item, tokenizer: Any, counts: Counter[str]) -> list[dict[str, Any]]:
+    records = []
+    for row in from_table(item.one("pairs").table(), PreferenceRow):
+        try:
+            record, outcome = tokenize_pair(tokenizer, row, item.spec["max_length"])
+        except PrimumError as error:
+            raise PrimumError(f"{item.name}: {row.id}: {error}") from None
+        counts.update(outcome)
+        if record is not None:
+            records.append(record)
+    if not records:
+        raise PrimumError(f"{item.name}: no pair is left ({dict(counts)}): raise max_length or check the pairs")
+    return records
+
+
+def add_logprobs(
+    scorer: Scorer, records: list[dict[str, Any]], pad: int, name: str, progress: Progress, work: Path
+) -> None:
+    """Give every record its ``ref_chosen_logps`` and ``ref_rejected_logps``. PrimumError when one is not finite.
+
+    ``work`` has the journals: a line a batch, its number and its sums.
     """
-    text = render(tokenizer, row.prompt, generation_prompt=True)
-    sides, starts = [], []
-    for response in (row.chosen, row.rejected):
-        full = render(tokenizer, (*row.prompt, Message("assistant", response)), generation_prompt=False)
-        if not full.startswith(text):
-            raise PrimumError(
-                f"{tokenizer.name_or_path}: its chat template rewrites earlier turns: responses are unclear"
-            )
-        encoded = tokenizer(full, add_special_tokens=False, return_offsets_mapping=True)
-        sides.append(encoded["input_ids"])
-        starts.append(sum(end <= len(text) for _, end in encoded["offset_mapping"]))
-    shared = next((i for i, (a, b) in enumerate(zip(*sides, strict=False)) if a != b), min(map(len, sides)))
-    start = min(shared, *starts)
-    prompt = sides[0][:start]
-    if len(prompt) >= limit:
-        return None, ["prompt-too-long"]
-    responses = [side[start:] for side in sides]
-    chosen, rejected = (response[: limit - start] for response in responses)
-    if chosen == rejected:
-        return None, ["equal-texts"]
-    outcome = ["kept", "truncated"] if [chosen, rejected] != responses else ["kept"]
-    return {"id": row.id, "prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected}, outcome
-
-
-def _add_logprobs(model: Any, records: list[dict[str, Any]], pad: int, name: str, progress: Progress) -> None:
-    """Give every record its ``ref_chosen_logps`` and ``ref_rejected_logps``. PrimumError when one is not finite."""
     asked = [(record, side) for record in records for side in ("chosen", "rejected")]
-    lengths = [len(record["prompt_ids"]) + len(record[f"{side}_ids"]) for record, side in asked]
-    # Longest first: what does not fit the memory fails at once, and a batch is padded little.
-    order = sorted(range(len(asked)), key=lambda i: (-lengths[i], i))
-    done = tokens = 0
-    while done < len(order):
-        chosen = order[done : done + max(1, _BATCH_TOKENS // lengths[order[done]])]
-        batch = [asked[i] for i in chosen]
-        sums = response_logprobs(model, [(record["prompt_ids"], record[f"{side}_ids"]) for record, side in batch], pad)
-        for (record, side), value in zip(batch, sums, strict=True):
-            if not math.isfinite(value):
-                raise PrimumError(
-                    f"{name}: {record['id']}: its log-probability is not finite: check the reference model"
-                )
+    batches = _batches([len(record["prompt_ids"]) + len(record[f"{side}_ids"]) for record, side in asked])
+    done = from_first(_done(work) if rank() == 0 else None)
+    if done:
+        progress.say(f"{name}: {len(done):,} of {len(batches):,} batches are done already")
+    left = [number for number in range(len(batches)) if number not in done]
+    mine = left[rank() :: world_size()]
+    # A shared model is asked by all processes at the same time: whoever has no batch left goes along with another's.
+    rounds = math.ceil(len(left) / world_size()) if scorer.shared else len(mine)
+    tokens = 0
+    with (work / f"logprobs-{rank()}.jsonl").open("a", encoding="utf-8") as journal:
+        for turn in range(rounds):
+            number = mine[turn] if turn < len(mine) else left[0]
+            batch = [asked[index] for index in batches[number]]
+            sequences = [(record["prompt_ids"], record[f"{side}_ids"]) for record, side in batch]
+            sums = response_logprobs(scorer.model, sequences, pad)
+            for (record, _), value in zip(batch, sums, strict=True):
+                if not math.isfinite(value):
+                    raise PrimumError(
+                        f"{name}: {record['id']}: its log-probability is not finite: check the reference model"
+                    )
+            if turn < len(mine):
+                print(json.dumps({"batch": number, "sums": sums}), file=journal, flush=True)
+            tokens += sum(len(prompt) + len(response) for prompt, response in sequences)
+            together = min(len(batches), len(done) + (turn + 1) * world_size())
+            progress.update(name, together, len(batches), tokens * world_size(), "tokens")
+    all_agree(True)  # every journal is complete
+    for number, sums in _done(work).items():
+        for index, value in zip(batches[number], sums, strict=True):
+            record, side = asked[index]
             record[f"ref_{side}_logps"] = value
-        done += len(chosen)
-        tokens += sum(lengths[i] for i in chosen)
-        progress.update(name, done, len(order), tokens, "tokens")
 
 
-@torch.inference_mode()
+def _batches(lengths: Sequence[int]) -> list[list[int]]:
+    """Indices of sequences, batch by batch, whatever the number of processes.
+
+    Longest first: what does not fit the memory fails at once, and a batch is padded little.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    batches = []
+    while order:
+        size = max(1, _BATCH_TOKENS // lengths[order[0]])
+        batches.append(order[:size])
+        order = order[size:]
+    return batches
+
+
+def _done(work: Path) -> dict[int, list[float]]:
+    """The sums of every batch in a journal; a line that a kill cut short is none."""
+    found = {}
+    for path in sorted(work.glob("logprobs-*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+                found[int(entry["batch"])] = [float(value) for value in entry["sums"]]
+            except (ValueError, KeyError, TypeError):
+                continue
+    return found
+
+
+@torch.no_grad()
 def response_logprobs(model: torch.nn.Module, pairs: Sequence[tuple[list[int], list[int]]], pad: int) -> list[float]:
     """For each (prompt ids, response ids) the summed log-probability of the response's tokens, in nats."""
     width = max(len(prompt) + len(response) for prompt, response in pairs)

@@ -1,4 +1,4 @@
-"""One process of a training that :mod:`primum.cluster.launch` started: ``python -m primum.train.worker REQUEST``."""
+"""One process of several that :mod:`primum.cluster.launch` started: ``python -m primum.train.worker REQUEST``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import torch
 
 from primum.artifact.job import Devices, Item, Job
@@ -17,7 +18,7 @@ from primum.progress import Progress
 
 
 def main(request: Path) -> None:
-    """Train as ``request`` says. The first process speaks for all: its progress, its error, the counts."""
+    """Do what ``request`` says. The first process speaks for all: its progress, the counts."""
     asked = json.loads(request.read_text(encoding="utf-8"))
     first = os.environ["RANK"] == "0"
     work = Path(asked["work"])
@@ -28,9 +29,10 @@ def main(request: Path) -> None:
     try:
         (result,) = importlib.import_module(asked["module"]).run(job)
     except PrimumError as error:
-        if first:
-            (work / "error.txt").write_text(str(error), encoding="utf-8")
+        (work / "error.txt").write_text(str(error), encoding="utf-8")
         raise SystemExit(1) from None
+    if first and result.table is not None:
+        pq.write_table(result.table, asked["table"])
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     if first:

@@ -120,7 +120,7 @@ def test_what_a_job_asks_for_is_its_models(tmp_path: Path) -> None:
     assert cost_of(run, _to_run(run, "score", "sft"), {}).limit == 4
     assert cost_of(run, _to_run(run, "score", "mixtral-8x22b-instruct"), {}).limit == 8 * 24
     assert cost_of(run, _to_run(run, "snapshot", "mixtral-8x22b-instruct"), {}).limit == 0
-    assert cost_of(run, _to_run(run, "reference", "dpo-2"), {}).limit == 8 * 12  # one of the two nodes
+    assert cost_of(run, _to_run(run, "reference", "dpo-2"), {}).limit == 16 * 12
     endpoints = open_shipped(tmp_path, "med-safety")
     assert cost_of(endpoints, _to_run(endpoints, "generate", "gpt-4"), {}).gpus == 0
     assert cost_of(endpoints, _to_run(endpoints, "judge", "refusal/llama2-70b"), {}).gpus == 0

@@ -66,15 +66,15 @@ def test_every_shipped_experiment_has_a_plan_for_a_terminal(
 
 
 def test_the_sums_of_the_8b_experiment(tmp_path: Path) -> None:
-    """By its file: 16 GPUs x 24 h once; for each DPO stage 16 x 12 h, and 8, one node's, x 12 h for its reference."""
+    """By its file: 16 GPUs x 24 h once; for each DPO stage 16 x 12 h, and as much for its reference."""
     lines = {line.title: line for line in forecast(open_shipped(tmp_path, "med42-v2-8b"))}
     assert "pretrain" not in lines
     assert lines["sft"].limit == 384
-    assert lines["dpo"].limit == 3 * (192 + 96)
+    assert lines["dpo"].limit == 3 * (192 + 192)
     # 13 models on one GPU for two hours, two on two GPUs; five 70B on four for four hours; three on eight for eight.
     assert lines["generate"].limit == 13 * 2 + 2 * 2 * 2 + 5 * 4 * 4 + 3 * 8 * 8
     assert lines["score"].limit == 13 * 4 + 2 * 2 * 8 + 5 * 4 * 12 + 3 * 8 * 24
-    assert lines["all"].limit == sum(line.limit for title, line in lines.items() if title != "all") == 2454
+    assert lines["all"].limit == sum(line.limit for title, line in lines.items() if title != "all") == 2742
     assert lines["judge"].total("tokens") is None
     # Nineteen models of a hub; five have no size in their id, or experts.
     assert lines["fetch"].total("disk") == Amount(2 * 1e9 * (5 * 70 + 405 + 7 + 4 * 8 + 9 + 11 + 27), 5)
@@ -87,8 +87,8 @@ def test_the_sums_of_the_8b_experiment(tmp_path: Path) -> None:
     ("budget", "said"),
     [
         (
-            {"gpu_hours": 2453},
-            "med42-v2-8b: budget.gpu_hours is 2,453, and the jobs to run may take 2,454: raise it, or lower",
+            {"gpu_hours": 2741},
+            "med42-v2-8b: budget.gpu_hours is 2,741, and the jobs to run may take 2,742: raise it, or lower",
         ),
         (
             {"disk_gb": 100},
@@ -123,11 +123,11 @@ def test_a_budget_of_judge_tokens(tmp_path: Path) -> None:
 
 
 def test_a_budget_that_is_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = open_shipped(tmp_path, "med42-v2-8b", budget={"gpu_hours": 2454, "disk_gb": "3e3"})
+    run = open_shipped(tmp_path, "med42-v2-8b", budget={"gpu_hours": 2742, "disk_gb": "3e3"})
     print_plan(run)
     printed = " ".join(capsys.readouterr().out.split())
     assert (
-        "Budget: gpu_hours 2,454 of 2,454; disk_gb at least 2,514 of 3,000; what is unknown is not held against it."
+        "Budget: gpu_hours 2,742 of 2,742; disk_gb at least 2,514 of 3,000; what is unknown is not held against it."
         in printed
     )
 
@@ -141,7 +141,7 @@ def test_a_refused_plan_is_printed_and_ends_with_1(
         main(["plan", str(tmp_path / "changed.yaml"), "--results", str(tmp_path)])
     assert stopped.value.code == 1
     said = capsys.readouterr()
-    assert "Budget: gpu_hours 2,454 of 10." in said.out
+    assert "Budget: gpu_hours 2,742 of 10." in said.out
     assert said.err.startswith("primum: error: med42-v2-8b: budget.gpu_hours is 10,")
     assert said.err.count("\n") == 1
 

@@ -132,10 +132,11 @@ def test_training_asks_for_the_papers_nodes_and_gpus(
     assert asked(experiment, stage, Site(), model=model)["gres"] == f"gpu:{each}"
 
 
-def test_reference_log_probabilities_are_computed_on_one_node() -> None:
+def test_reference_log_probabilities_are_computed_by_as_many_processes() -> None:
     found = asked("med42-v2-8b", "reference", H100, model="dpo-1")
-    assert (found["nodes"], found["gpu"], found["gres"]) == (1, 8, "")
-    assert not {"mpi", "tasks", "launch"} & set(found)
+    assert (found["nodes"], found["gpu"], found["gres"], found["mpi"]) == (2, 0, "gpu:h100:8", "srun")
+    assert found["launch"].startswith("--nodes 2 --processes 16")
+    assert found["slurm_extra"] == ""
 
 
 def test_generation_asks_for_the_gpus_of_its_model() -> None:

@@ -17,7 +17,7 @@ from primum.artifact.job import Result
 from primum.errors import PrimumError
 from primum.experiment.models import Optimization
 from primum.text.rows import Message, PreferenceRow, to_table
-from primum.train import common, dpo, reference
+from primum.train import common, dpo, pairs, reference
 
 PAIRS = [
     PreferenceRow(
@@ -113,7 +113,7 @@ def test_a_response_has_the_tokens_that_it_has_in_its_conversation(template: str
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
     tokenizer.chat_template = TEMPLATES[template]
     row = PreferenceRow("a", "s", (Message("user", "What is gout?"),), response, "Ask your doctor.")
-    record, outcome = reference._tokenize(tokenizer, row, 512)
+    record, outcome = pairs.tokenize_pair(tokenizer, row, 512)
     assert outcome == ["kept"]
     assert record is not None
     for side, said in (("chosen", response), ("rejected", "Ask your doctor.")):
