@@ -15,8 +15,9 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference
 from primum.artifact.job import Job, Result
 from primum.text.tokenizer import load_tokenizer
 from primum.train.common import arguments, fit, start
+from primum.train.loading import load_trainable
 from primum.train.saving import save
-from primum.train.sharding import load_trainable, set_precision
+from primum.train.sharding import set_precision
 
 _COLUMNS = ["prompt_ids", "chosen_ids", "rejected_ids", "ref_chosen_logps", "ref_rejected_logps"]
 

@@ -11,8 +11,8 @@ from primum.text.tokenizer import load_tokenizer
 from primum.train import attention
 from primum.train.chunks import train_on_chunks
 from primum.train.common import start
+from primum.train.loading import load_trainable
 from primum.train.saving import save
-from primum.train.sharding import load_trainable
 
 
 def run(job: Job) -> Iterator[Result]:

@@ -10,18 +10,14 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from accelerate import init_empty_weights
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedType
 from torch.distributed.fsdp import MixedPrecisionPolicy
 from torch.distributed.tensor import DTensor
-from transformers import AutoConfig, AutoModelForCausalLM, TrainerCallback
+from transformers import TrainerCallback
 
 from primum.artifact.job import Devices
-from primum.artifact.manifest import Artifact
-from primum.artifact.weights import load_model
 from primum.errors import PrimumError
-from primum.progress import hush_transformers
 
 
 def is_sharded() -> bool:
@@ -60,26 +56,6 @@ def _shard_on_cpus() -> None:
             self.fsdp_plugin = fsdp_plugin
 
     AcceleratorState.__init__ = init
-
-
-def load_trainable(model: Artifact) -> Any:
-    """The model in float32, its files verified: of several processes the first reads it, the others have it without weights.
-
-    These get their shares when training begins. So a model is in the memory of a node at most once, on the first node.
-    """
-    if rank() == 0:
-        return load_model(model)
-    hush_transformers()
-    config = AutoConfig.from_pretrained(model.data, local_files_only=True, trust_remote_code=False)
-    with init_empty_weights(include_buffers=False):
-        empty = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    # Memory that nobody touches, which costs none. On the meta device all weights would have the address 0, by which
-    # accelerate tells them apart when it gives the optimizer their shares.
-    for module in empty.modules():
-        for name, weight in module.named_parameters(recurse=False):
-            module.register_parameter(name, torch.nn.Parameter(torch.empty_like(weight, device="cpu")))
-    empty.tie_weights()
-    return empty
 
 
 def settings(devices: Devices) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from primum.artifact.job import ALONE, Devices, Job, Result
 from primum.cluster.launch import Launch
 from primum.errors import PrimumError
 from primum.progress import Progress
-from primum.train import checkpoints, sharding
+from primum.train import checkpoints, loading, sharding
 
 TWO = Devices(1, 2, activation_checkpointing=True)
 LORA = {"r": 2, "alpha": 4, "dropout": 0.0, "modules": ["q_proj", "v_proj"]}
@@ -225,10 +225,10 @@ def test_a_training_that_asked_for_sharding_and_did_not_get_it_fails(monkeypatch
 def test_only_the_first_process_reads_the_weights(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The others have the same names and shapes, each weight at an address of its own, and the buffers."""
     source = folder_artifact(tiny_model)
-    first = sharding.load_trainable(source)
-    monkeypatch.setattr(sharding, "rank", lambda: 1)
+    first = loading.load_trainable(source)
+    monkeypatch.setattr(loading, "rank", lambda: 1)
     monkeypatch.setattr(type(source), "verify", lambda self: pytest.fail("read"))
-    other = sharding.load_trainable(source)
+    other = loading.load_trainable(source)
     weights = dict(other.named_parameters())
     assert {name: each.shape for name, each in weights.items()} == {n: p.shape for n, p in first.named_parameters()}
     assert {each.dtype for each in weights.values()} == {torch.float32}
