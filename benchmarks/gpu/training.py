@@ -49,6 +49,7 @@ class Clock(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self.ends: list[float] = []
+        self.cpu: list[float] = []
         self.batches: list[list[list[int]]] = []
 
     def watch(self, trainer: Any) -> None:
@@ -66,6 +67,7 @@ class Clock(TrainerCallback):  # type: ignore[misc]
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         self.ends.append(time.perf_counter())
+        self.cpu.append(time.process_time())
 
     def row(self, trainer: Any, mfu: bool = True) -> dict[str, Any]:
         """What the steps after the warm-up came to; the rate is of real tokens, padding left out."""
@@ -76,6 +78,7 @@ class Clock(TrainerCallback):  # type: ignore[misc]
         total = sum(seconds)
         row = {
             "tokens_per_s": sum(lengths) / total,
+            "tokens_per_cpu_s": sum(lengths) / (self.cpu[-1] - self.cpu[WARM - 1]),
             "sequences_per_s": len(lengths) / total,
             "step_s": statistics.median(seconds),
             "slowest_s": max(seconds),
@@ -162,6 +165,7 @@ def primum_sft(shape: shapes.Shape, steps: int, change: dict[str, Any]) -> Itera
             layer.compile()
     batch, micro = change.get("batch", 1), change.get("micro_batch", 1)
     optimization = OPTIMIZATION | {"batch": batch, "micro_batch": micro, "steps": WARM + steps}
+    optimization["dtype"] = change.get("dtype", "bfloat16")
     with tempfile.TemporaryDirectory() as work:
         spec = {"threads": 1, "seed": 0, "lora": None, "attention_reset": True, "optimization": optimization}
         spec["attention"] = change.get("attention", "varlen")
@@ -180,7 +184,8 @@ def _defaults(work: str, steps: int) -> dict[str, Any]:
 def trl_sft(shape: shapes.Shape, steps: int, change: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """TRL's SFTTrainer on the same rows, one sample a row; its ``max_length`` is the chunk's, so that none is cut."""
     shape = replace(shape, vocabulary=change.get("vocabulary", shape.vocabulary))
-    rows = shapes.samples(shape, shape.chunk * (WARM + steps))
+    chunks_a_step = max(1, change.get("settings", {}).get("per_device_train_batch_size", 1))
+    rows = shapes.samples(shape, shape.chunk * (WARM + steps) * chunks_a_step)
     columns = {name: [getattr(row, name).tolist() for row in rows] for name in ("input_ids", "labels")}
     with tempfile.TemporaryDirectory() as work:
         settings = _defaults(work, steps) | {"max_length": shape.chunk} | change.get("settings", {})
@@ -215,6 +220,7 @@ def primum_dpo(shape: shapes.Shape, steps: int, change: dict[str, Any]) -> Itera
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     optimization = OPTIMIZATION | {"batch": 8, "micro_batch": 8, "steps": WARM + steps}
+    optimization["dtype"] = change.get("dtype", "bfloat16")
     arguments = dpo.arguments
     changed = patch.object(dpo, "arguments", lambda *a: arguments(*a) | change.get("settings", {}))
     with tempfile.TemporaryDirectory() as work:
@@ -240,7 +246,7 @@ def trl_dpo(shape: shapes.Shape, steps: int, change: dict[str, Any]) -> Iterator
         trainer = _Tokenized(
             model=shapes.llama(shape),
             ref_model=shapes.llama(shape),
-            args=DPOConfig(**_defaults(work, steps), **change.get("settings", {})),
+            args=DPOConfig(**_defaults(work, steps) | change.get("settings", {})),
             train_dataset=Dataset.from_list(records),
             processing_class=tokenizer,
             data_collator=DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id),

@@ -52,6 +52,7 @@ def run(job: Job) -> Iterator[Result]:
         start(item.spec["threads"], item.spec["seed"])
         source = item.one("model")
         model, tokenizer = load_trainable(source), load_tokenizer(source)
+        model.config._name_or_path = ""  # nowhere to load it from again, whatever TRL has in mind
         table = item.one("pairs").table().select(_COLUMNS)
         optimization = item.spec["optimization"]
         settings = arguments(optimization, table.num_rows, item.spec["seed"], item.work, job.devices)

@@ -55,18 +55,12 @@ def run(job: Job) -> Iterator[Result]:
 def _tokens(item: Item, tokenizer: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """The pairs as tokens and what became of all; of several processes the first makes them, and the others read them."""
     file = item.work / "tokens.parquet"
-    error = ""
     counts: Counter[str] = Counter()
     if rank() == 0:
-        try:
-            records = _tokenized(item, tokenizer, counts)
-            pq.write_table(pa.Table.from_pylist(records, schema=pa.schema(_TOKENS)), file)
-        except PrimumError as failed:
-            error = str(failed)
-    error = from_first(error)
-    if error:
-        raise PrimumError(error)
-    return pq.read_table(file).to_pylist(), from_first(dict(counts))
+        records = _tokenized(item, tokenizer, counts)
+        pq.write_table(pa.Table.from_pylist(records, schema=pa.schema(_TOKENS)), file)
+    told = from_first(dict(counts))  # behind it the file is whole
+    return pq.read_table(file).to_pylist(), told
 
 
 def _tokenized(item: Item, tokenizer: Any, counts: Counter[str]) -> list[dict[str, Any]]:

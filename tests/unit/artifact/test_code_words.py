@@ -293,7 +293,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("progress.py", "{done:,}/{total:,}", "{done:,} of {total:,}", set()),
         ("train/common.py", "lower the learning rate or check the data", "check the data", set()),
         ("train/common.py", "is no multiple of micro_batch", "cannot be divided by micro_batch", set()),
-        ("train/common.py", "resuming from", "going on from", set()),
+        ("train/checkpoints.py", "resuming from", "going on from", set()),
         ("artifact/job.py", "waiting for its maker", "waiting", set()),
         ("artifact/table.py", "ids must be unique and ascending, but", "two equal ids:", set()),
         ("train/common.py", "if batch % (micro * world):", "if batch % micro:", {"pretrain", "sft", "reference", "dpo"}),
