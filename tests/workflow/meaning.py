@@ -311,6 +311,8 @@ class Meaning:
         train = self.models[model]["train"]
         packed, referred, trained = {f"pack_chunks {model}"}, {f"reference_logprobs {model}"}, self.trained(model)
         match train, key, *more:
+            case [_, "published_steps"]:
+                return set()
             case ["pretrain", "data"]:
                 return trained | presented
             case ["sft", "data"]:
