@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -27,6 +28,7 @@ class Terminal:
 
         def take() -> None:
             fcntl.ioctl(own, termios.TIOCSCTTY, 0)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a build in the background ignores it, and so would this
 
         self.process = subprocess.Popen(
             command,
