@@ -74,7 +74,7 @@ def test_a_manifest_says_which_modules_made_it(project: Path) -> None:
 
 def test_other_code_is_adopted_and_nothing_runs(project: Path) -> None:
     before = manifests(project)
-    edit(project, TRAINING, "_COMPLETE =", "_UNUSED = 1\n_COMPLETE =")
+    edit(project, TRAINING, "def start(", "_UNUSED = 1\n\n\ndef start(")
     # Both models, and what reads them as long as nobody knows what they will be.
     planned = "2 of 8 jobs to run differ from what is there in code or versions alone: primum adopt all --why"
     assert planned in primum(project, "plan", "tiny")
