@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from primum.artifact.manifest import Manifest
+from primum.audit.memory import BYTES, parameters_of
 from primum.cluster.resources import asked_resources
 from primum.dag.curation import PAIRS, ROWS
 from primum.dag.dag import TRAINING
@@ -41,7 +42,6 @@ CHECKPOINT_BYTES = 12  # a parameter: weights and two moments, in float32
 CHECKPOINTS = 2  # as many as training keeps
 CHARACTERS_A_TOKEN = 3  # of a judge's template and policy; English has about 4
 REQUEST_TOKENS = 256  # a request, and what the chat template adds
-_BYTES = {"float32": 4, "bfloat16": 2}
 _SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9.])", re.IGNORECASE)
 
 
@@ -107,9 +107,11 @@ def nominal_parameters(hub: str) -> float | None:
 
 def architecture_parameters(size: Architecture) -> int:
     """The parameters of a Llama with tied embeddings: attention, a gated MLP and two norms a layer, no biases."""
-    hidden, key_value = size.hidden_size, size.hidden_size // size.heads * size.kv_heads
-    layer = 2 * hidden * hidden + 2 * hidden * key_value + 3 * hidden * size.intermediate_size + 2 * hidden
-    return size.vocab_size * hidden + size.layers * layer + hidden
+    return parameters_of(_shape(size))
+
+
+def _shape(size: Architecture) -> Shape:
+    return Shape(**size.model_dump(exclude={"max_length"}), tied=True)
 
 
 def parameters(run: Workflow, model: str, known: Mapping[str, Manifest]) -> float | None:
@@ -129,8 +131,7 @@ def shape_of(run: Workflow, model: str) -> Shape | None:
     """The sizes of a model, of the one that its lineage begins with: from its files where they are, else as the catalog says."""
     entry = run.experiment.models[model]
     if isinstance(entry, PretrainedModel):
-        own = entry.architecture.model_dump(exclude={"max_length"})
-        return Shape(**own, tied=True)
+        return _shape(entry.architecture)
     if isinstance(entry, HubModel):
         return _shape_in(Path(run.dag.path(MODEL, model=model)).with_name("config.json")) or entry.shape
     return shape_of(run, entry.start) if isinstance(entry, SFTModel | DPOModel) else None
@@ -182,7 +183,7 @@ def training_tokens(run: Workflow, model: str, known: Mapping[str, Manifest]) ->
     """
     entry = run.experiment.models[model]
     steps = training_steps(run, model, known)
-    if steps is None or not isinstance(entry, PretrainedModel | SFTModel | DPOModel):
+    if steps is None or not isinstance(entry, TrainedModel):
         return None
     return steps * tokens_a_step(entry)
 
@@ -214,7 +215,12 @@ def _estimate(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Am
         return None
     if tokens is None or size is None:
         return UNKNOWN
-    return Amount(flops * size * tokens / (PEAK_FLOPS * UTILISATION) / 3600)
+    return Amount(gpu_hours(flops * size * tokens))
+
+
+def gpu_hours(flops: float) -> float:
+    """What so many FLOPs take at ``UTILISATION``."""
+    return flops / (PEAK_FLOPS * UTILISATION) / 3600
 
 
 # Disk -----------------------------------------------------------------------------------------------------------------
@@ -227,11 +233,11 @@ def _disk(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Amount
     entry = run.experiment.models[job.name]
     if isinstance(entry, HubModel):
         weight = HUB_BYTES
-    elif isinstance(entry, PretrainedModel | SFTModel | DPOModel):
+    elif isinstance(entry, TrainedModel):
         # Adapters are merged into the model in the end, and their checkpoints hold little.
         kept = CHECKPOINTS if entry.optimization.checkpoint_steps and getattr(entry, "lora", None) is None else 0
         saved = "float32" if isinstance(entry, PretrainedModel) else entry.optimization.dtype
-        weight = _BYTES[saved] + kept * CHECKPOINT_BYTES
+        weight = BYTES[saved] + kept * CHECKPOINT_BYTES
     else:
         return Amount()  # an endpoint's address
     size = parameters(run, job.name, known)

@@ -14,7 +14,7 @@ from primum.experiment.types import Resources
 
 _MASTER = 4  # bytes of a weight or gradient as it is kept: float32
 _MOMENTS = {"adamw": 8, "rmsprop": 4}  # bytes a trained weight
-_BYTES = {"float32": 4, "bfloat16": 2}
+BYTES = {"float32": 4, "bfloat16": 2}
 _TILE = (4096, 32_768)  # of TRL's fused head: tokens and vocabulary whose logits exist at a time
 _RESERVE = 2e9  # CUDA's own, and what lies between tensors
 
@@ -72,7 +72,7 @@ def tokens_held(entry: TrainedModel, processes: int) -> int:
 def training_memory(shape: Shape, entry: TrainedModel, asked: Resources) -> Memory:
     """What a training of ``shape`` as ``entry`` says holds on each of the GPUs that are ``asked`` for."""
     processes = max(1, asked.gpus)
-    dtype = _BYTES[entry.optimization.dtype]
+    dtype = BYTES[entry.optimization.dtype]
     tokens = tokens_held(entry, processes)
     hidden, layer = shape.hidden_size, _layer(shape)
     embeddings = shape.vocab_size * hidden

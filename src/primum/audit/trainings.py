@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from primum.audit.cost import PEAK_FLOPS, TRAINING_FLOPS, UTILISATION, asked_of, shape_of, tokens_a_step, training_steps
+from primum.audit.cost import TRAINING_FLOPS, asked_of, gpu_hours, shape_of, tokens_a_step, training_steps
 from primum.audit.memory import Memory, parameters_of, refuse_too_large, training_memory
 from primum.cluster.site import Site, load_site
 from primum.dag.dag import TRAINING
@@ -50,7 +50,7 @@ class Training:
     def gpu_hours(self) -> float | None:
         if self.tokens is None or self.shape is None:
             return None
-        return TRAINING_FLOPS * parameters_of(self.shape) * self.tokens / (PEAK_FLOPS * UTILISATION) / 3600
+        return gpu_hours(TRAINING_FLOPS * parameters_of(self.shape) * self.tokens)
 
 
 def trainings(run: Workflow, state: RunState) -> list[Training]:

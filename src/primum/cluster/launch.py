@@ -22,6 +22,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -54,16 +55,15 @@ class Launch:
                 continue
             self._train(job, item)
             counts = json.loads((item.work / "counts.json").read_text(encoding="utf-8"))
-            made = (
-                {"table": pq.read_table(item.work / TABLE)}
-                if (item.work / TABLE).exists()
-                else {"folder": item.work / "model"}
+            table = item.work / TABLE
+            made: dict[str, Any] = (
+                {"table": pq.read_table(table)} if table.exists() else {"folder": item.work / "model"}
             )
             yield Result(item, **made, counts=counts, cost=asdict(self.devices))
 
     def _train(self, job: Job, item: Item) -> None:
         item.work.mkdir(parents=True, exist_ok=True)
-        request, error = item.work / "request.json", item.work / "error.txt"
+        request, error, table = (item.work / name for name in ("request.json", "error.txt", TABLE))
         record = {
             "module": self.module,
             "stage": job.stage,
@@ -75,10 +75,10 @@ class Launch:
             "inputs": {role: [str(artifact.path) for artifact in given] for role, given in item.inputs.items()},
             "log": str(self.log) if self.log else None,
             "devices": asdict(self.devices),
-            "table": str(item.work / TABLE),
+            "table": str(table),
         }
         request.write_text(json.dumps(record), encoding="utf-8")
-        for left in (error, item.work / TABLE):
+        for left in (error, table):
             left.unlink(missing_ok=True)
         # A SIGTERM from Slurm reaches the processes too; they save a checkpoint and end, and this one waits for them.
         ended = subprocess.run(self.command(request), check=False).returncode  # noqa: S603 - our own command

@@ -63,7 +63,8 @@ class _ChunkTrainer(SFTTrainer):  # type: ignore[misc]
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        attention.set_bounds(inputs["position_ids"])
+        if self.model.config._attn_implementation == "varlen":  # on a GPU to look for them is to wait for it
+            attention.set_bounds(inputs["position_ids"])
         if return_outputs or num_items_in_batch is None or not self._scores_here(inputs["input_ids"]):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         labels = inputs["labels"][:, 1:]

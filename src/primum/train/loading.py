@@ -1,4 +1,4 @@
-"""The model that a training begins with."""
+"""The model that a training begins with, or that of a process to which another sends the weights."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ from primum.progress import hush_transformers
 from primum.train.sharding import rank
 
 
+def on_meta(model: Artifact, dtype: str) -> Any:
+    """The model of an artifact without its weights, which are on the meta device; its buffers are there."""
+    hush_transformers()
+    config = AutoConfig.from_pretrained(model.data, local_files_only=True, trust_remote_code=False)
+    with init_empty_weights(include_buffers=False):
+        empty = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
+    empty.tie_weights()
+    return empty
+
+
 def load_trainable(model: Artifact) -> Any:
     """The model in float32, its files verified: of several processes the first reads it, the others have it without weights.
 
@@ -21,10 +31,7 @@ def load_trainable(model: Artifact) -> Any:
     """
     if rank() == 0:
         return load_model(model)
-    hush_transformers()
-    config = AutoConfig.from_pretrained(model.data, local_files_only=True, trust_remote_code=False)
-    with init_empty_weights(include_buffers=False):
-        empty = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    empty = on_meta(model, "float32")
     # Memory that nobody touches, which costs none. On the meta device all weights would have the address 0, by which
     # accelerate tells them apart when it gives the optimizer their shares.
     for module in empty.modules():

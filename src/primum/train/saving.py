@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from transformers.core_model_loading import revert_weight_conversion
 
 from primum.train.history import history
-from primum.train.sharding import full, is_sharded, rank
+from primum.train.sharding import full, rank
 
 _LARGEST = "5GB"  # as Hugging Face's own
 _WEIGHTS = "model{suffix}.safetensors"
@@ -77,7 +77,7 @@ def _empty(value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 def _whole(value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor | None:
     """On the first process a copy to be saved; on the others nothing, once they have given their share."""
-    gathered = full(value.detach()) if is_sharded() else value.detach()
+    gathered = full(value.detach())
     if rank():
         return None
     return gathered.to("cpu", dtype if value.is_floating_point() else value.dtype).contiguous()

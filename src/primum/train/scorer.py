@@ -8,15 +8,13 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from accelerate import init_empty_weights
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
-from transformers import AutoConfig, AutoModelForCausalLM
 
 from primum.artifact.manifest import Artifact
 from primum.artifact.weights import load_model
-from primum.progress import hush_transformers
+from primum.train.loading import on_meta
 from primum.train.sharding import rank, world_size
 
 _SHARE = 0.6  # of a GPU's memory, at most, for a whole model: the rest is for a batch
@@ -50,11 +48,7 @@ def _holds_all(source: Artifact) -> bool:
 
 def _shared(source: Artifact, dtype: str) -> Any:
     """The model, a part of each layer on every process (FSDP2); the first reads it and sends the others their parts."""
-    hush_transformers()
-    config = AutoConfig.from_pretrained(source.data, local_files_only=True, trust_remote_code=False)
-    with init_empty_weights(include_buffers=False):
-        model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
-    model.tie_weights()
+    model = on_meta(source, dtype)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     mesh = init_device_mesh(device, (world_size(),))
     for layer in [each for each in model.modules() if type(each).__name__ in model._no_split_modules]:
