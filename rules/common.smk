@@ -110,7 +110,7 @@ def prepare():
     named = [rule.name for rule in workflow.rules if rule.norun]
     dry = DryRun.of(RUN, state) if workflow.dryrun else None
     TERMINAL.begin(workflow.dag, named, not workflow.local_exec, dry)
-    check_budget(RUN)
+    check_budget(RUN, state)
     refuse_what_cannot_fit(RUN, state, SITE)
     if workflow.touch:
         return

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from project import environment
+from project import copy_project, environment
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -52,6 +52,14 @@ def write(project: Path, document: dict[str, Any] = TINY) -> None:
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
 
+def finished(project: Path) -> Path:
+    """A copy of the project, at ``project``, in which the tiny experiment has run."""
+    copy_project(project)
+    write(project)
+    snakemake(project)
+    return project
+
+
 def command(*arguments: str, experiment: str = "tiny") -> list[str]:
     given = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
     others = [argument for argument in arguments if argument not in given]
@@ -61,13 +69,18 @@ def command(*arguments: str, experiment: str = "tiny") -> list[str]:
 
 def snakemake(project: Path, *arguments: str, experiment: str = "tiny", fails: bool = False) -> str:
     """What `snakemake all` prints; ``key=value`` arguments go to --config."""
+    return printed(project, command(*arguments, experiment=experiment), fails, timeout=600)
+
+
+def printed(project: Path, words: list[str], fails: bool, timeout: float) -> str:
+    """What a command that is run in the copy prints; it must end as ``fails`` says, within so many seconds."""
     done = subprocess.run(
-        command(*arguments, experiment=experiment),
+        words,
         cwd=project,
         env=environment(project),
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=timeout,
         check=False,
     )
     output = done.stdout + done.stderr

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from project import copy_project, environment
-from tiny import TINY, snakemake, started, write
+from tiny import TINY, finished, printed, snakemake, started, write
 
 from primum.artifact.manifest import load_manifest
 from primum.errors import PrimumError
@@ -23,26 +21,12 @@ GPU: dict[str, Any] = {"resources": {"pretrain": {"gpus": 1}, "sft": {"gpus": 1}
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project in which the tiny experiment has run."""
-    project = copy_project(tmp_path_factory.mktemp("adopt") / "project")
-    write(project)
-    snakemake(project)
-    return project
+    return finished(tmp_path_factory.mktemp("adopt") / "project")
 
 
 def primum(project: Path, *arguments: str, fails: bool = False) -> str:
     """What a command of the copy prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "primum.cli", *arguments],
-        cwd=project,
-        env=environment(project),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    output = done.stdout + done.stderr
-    assert (done.returncode != 0) == fails, output[-1500:]
-    return output
+    return printed(project, [sys.executable, "-m", "primum.cli", *arguments], fails, timeout=120)
 
 
 def edit(project: Path, name: str, old: str, new: str) -> None:

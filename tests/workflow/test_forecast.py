@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny
 import yaml
-from project import DEMO, ROOT, Planner, copy_project, environment
+from project import DEMO, ROOT, Planner, environment
 from tiny import TINY, snakemake, started, write
 
 from primum.artifact.manifest import load_manifest
@@ -62,10 +63,7 @@ def _compare_graphs(planner: Planner, experiment: str) -> None:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project in which the tiny experiment has run."""
-    project = copy_project(tmp_path_factory.mktemp("cost") / "project")
-    write(project)
-    snakemake(project)
-    return project
+    return tiny.finished(tmp_path_factory.mktemp("cost") / "project")
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from project import copy_project
-from tiny import snakemake, write
+from tiny import finished, snakemake
 
 from primum.artifact.manifest import Artifact, load_manifest
 
@@ -39,9 +38,7 @@ def artifacts(results: Path) -> dict[str, Artifact]:
 
 
 def test_a_run_on_a_disk_that_is_too_small(tmp_path: Path, disk: Path) -> None:
-    project = copy_project(tmp_path / "project")
-    write(project)
-    snakemake(project)
+    project = finished(tmp_path / "project")
     undisturbed = {name: artifact.manifest.content for name, artifact in artifacts(project / "results").items()}
     done = []
     for size in SIZES_KB:

@@ -11,6 +11,7 @@ from primum.audit.adopt import command
 from primum.audit.cost import Amount, Cost, cost_of
 from primum.audit.differences import adoptable_jobs, pieces
 from primum.audit.trainings import MEMORY_HEAD, STEPS_HEAD, grouped, memory_rows, step_rows, trainings
+from primum.cluster.site import load_site
 from primum.dag.dag import TARGETS
 from primum.dag.state import JobState, RunState, state_of
 from primum.dag.workflow import Workflow
@@ -75,7 +76,8 @@ def print_plan(run: Workflow) -> None:
     print()
     print("\n".join(table([*_HEAD, *(_cells(line) for line in lines)])) + "\n")
     if found := trainings(run, state):
-        print("\n".join(table([*MEMORY_HEAD, *grouped(memory_rows(found))])) + "\n")
+        site = load_site(run.dag.root / "slurm" / "site.yaml")
+        print("\n".join(table([*MEMORY_HEAD, *grouped(memory_rows(found, site.gpu_memory_gb))])) + "\n")
         print("\n".join(table([*STEPS_HEAD, *grouped(step_rows(found))])) + "\n")
         print(textwrap.fill(_OF_TRAININGS, _WIDTH, subsequent_indent="  "))
     for text in _assumptions(total):
@@ -84,10 +86,10 @@ def print_plan(run: Workflow) -> None:
     refuse_beyond(run, total)
 
 
-def check_budget(run: Workflow) -> None:
+def check_budget(run: Workflow, state: RunState | None = None) -> None:
     """PrimumError when what is still to run may go past the experiment's budget; looks at nothing where there is none."""
     if run.experiment.budget != Budget():
-        refuse_beyond(run, forecast(run)[-1])
+        refuse_beyond(run, forecast(run, state)[-1])
 
 
 def refuse_beyond(run: Workflow, total: Line) -> None:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
-from pathlib import Path
 
 from primum.audit.cost import TRAINING_FLOPS, asked_of, gpu_hours, shape_of, tokens_a_step, training_steps
 from primum.audit.memory import Memory, parameters_of, refuse_too_large, training_memory
-from primum.cluster.site import Site, load_site
+from primum.cluster.site import Site
 from primum.dag.dag import TRAINING
 from primum.dag.state import RunState
 from primum.dag.workflow import Workflow
 from primum.experiment.models import Shape, TrainedModel
 from primum.experiment.types import Resources
 
-SITE = Path("slurm/site.yaml")
 MEMORY_HEAD = (
     ("GB a GPU", "", "", "", "opti-", "", "activa-", "", "", ""),
     ("model", "GPUs", "weights", "gradients", "mizer", "layers", "tions", "logits", "total", "fits"),
@@ -82,9 +80,8 @@ def grouped(rows: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
     return [(f"{first} +{len(more)}" if more else first, *cells) for cells, (first, *more) in names.items()]
 
 
-def memory_rows(found: list[Training]) -> Iterator[tuple[str, ...]]:
-    """One row a training: GB (10^9 bytes) on each of its GPUs."""
-    limit = load_site(SITE).gpu_memory_gb
+def memory_rows(found: list[Training], limit: float | None) -> Iterator[tuple[str, ...]]:
+    """One row a training: GB (10^9 bytes) on each of its GPUs, which have ``limit`` of them."""
     for each in found:
         memory = each.memory
         if memory is None:

@@ -129,7 +129,9 @@ def test_every_med42_training_fits_the_papers_gpus(tmp_path: Path, name: str, mo
     refuse_what_cannot_fit(run, state, Site())
     with pytest.raises(PrimumError, match=r"models\.sft: needs up to .* GB on each of "):
         refuse_what_cannot_fit(run, state, Site(gpu_memory_gb=16))
-    assert {row[0] for row in memory_rows(found)} == {each.name for each in found}
+    assert {row[-1] for row in memory_rows(found, 80)} == {"yes, of 80"}
+    assert {row[-1] for row in memory_rows(found, None)} == {"-"}
+    assert {row[0] for row in memory_rows(found, 80)} == {each.name for each in found}
     paper = {"med42-llama2-70b": "-"}.get(name, "5,321" if "8b" in name else "3,549")
     assert next(step_rows(found))[:4] == ("sft", "262,144" if "8b" in name else "393,216", "unknown", paper)
 

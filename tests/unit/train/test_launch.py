@@ -31,31 +31,27 @@ def saved(artifact: Artifact) -> Artifact:
     return artifact
 
 
-def job_of(work: Path, model: Path, chunks: pa.Table, **changes: Any) -> Job:
-    spec = {
-        "optimization": _optimization(**changes),
-        "attention": "sdpa",
-        "attention_reset": True,
-        "lora": None,
-        "threads": 1,
-        "seed": 3,
-    }
-    packed = saved(table_artifact(work / "packed.parquet", chunks))
+def job_of(work: Path, model: Path, stage: str, table: pa.Table, **changes: Any) -> Job:
+    """A job of ``stage`` (sft or dpo) whose inputs other processes can open."""
+    own = {name: changes.pop(name, default) for name, default in (("lora", None), ("attention", "sdpa"))}
+    spec = {"optimization": _optimization(**changes), "threads": 1, "seed": 3}
+    spec |= {**own, "attention_reset": True} if stage == "sft" else {"beta": 0.1}
+    given = saved(table_artifact(work / "given.parquet", table))
     shutil.copytree(model, work / "start", dirs_exist_ok=True)
     start = saved(folder_artifact(work / "start"))
-    return make_job(work, {}, {"m": (spec, {"model": start, "packed": packed})})
+    return make_job(work, {}, {"m": (spec, {"model": start, "packed" if stage == "sft" else "pairs": given})})
 
 
-def launched(work: Path, model: Path, chunks: pa.Table, **changes: Any) -> Result:
-    """Trained by two processes, whose progress is in ``progress.txt``."""
-    job = job_of(work, model, chunks, **changes)
-    (result,) = Launch("primum.train.sft", Devices(1, 2), work / "progress.txt").run(job)
+def train(work: Path, model: Path, stage: str, table: pa.Table, devices: Devices, **changes: Any) -> Result:
+    """A training on ``devices``, whose launched processes' progress is in ``progress.txt``."""
+    job = job_of(work, model, stage, table, **changes)
+    (result,) = Launch(f"primum.train.{stage}", devices, work / "progress.txt").run(job)
     return result
 
 
 def test_the_error_is_the_processes_own(tmp_path: Path, tiny_model: Path, chunks: pa.Table) -> None:
     with pytest.raises(PrimumError, match="batch=8 is no multiple of micro_batch=3 x 2 devices"):
-        launched(tmp_path / "1", tiny_model, chunks, micro_batch=3)
+        train(tmp_path / "1", tiny_model, "sft", chunks, Devices(1, 2), micro_batch=3)
 
 
 @pytest.mark.parametrize(

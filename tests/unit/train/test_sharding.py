@@ -19,13 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from stage_artifacts import folder_artifact, make_job, table_artifact
-from test_launch import saved
+from stage_artifacts import folder_artifact
+from test_launch import train
 from test_train_dpo import PAIRS, _reference
-from test_train_sft import _chunks, _digests, _folder, _losses, _optimization, _weights
+from test_train_sft import _chunks, _digests, _folder, _losses, _weights
 
-from primum.artifact.job import ALONE, Devices, Job, Result
-from primum.cluster.launch import Launch
+from primum.artifact.job import ALONE, Devices, Result
 from primum.errors import PrimumError
 from primum.progress import Progress
 from primum.train import checkpoints, loading, sharding
@@ -42,23 +41,6 @@ def chunks() -> pa.Table:
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> pa.Table:
     return _reference(tmp_path_factory.mktemp("pairs"), tiny_model, PAIRS).table
-
-
-def job_of(work: Path, model: Path, stage: str, table: pa.Table, **changes: Any) -> Job:
-    """A job of ``stage`` (sft or dpo) whose inputs other processes can open."""
-    own = {name: changes.pop(name, default) for name, default in (("lora", None), ("attention", "sdpa"))}
-    spec = {"optimization": _optimization(**changes), "threads": 1, "seed": 3}
-    spec |= {**own, "attention_reset": True} if stage == "sft" else {"beta": 0.1}
-    given = saved(table_artifact(work / "given.parquet", table))
-    shutil.copytree(model, work / "start", dirs_exist_ok=True)
-    start = saved(folder_artifact(work / "start"))
-    return make_job(work, {}, {"m": (spec, {"model": start, "packed" if stage == "sft" else "pairs": given})})
-
-
-def train(work: Path, model: Path, stage: str, table: pa.Table, devices: Devices, **changes: Any) -> Result:
-    job = job_of(work, model, stage, table, **changes)
-    (result,) = Launch(f"primum.train.{stage}", devices, work / "progress.txt").run(job)
-    return result
 
 
 def assert_equal(one: Result, several: Result, start: Path, within: float = 1e-3) -> None:
