@@ -212,3 +212,18 @@ def test_what_the_logs_hold_is_no_row(project: Path) -> None:
     logs = "".join(path.read_text(encoding="utf-8") for path in (project / "results/tiny/logs").rglob("*.log"))
     assert logs
     assert not [text for text in texts if text in logs]
+
+
+def test_a_lost_table_comes_back_beside_its_manifest(project: Path) -> None:
+    """One that no other job reads, too: nobody would ask for it."""
+    lost = [
+        *(project / "results/tiny/data/drops").glob("*.parquet"),
+        project / "results/tiny/data/mixtures/chat.parquet",
+    ]
+    assert len(lost) > 2
+    before = {path: path.read_bytes() for path in lost}
+    for path in lost:
+        path.unlink()
+    assert started(snakemake(project)) == set()
+    assert {path: path.read_bytes() for path in lost} == before
+    assert "Nothing to be done" in snakemake(project)

@@ -47,7 +47,7 @@ class JobState:
         """Whether there is nothing to do, not even to bring back a table that was lost beside its manifest."""
         if self.state != "up to date" or self.restamp:
             return False
-        return self.job.stage.kind == "folder" or all(Path(parquet(path)).exists() for path in self.job.paths)
+        return all(_has_data(self.job, path) for path in self.job.paths)
 
     @property
     def stage(self) -> str:
@@ -102,6 +102,9 @@ def state_of(run: Workflow) -> RunState:
                 keys[path] = key
             if made is not None and key is not None and made.key == key:
                 known[path] = made
+                if not _has_data(job, path) and store.manifest(key) is not None:
+                    stored.append(path)  # which restores its table
+                    continue
                 here.append(path)
                 if made.job != job.spec:
                     restamp.append(path)
@@ -123,6 +126,11 @@ def state_of(run: Workflow) -> RunState:
         state: State = "to run" if missing else "stored" if stored else "up to date"
         states.append(JobState(job, state, tuple(missing), tuple(stored), tuple(restamp)))
     return RunState(tuple(states), known, frozenset(stale), frozenset(_wanted(states)))
+
+
+def _has_data(job: Job, path: str) -> bool:
+    """Whether a table is there beside its manifest; a folder's manifest lies in it."""
+    return job.stage.kind == "folder" or Path(parquet(path)).exists()
 
 
 def _wanted(states: Sequence[JobState]) -> set[str]:
