@@ -51,6 +51,7 @@ rule all:
     default_target: True
     input:
         begin,
+        unread,
         targets("tables"),
         targets("report"),
         EXPORTS,

@@ -19,9 +19,11 @@ from primum.progress import Progress
 from primum.terminal.dryrun import DryRun
 
 REQUESTS = f"{RUN.dag.results}/requests"
-# A killed run's jobs that are still in the cluster's queue, and the jobs that have nothing to do.
+# A killed run's jobs that are still in the cluster's queue, the jobs that have nothing to do, and what is to be made although no
+# job reads it.
 RUNNING = {}
 CURRENT = set()
+UNREAD = set()
 BEGUN = []
 
 
@@ -124,8 +126,15 @@ def prepare():
     # What is forced by hand (-F, -R, -f) is Snakemake's to follow, through the whole graph.
     if not (workflow.dag.forcerules or workflow.dag.forcefiles):
         CURRENT.update((job.stage, job.name) for job in state.jobs if job.current)
+    UNREAD.update(state.unread)
     # Snakemake's own times are not enough: it calls a job that failed up to date with the inputs that it had.
     workflow.dag.forcefiles.update(state.stale | state.wanted)
+
+
+def unread(wildcards):
+    """What no job reads, such as the drops of a data set, and is lost: nobody else would ask for it."""
+    begin(wildcards)
+    return sorted(UNREAD)
 
 
 def take_over_jobs():

@@ -214,6 +214,18 @@ def test_what_the_logs_hold_is_no_row(project: Path) -> None:
     assert not [text for text in texts if text in logs]
 
 
+def test_what_is_lost_for_good_and_read_by_nobody_is_made_again(project: Path) -> None:
+    """A kill, or a full disk, between two artifacts of one job: the one that others read may be there alone."""
+    before = contents(project)
+    path = project / "results/tiny/data/drops/demo-xstest-safe.json"
+    shutil.rmtree(Store(project / "results/.store").entry(load_manifest(path).key))
+    path.unlink()
+    path.with_suffix(".parquet").unlink()
+    assert started(snakemake(project)) == {"read_safety"}
+    assert contents(project) == before
+    assert "Nothing to be done" in snakemake(project)
+
+
 def test_a_lost_table_comes_back_beside_its_manifest(project: Path) -> None:
     """One that no other job reads, too: nobody would ask for it."""
     lost = [

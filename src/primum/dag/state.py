@@ -13,7 +13,7 @@ Manifests are read and data is not: whether that is whole is looked at by the jo
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -67,14 +67,15 @@ class RunState:
     """Every job, in an order in which they can run.
 
     ``known`` are the manifests (by their path in the results folder) of all that is there or in the store, ``stale`` the
-    paths of those that are there but are not what today's experiment, code and data make, and ``wanted`` those of all that
-    must be made for the tables and the report.
+    paths of those that are there but are not what today's experiment, code and data make, ``wanted`` those of all that must
+    be made for the tables and the report, and ``unread`` those of them that no job reads.
     """
 
     jobs: tuple[JobState, ...]
     known: Mapping[str, Manifest]
     stale: frozenset[str]
     wanted: frozenset[str]
+    unread: frozenset[str]
 
 
 def state_of(run: Workflow) -> RunState:
@@ -125,7 +126,9 @@ def state_of(run: Workflow) -> RunState:
                     stored.append(path)
         state: State = "to run" if missing else "stored" if stored else "up to date"
         states.append(JobState(job, state, tuple(missing), tuple(stored), tuple(restamp)))
-    return RunState(tuple(states), known, frozenset(stale), frozenset(_wanted(states)))
+    read = frozenset(path for state in states for path in state.job.plan.read)
+    wanted = _wanted(states, read)
+    return RunState(tuple(states), known, frozenset(stale), wanted, wanted - read)
 
 
 def _has_data(job: Job, path: str) -> bool:
@@ -133,19 +136,18 @@ def _has_data(job: Job, path: str) -> bool:
     return job.stage.kind == "folder" or Path(parquet(path)).exists()
 
 
-def _wanted(states: Sequence[JobState]) -> set[str]:
-    """What must be made: of the jobs that nothing reads, and what those read that must be made."""
-    read = {path for state in states for path in state.job.plan.read}
+def _wanted(states: Sequence[JobState], read: Set[str]) -> frozenset[str]:
+    """What must be made: what nothing reads, and what is read by what must be made. A job makes all that it misses."""
     wanted: set[str] = set()
     found: set[str] = set()
     for state in reversed(states):
         missing = set(state.missing)
-        if missing and (missing & wanted or not read & set(state.job.paths)):
+        if missing & wanted or missing - read:
             found |= missing
             for output in state.job.plan.outputs:
                 if output.path in missing:
                     wanted.update(path for paths in state.job.plan.inputs_of(output).values() for path in paths)
-    return found
+    return frozenset(found)
 
 
 def _key(spec: dict[str, Any], inputs: Mapping[str, Sequence[str]], known: Mapping[str, Manifest]) -> str | None:
