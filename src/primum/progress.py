@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
@@ -17,6 +19,7 @@ class Progress:
 
     def __init__(self, stage: str, log: Path | None = None, interval: float = 5.0, silent: bool = False) -> None:
         self._stage = stage
+        self._metrics = None if log is None else log.with_suffix(".metrics.jsonl")
         self._interval = interval
         self._streams: list[TextIO] = [] if silent else [sys.stderr]
         if log is not None:
@@ -32,6 +35,14 @@ class Progress:
             # A full disk must not hide what there is to say behind an error about the log.
             with suppress(OSError):
                 print(f"[{self._stage}] {message}", file=stream, flush=True)
+
+    def record(self, step: int, values: Mapping[str, float]) -> None:
+        """Append a training's step as a JSON object to ``<name>.metrics.jsonl`` beside the log; step 1 begins the file anew."""
+        # As for the log: a full disk ends a training at what must be written, not here.
+        with suppress(OSError):
+            if self._metrics is not None:
+                with self._metrics.open("w" if step == 1 else "a", encoding="utf-8") as file:
+                    file.write(json.dumps({"step": step, **values}) + "\n")
 
     def update(self, name: str, done: int, total: int, amount: float = 0.0, unit: str = "rows", note: str = "") -> None:
         """Report ``done`` of ``total`` steps of ``name``; ``amount`` is how many ``unit`` that is so far (for the rate)."""

@@ -60,6 +60,9 @@ def run_stage(stage: Stage, request: Path, log: Path | None, **devices: Any) -> 
     if stage.target != "fetch":
         os.environ.update(_OFFLINE)
 
+    if log is not None:  # where TensorBoard's files go, if it is asked for
+        os.environ["TENSORBOARD_LOGGING_DIR"] = str(log.parent.parent / "tensorboard" / log.stem)
+
     def load() -> Run:
         if stage.name in SEVERAL:
             from primum.cluster.launch import Launch

@@ -11,7 +11,7 @@ from primum.artifact.names import Names, bound
 
 PROGRESS = "primum.progress.Progress"
 JOB = "primum.artifact.job.Job"
-_SAYS = frozenset({"say", "update"})
+_SAYS = frozenset({"say", "update", "record"})
 _HUSH = "primum.progress.hush_transformers"
 # Modules that only speak, and what they may give to others; `only_speaks` holds them to it.
 SPEAKING = {"primum.progress": frozenset({"Progress", "hush_transformers"})}

@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,8 +23,10 @@ from primum.dag.refresh import refreshed
 from primum.errors import PrimumError
 from primum.experiment import Experiment, load_experiment
 
-CONFIG_KEYS = ("experiment", "refresh", "recompute", "mirror", "store", "results")
+CONFIG_KEYS = ("experiment", "refresh", "recompute", "mirror", "report_to", "store", "results")
 MIRROR_VARIABLE = "PRIMUM_MIRROR"
+REPORT_VARIABLE = "PRIMUM_REPORT_TO"
+_SERVICES = ("mlflow", "tensorboard", "trackio", "wandb")  # names of transformers' and of the packages
 
 
 @dataclass(frozen=True)
@@ -132,9 +135,20 @@ def open_workflow(config: Mapping[str, Any], root: Path) -> Workflow:
                 raise PrimumError(f"--config {key}={part}: no such stage; there are: {', '.join(TARGETS)}")
     if config.get("mirror"):
         os.environ[MIRROR_VARIABLE] = str(Path(str(config["mirror"])).resolve())
+    if config.get("report_to"):
+        os.environ[REPORT_VARIABLE] = _services(str(config["report_to"]))
     # An own variable names the store on a cluster, so that experiments of many people share it.
     store = str(config.get("store") or os.environ.get("PRIMUM_STORE") or f"{results}/.store")
     return Workflow(Dag(experiment, root, f"{results}/{experiment.name}"), store, refresh, recompute)
+
+
+def _services(asked: str) -> str:
+    for service in asked.split(","):
+        if service not in _SERVICES:
+            raise PrimumError(f"--config report_to={service}: unknown; there are: {', '.join(_SERVICES)}")
+        if find_spec(service) is None:
+            raise PrimumError(f"--config report_to={service}: is not installed: pip install {service}")
+    return asked
 
 
 def _holder(file: IO[str]) -> str:

@@ -17,6 +17,7 @@ from primum.errors import PrimumError
 from primum.progress import Progress, hush_transformers
 from primum.train import sharding
 from primum.train.checkpoints import Vouch, whole_checkpoint
+from primum.train.metrics import Metrics, services
 from primum.train.sharding import CheckSharded, all_agree, any_of, is_sharded, local
 
 
@@ -130,6 +131,10 @@ class Interruption(TrainerCallback):  # type: ignore[misc]
 def fit(trainer: Any, name: str, work: Path, progress: Progress, tokens_per_step: float) -> None:
     """Train from the newest whole checkpoint or from the start. PrimumError when it ends before its last step."""
     interruption = Interruption()
+    trainer.args.run_name = name
+    for service in services():
+        trainer.add_callback(service)
+    trainer.add_callback(Metrics(progress, tokens_per_step))
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(CheckSharded())
     trainer.add_callback(Watch(name, progress, tokens_per_step))
