@@ -168,6 +168,7 @@ def primum_sft(shape: shapes.Shape, steps: int, change: dict[str, Any]) -> Itera
     optimization["dtype"] = change.get("dtype", "bfloat16")
     with tempfile.TemporaryDirectory() as work:
         spec = {"threads": 1, "seed": 0, "lora": None, "attention_reset": True, "optimization": optimization}
+        spec |= {"template": None, "fold_system": False}
         spec["attention"] = change.get("attention", "varlen")
         devices = Devices(activation_checkpointing=change.get("checkpointing", False))
         table = shapes.packed(shape, (WARM + steps) * batch, change.get("whole", False))

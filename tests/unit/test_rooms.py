@@ -28,7 +28,7 @@ ROOMS = {
     "score": {"artifact", "experiment", "text", "engine"},
     "tables": {"artifact"},
     "report": {"artifact", "tables"},  # which columns a table has
-    "dag": {"artifact", "experiment"},
+    "dag": {"artifact", "experiment", "text"},  # the chat template that an experiment names
     "cluster": {"artifact", "experiment", "dag"},
     "table4": {"artifact", "experiment", "tables", "dag"},
     "export": {"artifact", "dag"},

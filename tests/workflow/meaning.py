@@ -325,7 +325,7 @@ class Meaning:
                 return (trained if "reference" in self.models[model] else trained | referred) | presented
             case ["sft", "chunk_tokens" | "train_on_inputs"]:
                 return packed
-            case ["sft", "seed"]:
+            case ["sft", "seed" | "template" | "fold_system"]:
                 return packed | trained
             case ["dpo", "max_length" | "reference"]:
                 return referred

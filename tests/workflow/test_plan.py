@@ -57,6 +57,8 @@ _ADDED: dict[tuple[Any, ...], Any] = {
     ("models", "sft", "attention_reset"): False,
     ("models", "sft", "train_on_inputs"): True,
     ("models", "sft", "lora"): {"r": 4},
+    ("models", "sft", "template"): "alpaca",
+    ("models", "sft", "fold_system"): True,
     ("models", "sft", "published_steps"): 7,
     ("models", "sft", "engine"): {"kind": "vllm"},
     ("models", "judge", "engine"): {"max_length": 512},

@@ -21,7 +21,7 @@ def run(job: Job) -> Iterator[Result]:
     """One table (``primum.text.packing.PACKED``) a model. Counts: samples packed, truncated, and without a token to learn."""
     for item in job.items:
         chunk_tokens = item.spec["chunk_tokens"]
-        tokenizer = load_tokenizer(item.one("model"))
+        tokenizer = load_tokenizer(item.one("model"), item.spec["template"], item.spec["fold_system"])
         table = item.one("mixture").table()
         if not table.schema.equals(ChatRow.SCHEMA):
             raise PrimumError(f"{item.name}: its mixture holds plain text: use it with 'train: pretrain'")

@@ -7,9 +7,10 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from primum.artifact.job import Job, Result
+from primum.artifact.job import Item, Job, Result
 from primum.errors import PrimumError
 from primum.experiment.types import UNKNOWN_REVISION
+from primum.text.templates import folded
 
 # safetensors only: no pickled weights, and no code.
 _MODEL_FILES = (
@@ -37,7 +38,31 @@ def run(job: Job) -> Iterator[Result]:
                 raise PrimumError(
                     f"models.{item.name}: {item.spec['hub']} has no safetensors: choose a revision that has"
                 )
+            _set_template(item, folder)
         yield Result(item, folder=folder)
+
+
+def _set_template(item: Item, folder: Path) -> None:
+    """Put the chat template that the experiment asks for where transformers looks first."""
+    template = item.spec["template"]
+    if item.spec["fold_system"]:
+        template = template or _own_template(folder)
+        if template is None:
+            raise PrimumError(f"models.{item.name}: {item.spec['hub']} has no chat template to fold a system turn in")
+        template = folded(template)
+    if template is not None:
+        (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+
+
+def _own_template(folder: Path) -> str | None:
+    """The chat template among the files of a tokenizer, where it has one; of several the one named ``default``."""
+    file, settings = folder / "chat_template.jinja", folder / "tokenizer_config.json"
+    if file.is_file():
+        return file.read_text(encoding="utf-8")
+    found = json.loads(settings.read_text(encoding="utf-8")).get("chat_template") if settings.is_file() else None
+    if isinstance(found, list):
+        found = {each["name"]: each["template"] for each in found}.get("default")
+    return found
 
 
 def hub_snapshot(where: str, hub: str, revision: str, folder: Path, kind: str, patterns: Sequence[str]) -> None:

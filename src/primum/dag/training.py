@@ -11,6 +11,7 @@ from primum.dag.stage import Output, Plan, Stage
 from primum.errors import PrimumError
 from primum.experiment.models import DPOModel, EndpointModel, HubModel, PretrainedModel, SFTModel
 from primum.experiment.types import Frozen
+from primum.text.templates import template_text
 
 PACKED = "data/packed/{model}.json"
 REFERENCE = "data/reference/{model}.json"
@@ -39,12 +40,18 @@ def _seed(scope: Scope, model: str) -> int:
     return scope.experiment.seed if own is None else own
 
 
+def _template(scope: Scope, model: HubModel | SFTModel) -> dict[str, Any]:
+    """The text of the chat template that the entry names, and whether a system turn is folded."""
+    text = None if model.template is None else template_text(model.template, scope.root)
+    return {"template": text, "fold_system": model.fold_system}
+
+
 def _snapshot(scope: Scope, name: str) -> Plan:
     model = scope.experiment.models[name]
     if isinstance(model, EndpointModel):
         item: dict[str, Any] = {"endpoint": model.endpoint, "base_url": model.base_url, "key_env": model.key_env}
     elif isinstance(model, HubModel):
-        item = {"hub": model.hub, "revision": model.revision}
+        item = {"hub": model.hub, "revision": model.revision, **_template(scope, model)}
     else:
         raise PrimumError(f"models.{name}: is trained here, not fetched")
     return Plan([Output(name, scope.path(MODEL, model=name), item)])
@@ -58,6 +65,7 @@ def _pack(scope: Scope, name: str) -> Plan:
         "chunk_tokens": model.chunk_tokens,
         "train_on_inputs": model.train_on_inputs,
         "seed": _seed(scope, name),
+        **_template(scope, model),
     }
     inputs = {"mixture": [scope.path(MIXTURE, mixture=model.data)], "model": [scope.path(MODEL, model=model.start)]}
     return Plan([Output(name, scope.path(PACKED, model=name), spec)], inputs=inputs, chosen=(model.data, model.start))
@@ -85,6 +93,7 @@ def _sft(scope: Scope, name: str) -> Plan:
         "attention": model.attention,
         "attention_reset": model.attention_reset,
         "lora": None if model.lora is None else _dump(model.lora),
+        **_template(scope, model),
         "threads": model.threads,
         "seed": _seed(scope, name),
     }
@@ -137,7 +146,7 @@ STAGES = (
         job="{model}",
         jobs=_of_kind("sft"),
         plan=_pack,
-        libraries=("transformers", "tokenizers", "pyarrow", "jinja2"),
+        libraries=("transformers", "tokenizers", "pyarrow", "jinja2", "trl"),
     ),
     Stage(
         name="pretrain",

@@ -15,6 +15,7 @@ from primum.experiment.types import (
     Name,
     Number,
     Positive,
+    RelativePath,
     Revision,
     Share,
 )
@@ -29,6 +30,17 @@ class _Model(Frozen):
     axes: dict[str, bool | int | float | str] = {}
 
 
+class _Templated(_Model):
+    """``template`` takes the place of the model's chat template: ``alpaca``, ``plain``, or a file of the project (jinja2).
+
+    ``fold_system`` puts a system turn at the beginning of the first user turn, for templates that refuse one. Both become part
+    of the model's own files, so that data, generation and scoring all follow them.
+    """
+
+    template: RelativePath | None = None
+    fold_system: bool = False
+
+
 class Shape(Frozen):
     """The sizes in a published decoder's config.json, of Llama's kind: what its training takes is told by them."""
 
@@ -41,7 +53,7 @@ class Shape(Frozen):
     tied: bool = False
 
 
-class HubModel(_Model):
+class HubModel(_Templated):
     """A published model at a pinned revision (40 hex digits). ``unknown`` is refused when it is about to be fetched.
 
     ``shape`` is for ``primum plan`` and in no spec.
@@ -122,7 +134,7 @@ class PretrainedModel(_Trained):
     chunk_tokens: AtLeastOne = 256
 
 
-class SFTModel(_Trained):
+class SFTModel(_Templated, _Trained):
     """Supervised fine-tuning of ``from`` on a mixture; samples are packed into chunks of ``chunk_tokens``.
 
     ``attention_reset`` keeps packed samples from attending to one another; ``train_on_inputs`` puts the loss on prompts too.

@@ -6,13 +6,16 @@ from collections.abc import Iterable
 from typing import Any
 
 from primum.artifact.manifest import Artifact
+from primum.errors import PrimumError
 from primum.text.chat import BOS, EOS, EOT, LLAMA3_TEMPLATE, SPECIAL_TOKENS
+from primum.text.templates import folded
 
 
-def load_tokenizer(model: Artifact) -> Any:
-    """The fast tokenizer of a model artifact, from its files alone.
+def load_tokenizer(model: Artifact, template: str | None = None, fold_system: bool = False) -> Any:
+    """The fast tokenizer of a model artifact, from its files alone, with another chat template where one is given.
 
-    A tokenizer without a padding token, as Llama-3's, pads with its end token: padding carries no label anywhere.
+    A tokenizer without a padding token, as Llama-3's, pads with its end token: padding carries no label anywhere. PrimumError
+    where a system turn is to be folded and there is no template.
     """
     from transformers import AutoTokenizer
 
@@ -20,6 +23,12 @@ def load_tokenizer(model: Artifact) -> Any:
     tokenizer = AutoTokenizer.from_pretrained(model.data, local_files_only=True, trust_remote_code=False, use_fast=True)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if template is not None:
+        tokenizer.chat_template = template
+    if fold_system:
+        if tokenizer.chat_template is None:
+            raise PrimumError("fold_system: the model has no chat template: name one with the key 'template'")
+        tokenizer.chat_template = folded(tokenizer.get_chat_template())
     return tokenizer
 
 

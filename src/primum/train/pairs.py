@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from primum.errors import PrimumError
-from primum.text.chat import render
-from primum.text.rows import Message, PreferenceRow
+from primum.text.chat import answered
+from primum.text.rows import PreferenceRow
 
 
 def tokenize_pair(tokenizer: Any, row: PreferenceRow, limit: int) -> tuple[dict[str, Any] | None, list[str]]:
@@ -16,17 +15,12 @@ def tokenize_pair(tokenizer: Any, row: PreferenceRow, limit: int) -> tuple[dict[
     tokenizer that marks the start of a text (SentencePiece's) would mark that of a response by itself. The prompt is what the
     two have in common before that; a token that reaches over the place belongs to the response.
     """
-    text = render(tokenizer, row.prompt, generation_prompt=True)
     sides, starts = [], []
     for response in (row.chosen, row.rejected):
-        full = render(tokenizer, (*row.prompt, Message("assistant", response)), generation_prompt=False)
-        if not full.startswith(text):
-            raise PrimumError(
-                f"{tokenizer.name_or_path}: its chat template rewrites earlier turns: responses are unclear"
-            )
-        encoded = tokenizer(full, add_special_tokens=False, return_offsets_mapping=True)
+        text, begin = answered(tokenizer, row.prompt, response)
+        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         sides.append(encoded["input_ids"])
-        starts.append(sum(end <= len(text) for _, end in encoded["offset_mapping"]))
+        starts.append(sum(end <= begin for _, end in encoded["offset_mapping"]))
     shared = next((i for i, (a, b) in enumerate(zip(*sides, strict=False)) if a != b), min(map(len, sides)))
     start = min(shared, *starts)
     prompt = sides[0][:start]

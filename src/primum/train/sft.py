@@ -20,7 +20,8 @@ def run(job: Job) -> Iterator[Result]:
     for item in job.items:
         start(item.spec["threads"], item.spec["seed"])
         source = item.one("model")
-        model, tokenizer = load_trainable(source), load_tokenizer(source)
+        model = load_trainable(source)
+        tokenizer = load_tokenizer(source, item.spec["template"], item.spec["fold_system"])
         attention.use(model, item.spec["attention"])
         if item.spec["lora"] is not None:
             model = _with_adapters(model, item.spec["lora"])

@@ -149,15 +149,22 @@ CONVERSATION = [
     [
         # Earlier answers lose their text once more turns follow, as with models that think.
         (
-            "{% for m in messages %}[{{ m.role }}]{% if m.role != 'assistant' or loop.last %}{{ m.content }}{% endif %};"
+            "{% for m in messages %}[{{ m.role }}]{% if m.role != 'assistant' or loop.last %}{{ m.content }}{% endif %}<|eot_id|>"
             "{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}",
             "rewrites earlier turns",
         ),
         # The generation prompt is not how the assistant's turn begins.
         (
             "{% for m in messages %}[{{ m.role }}]{{ m.content }};{% endfor %}{% if add_generation_prompt %}>>{% endif %}",
-            "rewrites earlier turns",
+            "rewrites what was asked",
         ),
+        # The end of a turn is the beginning of the next, and no token.
+        (
+            "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+            "{% if add_generation_prompt %}[assistant]{% endif %}",
+            "leaves the end of a turn out",
+        ),
+        ("{% for m in messages %}[{{ m.role }}]{{ m.text }}<|eot_id|>{% endfor %}", "leaves out what a turn says"),
         ("{{ raise_exception('roles: ' + messages[0].content) }}", "refuses the roles user"),
         (None, "has no chat template"),
     ],
@@ -170,5 +177,5 @@ def test_templates_whose_spans_cannot_be_told_are_refused(template: str | None, 
 
 
 def test_a_template_that_asks_for_the_date_gets_the_same_one_every_day() -> None:
-    tokenizer = _templated("{{ strftime_now('%d %b %Y') }} {{ messages[0].content }}")
-    assert render(tokenizer, [Message("user", "x")], generation_prompt=False) == "26 Jul 2024 x"
+    tokenizer = _templated("{{ strftime_now('%d %b %Y') }} {% for m in messages %}{{ m.content }};{% endfor %}")
+    assert render(tokenizer, [Message("user", "x")], generation_prompt=False) == "26 Jul 2024 x;"

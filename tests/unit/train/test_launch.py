@@ -35,7 +35,9 @@ def job_of(work: Path, model: Path, stage: str, table: pa.Table, **changes: Any)
     """A job of ``stage`` (sft or dpo) whose inputs other processes can open."""
     own = {name: changes.pop(name, default) for name, default in (("lora", None), ("attention", "sdpa"))}
     spec = {"optimization": _optimization(**changes), "threads": 1, "seed": 3}
-    spec |= {**own, "attention_reset": True} if stage == "sft" else {"beta": 0.1}
+    spec |= (
+        {**own, "attention_reset": True, "template": None, "fold_system": False} if stage == "sft" else {"beta": 0.1}
+    )
     given = saved(table_artifact(work / "given.parquet", table))
     shutil.copytree(model, work / "start", dirs_exist_ok=True)
     start = saved(folder_artifact(work / "start"))

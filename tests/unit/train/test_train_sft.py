@@ -48,6 +48,8 @@ def _sft(
         "attention": "sdpa",
         "attention_reset": reset,
         "lora": None if lora is None else LoRA.model_validate(lora).model_dump(mode="json"),
+        "template": None,
+        "fold_system": False,
         "threads": 1,
         "seed": 3,
     }
