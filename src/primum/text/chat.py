@@ -67,7 +67,8 @@ def assistant_spans(tokenizer: Any, messages: Sequence[Message]) -> tuple[str, l
     template = _trained_by(tokenizer)
     if not _learns_ends(tokenizer, template):
         raise PrimumError(
-            f"{tokenizer.name_or_path}: its chat template leaves the end of a turn out of what is learned: {_REMEDY}"
+            f"{tokenizer.name_or_path}: its chat template leaves the end of a turn out of what is learned, or that end is no "
+            f"special token: {_REMEDY}"
         )
     return _spans(tokenizer, template, messages)
 
@@ -96,7 +97,10 @@ def _own(tokenizer: Any) -> str:
         raise PrimumError(
             f"{tokenizer.name_or_path}: has no chat template: use a model with one, or name one with the key 'template'"
         )
-    template: str = tokenizer.get_chat_template()
+    try:
+        template: str = tokenizer.get_chat_template()
+    except ValueError:
+        raise PrimumError(f"{tokenizer.name_or_path}: none of its chat templates is the default: {_REMEDY}") from None
     return template
 
 

@@ -130,7 +130,7 @@ def test_text_cannot_end_its_own_turn() -> None:
     assert ids.count(tokenizer.convert_tokens_to_ids(HEADER[0])) == 2
 
 
-def _templated(template: str | None) -> Any:
+def _templated(template: str | dict[str, str] | None) -> Any:
     tokenizer = train_tokenizer(TEXTS, 300)
     tokenizer.chat_template = template
     return tokenizer
@@ -167,9 +167,10 @@ CONVERSATION = [
         ("{% for m in messages %}[{{ m.role }}]{{ m.text }}<|eot_id|>{% endfor %}", "leaves out what a turn says"),
         ("{{ raise_exception('roles: ' + messages[0].content) }}", "refuses the roles user"),
         (None, "has no chat template"),
+        ({"tool_use": "x", "rag": "y"}, "none of its chat templates is the default"),
     ],
 )
-def test_templates_whose_spans_cannot_be_told_are_refused(template: str | None, reason: str) -> None:
+def test_templates_whose_spans_cannot_be_told_are_refused(template: str | dict[str, str] | None, reason: str) -> None:
     with pytest.raises(PrimumError, match=reason) as caught:
         tokenize_conversation(_templated(template), CONVERSATION, train_on_inputs=False)
     assert "secret" not in str(caught.value)
