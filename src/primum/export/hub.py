@@ -1,7 +1,8 @@
-"""Scores as the Hugging Face hub reads them: ``model-index`` in a README.md, and ``.eval_results/*.yaml``, a model each.
+"""Model cards, and scores as the Hugging Face hub reads them: a README.md and ``.eval_results/*.yaml``, a model each.
 
-The first is the older form, which model cards show; the second (https://huggingface.co/docs/hub/eval-results) is attached to a
-benchmark's dataset, so that only benchmarks whose dataset is on the hub have one.
+A card says how a model that was trained here was made. Its ``model-index`` is the older form of scores, which cards show. The
+newer form (https://huggingface.co/docs/hub/eval-results) is attached to a benchmark's dataset, so that only benchmarks whose
+dataset is on the hub have one.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, eval_result_entries_to_yaml
+from huggingface_hub import EvalResult, EvalResultEntry, ModelCard, ModelCardData, eval_result_entries_to_yaml
 
+from primum.export.lineage import Step
 from primum.export.lm_eval import task_values
 from primum.export.scores import Scored, Task
 
@@ -24,7 +26,7 @@ def write_hub(experiment: str, models: Sequence[Scored], folder: Path) -> None:
         own = folder / model.name
         own.mkdir()
         values = {task.benchmark: task_values(task) for task in model.tasks}
-        (own / "README.md").write_text(_card(experiment, model, values), encoding="utf-8")
+        _card(experiment, model, values).save(own / "README.md")
         for task in (task for task in model.tasks if task.on_hub):
             (own / ".eval_results").mkdir(exist_ok=True)
             entries = eval_result_entries_to_yaml([_entry(experiment, task, values[task.benchmark])])
@@ -40,12 +42,15 @@ def headline(task: Task, values: Mapping[str, Any]) -> str:
     return {"none": "acc", "characters": "acc_norm"}.get(normalize, f"acc_{normalize}")
 
 
-def _card(experiment: str, model: Scored, values: Mapping[str, Mapping[str, Any]]) -> str:
+def _card(experiment: str, model: Scored, values: Mapping[str, Mapping[str, Any]]) -> ModelCard:
     results = [result for task in model.tasks for result in _results(task, values[task.benchmark])]
-    data = ModelCardData(model_name=model.title, eval_results=results)
+    data = ModelCardData(model_name=model.title, eval_results=results, **_metadata(model.lineage))
     lines = [
-        f"# {_plain(model.title)}: evaluation results",
+        f"# {_plain(model.title)}{'' if model.lineage[-1].train else ': evaluation results'}",
         "",
+        *([model.disclaimer, ""] if model.disclaimer else []),
+        *_training(model.lineage),
+        *(["## Evaluation", ""] if model.lineage[-1].train else []),
         f"Experiment `{experiment}`, model `{model.name}` (content `{model.content}`). Accuracies are shares, from 0 to 1.",
         "",
         "| benchmark | metric | value | stderr | items | examples | score artifact (key, content) |",
@@ -60,7 +65,43 @@ def _card(experiment: str, model: Scored, values: Mapping[str, Mapping[str, Any]
             f"| {_plain(task.title)} | {metric} | {own[f'{metric},none']:.4f} | {shown} | {_items(task)} | {task.shots} "
             f"| `{task.manifest.key}` `{task.manifest.content}` |"
         )
-    return f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(lines) + "\n"
+    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(lines) + "\n")
+
+
+def _metadata(lineage: Sequence[Step]) -> dict[str, Any]:
+    """What the hub shows beside a card: nothing of a model that was fetched, which has its own."""
+    if not lineage[-1].train:
+        return {}
+    first = lineage[0]
+    datasets = [entry["hub"] for step in lineage for entry in step.datasets.values() if entry.get("hub")]
+    known = {"base_model": first.hub, "license": first.license, "datasets": sorted(set(datasets))}
+    tags = ["primum", *dict.fromkeys(step.train for step in lineage if step.train)]
+    return {key: value for key, value in known.items() if value} | {
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": tags,
+    }
+
+
+def _training(lineage: Sequence[Step]) -> list[str]:
+    """How a model was trained, step by step, and on which datasets; of one that was fetched, nothing."""
+    trained = [step for step in lineage if step.train]
+    if not lineage[-1].train:
+        return []
+    lines = ["## Training", "", "| model | how | data | counted | settings | content |", "|---|---|---|---|---|---|"]
+    for step in lineage:
+        how = f"{step.train} of `{step.start}`" if step.start else step.train or f"fetched: {step.hub}@{step.revision}"
+        counted = ", ".join(f"{key} {value:,}" for key, value in step.counts.items())
+        settings = ", ".join(f"{key} {value}" for key, value in step.settings.items() if value is not None)
+        cells = [f"`{step.name}`", how, step.data, counted, settings, f"`{step.content}`"]
+        lines.append(f"| {' | '.join(cell.replace('|', ' ') for cell in cells)} |")
+    lines += ["", "| data | dataset | source | revision | license |", "|---|---|---|---|---|"]
+    for data, datasets in {step.data: step.datasets for step in trained}.items():
+        for name, entry in datasets.items():
+            source = entry.get("hub") or "files of the catalog"
+            cells = [data, f"`{name}`", source, entry.get("revision") or "", entry.get("license") or "unknown"]
+            lines.append(f"| {' | '.join(cell.replace('|', ' ') for cell in cells)} |")
+    return [*lines, ""]
 
 
 def _plain(text: str) -> str:

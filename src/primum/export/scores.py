@@ -16,6 +16,7 @@ from primum.dag.evaluation import SCORE
 from primum.dag.scope import manifest_path
 from primum.dag.training import MODEL
 from primum.errors import PrimumError
+from primum.export.lineage import Step, read_lineage
 
 # Named, so that a column of text is never exported.
 _COLUMNS = [
@@ -71,7 +72,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A model and its tasks. ``source`` is the hub id or endpoint, and its own name for a model that was trained here."""
+    """A model and its tasks. ``source`` is the hub id or endpoint, and its own name for a model that was trained here.
+
+    ``lineage`` is how it was made, and ``disclaimer`` what its experiment says of its models.
+    """
 
     name: str
     title: str
@@ -79,6 +83,8 @@ class Scored:
     revision: str | None
     content: str
     tasks: tuple[Task, ...]
+    lineage: tuple[Step, ...]
+    disclaimer: str
 
 
 def read_scores(results: Path) -> tuple[str, list[Scored]]:
@@ -112,6 +118,8 @@ def read_scores(results: Path) -> tuple[str, list[Scored]]:
                 item.get("revision"),
                 source.content,
                 tuple(tasks),
+                tuple(read_lineage(results, experiment, model)),
+                experiment.get("disclaimer") or "",
             )
         )
     if not models:

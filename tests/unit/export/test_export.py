@@ -11,6 +11,7 @@ import pytest
 from scored_run import Run
 from study import SECRET
 
+from primum.artifact.manifest import Manifest, save_manifest
 from primum.cli import main
 from primum.errors import PrimumError
 from primum.export.command import export
@@ -244,6 +245,59 @@ def test_the_hub_reads_its_own_forms(tmp_path: Path) -> None:
     )
     assert parts.startswith("| In parts | acc_bytes | 0.3333 |")
     assert "# SFT \\& co: evaluation results" in (folder / "sft" / "README.md").read_text()
+
+
+def test_a_card_says_how_its_model_was_trained(tmp_path: Path) -> None:
+    from huggingface_hub import ModelCard
+
+    results = finished(tmp_path / "run")
+    path = results / "experiment.json"
+    experiment = json.loads(path.read_text())
+    experiment["disclaimer"] = "For research."
+    experiment["models"]["llama3-8b-instruct"] |= {"license": "llama3"}
+    experiment["datasets"] |= {
+        "dialogues": {"hub": "org/dialogues", "revision": "d" * 40, "license": "cc-by-4.0"},
+        "pairs-1": {"hub": None, "license": ""},
+    }
+    experiment["mixtures"] = {"chat": {"sources": {"a": {"dataset": "dialogues"}, "again": {"dataset": "dialogues"}}}}
+    experiment["preferences"] = {"stage-1": {"datasets": ["pairs-1"]}}
+    experiment["models"]["tuned"] = {
+        "train": "sft",
+        "from": "llama3-8b-instruct",
+        "data": "chat",
+        "chunk_tokens": 8192,
+    } | {"optimization": {"learning_rate": 5e-06, "micro_batch": None}}
+    experiment["models"]["sft"] |= {"train": "dpo", "from": "tuned", "data": "stage-1", "beta": 0.1, "optimization": {}}
+    path.write_text(json.dumps(experiment))
+    for name, counts in (
+        ("models/tuned/manifest", {"steps": 5321, "parameters": 8_030_261_248}),
+        ("data/mixtures/chat", {"kept": 1000, "duplicate": 7}),
+        ("data/packed/tuned", {"packed": 1000, "tokens": 123456}),
+    ):
+        manifest = results / f"{name}.json"
+        manifest.parent.mkdir(parents=True, exist_ok=True)
+        save_manifest(Manifest("table", "s", {}, {}, "k", f"content of {name}", counts), manifest)
+    export(results, "hf", tmp_path / "cards", force=False)
+    text = (tmp_path / "cards/sft/README.md").read_text()
+    data = ModelCard.load(tmp_path / "cards/sft/README.md").data
+    assert (data.base_model, data.license, data.datasets) == (HUB, "llama3", ["org/dialogues"])
+    assert (data.library_name, data.pipeline_tag, data.tags) == (
+        "transformers",
+        "text-generation",
+        ["primum", "sft", "dpo"],
+    )
+    assert "For research." in text
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    assert [row[0] for row in rows] == ["| `llama3-8b-instruct`", "| `tuned`", "| `sft`"]
+    assert [row[1] for row in rows] == [f"fetched: {HUB}@{'a' * 40}", "sft of `llama3-8b-instruct`", "dpo of `tuned`"]
+    assert rows[1][2:] == [
+        "chat", "kept 1,000, packed 1,000, tokens 123,456, steps 5,321, parameters 8,030,261,248",
+        "learning_rate 5e-06, chunk_tokens 8192", "`content of models/tuned/manifest` |",
+    ]  # fmt: skip
+    assert text.count("| chat | `dialogues` | org/dialogues | " + "d" * 40 + " | cc-by-4.0 |") == 1
+    assert "| stage-1 | `pairs-1` | files of the catalog |  | unknown |" in text
+    # A fetched model has a card of its own where it comes from.
+    assert "## Training" not in (tmp_path / "cards/llama3-8b-instruct/README.md").read_text()
 
 
 @pytest.mark.parametrize("form", ["lm-eval", "hf"])

@@ -1,0 +1,84 @@
+"""How a model of a run was made: each training from the first on, its data, its settings, and what its manifests count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from primum.artifact.manifest import Manifest, load_manifest
+from primum.dag.curation import MIXTURE, PAIRS
+from primum.dag.scope import manifest_path
+from primum.dag.training import MODEL, PACKED, REFERENCE
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A model of a lineage. ``train`` is empty for one that was fetched, whose ``hub`` id and ``revision`` are known.
+
+    ``datasets`` are catalog entries by name, ``counts`` what the manifests of data and model say, ``content`` the model's hash.
+    """
+
+    name: str
+    train: str
+    start: str
+    hub: str
+    revision: str
+    license: str
+    data: str
+    datasets: Mapping[str, Mapping[str, Any]]
+    settings: Mapping[str, Any]
+    counts: Mapping[str, int]
+    content: str
+
+
+def read_lineage(results: Path, experiment: Mapping[str, Any], model: str) -> list[Step]:
+    """The steps that made ``model``, the first one first; the last is the model itself."""
+    steps: list[Step] = []
+    name: str | None = model
+    while name is not None:
+        entry = experiment["models"].get(name, {})
+        steps.insert(0, _step(results, experiment, name, entry))
+        name = entry.get("from")
+    return steps
+
+
+def _step(results: Path, experiment: Mapping[str, Any], name: str, entry: Mapping[str, Any]) -> Step:
+    at = partial(manifest_path, str(results))
+    train, data = entry.get("train") or "", entry.get("data") or ""
+    if train == "dpo":
+        names = experiment["preferences"][data]["datasets"]
+        kept, made = at(PAIRS, preferences=data), at(REFERENCE, model=name)
+    else:
+        sources = experiment.get("mixtures", {}).get(data, {}).get("sources", {})
+        names = [source["dataset"] for source in sources.values()]
+        kept, made = at(MIXTURE, mixture=data), at(PACKED, model=name)
+    manifest = _manifest(at(MODEL, model=name))
+    item = manifest.spec.get("item", {}) if manifest is not None and manifest.stage == "snapshot" else {}
+    counts: dict[str, int] = {}
+    if train:
+        for path, wanted in ((kept, ("kept",)), (made, ("packed", "kept", "tokens", "loss-tokens", "truncated"))):
+            found = _manifest(path)
+            counts |= {key: found.counts[key] for key in wanted if found is not None and key in found.counts}
+        counts |= {key: manifest.counts[key] for key in ("steps", "parameters") if manifest and key in manifest.counts}
+    settings = {key: entry[key] for key in ("beta", "max_length", "chunk_tokens", "lora", "template") if entry.get(key)}
+    return Step(
+        name,
+        train,
+        entry.get("from") or "",
+        item.get("hub") or "",
+        item.get("revision") or "",
+        entry.get("license") or "",
+        data,
+        {each: experiment["datasets"][each] for each in dict.fromkeys(names)},
+        {**entry.get("optimization", {}), **settings} if train else {},
+        counts,
+        "" if manifest is None else manifest.content,
+    )
+
+
+def _manifest(path: str) -> Manifest | None:
+    """None where it is not there: what was made of it may be all the same."""
+    return load_manifest(Path(path)) if Path(path).exists() else None
