@@ -162,7 +162,11 @@ COMMANDS = (
         (
             _argument("artifact", type=Path, help="a .parquet file, a folder, or the manifest of either"),
             _argument("--rows", type=int, default=5, help="how many rows to print (default: 5)"),
-            _argument("--show-harmful-text", action="store_true", help="also print requests, responses, judges' words"),
+            _argument(
+                "--show-harmful-text",
+                action="store_true",
+                help="also print requests, responses, judges' words, and what a training's chunks or pairs teach",
+            ),
         ),
     ),
     Command(

@@ -32,7 +32,7 @@ ROOMS = {
     "cluster": {"artifact", "experiment", "dag"},
     "table4": {"artifact", "experiment", "tables", "dag"},
     "export": {"artifact", "dag"},
-    "audit": {"artifact", "experiment", "dag", "cluster"},
+    "audit": {"artifact", "experiment", "text", "dag", "cluster"},
     "terminal": {"dag"},
     "run_stage": {"artifact", "dag", "cluster"},
     "commands": {"artifact", "experiment", "dag", "project", "audit", "demo", "tables", "table4", "export"},

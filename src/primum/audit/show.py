@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from primum.artifact.folder import MANIFEST
 from primum.artifact.manifest import Artifact
+from primum.audit.learned import learned_text, tokenizer_of
 from primum.dag.scope import Scope
 from primum.experiment.load import read_experiment, validate
 
@@ -37,7 +38,10 @@ def find_manifest(path: Path) -> Path:
 
 
 def show(path: Path, rows: int, harmful: bool) -> None:
-    """Print the manifest, then ``rows`` rows; columns that may hold harmful text only when ``harmful`` says so."""
+    """Print the manifest, then ``rows`` rows; columns that may hold harmful text only when ``harmful`` says so.
+
+    Of tokens that a model trains on the text is printed then, with what it learns marked.
+    """
     artifact = Artifact.open(find_manifest(path))
     manifest = artifact.manifest
     print(f"{artifact.path}\n  stage    {manifest.stage}\n  content  {manifest.content}\n  key      {manifest.key}")
@@ -53,6 +57,12 @@ def show(path: Path, rows: int, harmful: bool) -> None:
     table = artifact.table()
     hidden = [field.name for field in table.schema if is_hidden(field) and not harmful]
     print(f"  rows     {table.num_rows:,}")
+    tokenizer = tokenizer_of(artifact) if harmful else None
+    if tokenizer is not None:
+        print("  learned  [[green]], rejected {{red}}, all else is given")
+        for row in table.slice(0, rows).to_pylist():
+            print(f"  - {row['id']}", *learned_text(row, tokenizer), sep="\n")
+        return
     for row in table.slice(0, rows).to_pylist():
         print("  -")
         for name, value in row.items():
