@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -37,12 +38,19 @@ class Progress:
                 print(f"[{self._stage}] {message}", file=stream, flush=True)
 
     def record(self, step: int, values: Mapping[str, float]) -> None:
-        """Append a training's step as a JSON object to ``<name>.metrics.jsonl`` beside the log; step 1 begins the file anew."""
+        """Append a training's step as a JSON object to ``<name>.metrics.jsonl`` beside the log; step 1 begins the file anew.
+
+        What is no number, such as an infinite loss, is null.
+        """
+        record = {
+            "step": step,
+            **{key: float(value) if math.isfinite(value) else None for key, value in values.items()},
+        }
         # As for the log: a full disk ends a training at what must be written, not here.
         with suppress(OSError):
             if self._metrics is not None:
                 with self._metrics.open("w" if step == 1 else "a", encoding="utf-8") as file:
-                    file.write(json.dumps({"step": step, **values}) + "\n")
+                    file.write(json.dumps(record) + "\n")
 
     def update(self, name: str, done: int, total: int, amount: float = 0.0, unit: str = "rows", note: str = "") -> None:
         """Report ``done`` of ``total`` steps of ``name``; ``amount`` is how many ``unit`` that is so far (for the rate)."""

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from primum.artifact.manifest import Artifact, load_manifest
@@ -22,8 +21,8 @@ def tokenizer_of(artifact: Artifact) -> Any | None:
     if not {"input_ids", "prompt_ids"} & set(artifact.table().column_names):
         return None
     wanted = artifact.manifest.inputs.get("model", [])
-    models = next((each / "models" for each in artifact.path.absolute().parents if (each / "models").is_dir()), Path())
-    for path in sorted(models.glob("*/manifest.json")):
+    models = next((each / "models" for each in artifact.path.absolute().parents if (each / "models").is_dir()), None)
+    for path in sorted(models.glob("*/manifest.json")) if models is not None else ():
         if load_manifest(path).content in wanted:
             from primum.text.tokenizer import load_tokenizer
 
@@ -48,12 +47,21 @@ def learned_text(row: Mapping[str, Any], tokenizer: Any) -> Iterator[str]:
 
 def _marked(tokenizer: Any, runs: Sequence[tuple[Sequence[int], str]]) -> str:
     colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    pieces = []
+    pieces: list[str] = []
+    before: list[int] = []
     for ids, kind in runs:
-        text = _harmless(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+        # Not by themselves: a tokenizer that marks spaces hides one at the beginning of what it decodes.
+        texts = [_decoded(tokenizer, each) for each in (before, [*before, *ids])]
+        before += ids
+        text = _harmless(texts[1].removeprefix(texts[0]))
         opening, closing = _BRACKETS[kind]
         pieces.append(f"\x1b[{_COLOURS[kind]}m{text}\x1b[0m" if colours else f"{opening}{text}{closing}")
     return "".join(pieces)
+
+
+def _decoded(tokenizer: Any, ids: Sequence[int]) -> str:
+    text: str = tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    return text
 
 
 def _harmless(text: str) -> str:

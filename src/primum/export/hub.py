@@ -85,7 +85,6 @@ def _metadata(lineage: Sequence[Step]) -> dict[str, Any]:
 
 def _training(lineage: Sequence[Step]) -> list[str]:
     """How a model was trained, step by step, and on which datasets; of one that was fetched, nothing."""
-    trained = [step for step in lineage if step.train]
     if not lineage[-1].train:
         return []
     lines = ["## Training", "", "| model | how | data | counted | settings | content |", "|---|---|---|---|---|---|"]
@@ -95,11 +94,17 @@ def _training(lineage: Sequence[Step]) -> list[str]:
         settings = ", ".join(f"{key} {value}" for key, value in step.settings.items() if value is not None)
         cells = [f"`{step.name}`", how, step.data, counted, settings, f"`{step.content}`"]
         lines.append(f"| {' | '.join(cell.replace('|', ' ') for cell in cells)} |")
-    lines += ["", "| data | dataset | source | revision | license |", "|---|---|---|---|---|"]
-    for data, datasets in {step.data: step.datasets for step in trained}.items():
-        for name, entry in datasets.items():
+    lines += ["", "| model | dataset | source | revision | license |", "|---|---|---|---|---|"]
+    for step in (step for step in lineage if step.train):
+        for name, entry in step.datasets.items():
             source = entry.get("hub") or "files of the catalog"
-            cells = [data, f"`{name}`", source, entry.get("revision") or "", entry.get("license") or "unknown"]
+            cells = [
+                f"`{step.name}`",
+                f"`{name}`",
+                source,
+                entry.get("revision") or "",
+                entry.get("license") or "unknown",
+            ]
             lines.append(f"| {' | '.join(cell.replace('|', ' ') for cell in cells)} |")
     return [*lines, ""]
 

@@ -13,6 +13,12 @@ from primum.dag.curation import MIXTURE, PAIRS
 from primum.dag.scope import manifest_path
 from primum.dag.training import MODEL, PACKED, REFERENCE
 
+# Of a model's entry, beside its optimization: all that changes its weights, or what it is asked with.
+_SETTINGS = (
+    "architecture", "beta", "max_length", "chunk_tokens", "attention", "attention_reset", "train_on_inputs", "lora", "template",
+    "fold_system", "seed",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -63,7 +69,7 @@ def _step(results: Path, experiment: Mapping[str, Any], name: str, entry: Mappin
             found = _manifest(path)
             counts |= {key: found.counts[key] for key in wanted if found is not None and key in found.counts}
         counts |= {key: manifest.counts[key] for key in ("steps", "parameters") if manifest and key in manifest.counts}
-    settings = {key: entry[key] for key in ("beta", "max_length", "chunk_tokens", "lora", "template") if entry.get(key)}
+    settings = {key: entry[key] for key in _SETTINGS if entry.get(key) is not None}
     return Step(
         name,
         train,
@@ -73,7 +79,7 @@ def _step(results: Path, experiment: Mapping[str, Any], name: str, entry: Mappin
         entry.get("license") or "",
         data,
         {each: experiment["datasets"][each] for each in dict.fromkeys(names)},
-        {**entry.get("optimization", {}), **settings} if train else {},
+        {**entry.get("optimization", {}), **settings},
         counts,
         "" if manifest is None else manifest.content,
     )

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from jinja2 import TemplateError
 
 from primum.errors import PrimumError
 from primum.text.packing import IGNORED, Sample
 from primum.text.rows import Message
-from primum.text.templates import marks_turns, trained_by
+from primum.text.templates import is_folded, marks_turns, trained_by
 
 BOS, EOS, EOT = "<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"
 HEADER = ("<|start_header_id|>", "<|end_header_id|>")
@@ -32,6 +33,7 @@ LLAMA3_TEMPLATE = (
 # Some templates (Llama 3.2's) put today's date into the system turn; the result must not depend on the day.
 _DATE = "26 Jul 2024"
 _REMEDY = "name another with the key 'template'"
+_THOUGHT = re.compile(r"</?think>")
 
 
 @lru_cache(maxsize=4)
@@ -65,10 +67,10 @@ def assistant_spans(tokenizer: Any, messages: Sequence[Message]) -> tuple[str, l
     turn would not be learned.
     """
     template = _trained_by(tokenizer)
-    if not _learns_ends(tokenizer, template):
+    if not _learns_answers(tokenizer, template):
         raise PrimumError(
-            f"{tokenizer.name_or_path}: its chat template leaves the end of a turn out of what is learned, or that end is no "
-            f"special token: {_REMEDY}"
+            f"{tokenizer.name_or_path}: its chat template leaves an answer or the end of a turn out of what is learned, or that "
+            f"end is no special token: {_REMEDY}"
         )
     return _spans(tokenizer, template, messages)
 
@@ -110,19 +112,44 @@ def _trained_by(tokenizer: Any) -> str:
 
 
 def _render(
-    tokenizer: Any, template: str, messages: Sequence[Message], generation_prompt: bool
+    tokenizer: Any, template: str, messages: Sequence[Message], generation_prompt: bool, thoughts: bool = False
 ) -> tuple[str, list[tuple[int, int]]]:
-    """The text, and what the template marks in it as the assistant's."""
+    """The text, and what the template marks in it as the assistant's.
+
+    With ``thoughts`` what stands before ``</think>`` must be in it too, which many templates leave out of earlier turns.
+    """
     form = _form(tokenizer, template)
-    turns = [_turn(message.role, harmless(tokenizer, message.content), form.parts) for message in messages]
-    roles = ", ".join(message.role for message in messages) or "none"
+    texts = [harmless(tokenizer, message.content) for message in messages]
+    turns = [_turn(message.role, text, form.parts) for message, text in zip(messages, texts, strict=True)]
+    roles = [message.role for message in messages]
     text, spans = _apply(tokenizer, template, turns, generation_prompt)
-    remedy = ": set 'fold_system: true'" if any(message.role == "system" for message in messages) else ""
+    remedy = ": set 'fold_system: true'" if roles[:2] == ["system", "user"] and not is_folded(template) else ""
     if text is None:
-        raise PrimumError(f"{tokenizer.name_or_path}: its chat template refuses the roles {roles}{remedy}")
-    if form.leaves_out_system and remedy:
-        raise PrimumError(f"{tokenizer.name_or_path}: its chat template leaves out what a system turn says{remedy}")
+        missing = ", and the tokenizer has no end token" if tokenizer.eos_token is None else ""
+        raise PrimumError(
+            f"{tokenizer.name_or_path}: its chat template refuses the roles {', '.join(roles) or 'none'}{missing}{remedy}"
+        )
+    left_out = _left_out(text, list(zip(roles, texts, strict=True)), thoughts)
+    if left_out is not None:
+        remedy = remedy if roles[left_out] == "system" and remedy else f": {_REMEDY}"
+        raise PrimumError(
+            f"{tokenizer.name_or_path}: its chat template leaves out some of turn {left_out + 1} ({roles[left_out]}){remedy}"
+        )
     return text, spans
+
+
+def _left_out(text: str, turns: Sequence[tuple[str, str]], thoughts: bool) -> int | None:
+    """The first turn (role and text) that is not in ``text``, in the order of turns; a system turn may be anywhere."""
+    place = 0
+    for number, (role, said) in enumerate(turns):
+        pieces = _THOUGHT.split(said) if thoughts else [said.rpartition("</think>")[2]]
+        for piece in filter(None, map(str.strip, pieces)):
+            found = text.find(piece, 0 if role == "system" else place)
+            if found < 0:
+                return number
+            if role != "system":
+                place = found + len(piece)
+    return None
 
 
 def _turn(role: str, text: str, parts: bool) -> dict[str, Any]:
@@ -144,42 +171,33 @@ def _apply(
             strftime_now=lambda _: _DATE,
             **tokenizer.special_tokens_map,
         )
-    except (TemplateError, TypeError, ValueError, AttributeError, LookupError):
+    except (TemplateError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError):
         return None, []
     return texts[0], [(start, end) for start, end in (spans or [[]])[0] if end > start]
 
 
 @dataclass(frozen=True)
 class _Form:
-    """How a template takes a message's text: as a string or in parts; and whether it leaves a system turn's out."""
+    """How a template takes a message's text: as a string, or in parts."""
 
     parts: bool
-    leaves_out_system: bool
 
 
 _PROBE = (Message("user", "Word of the user"), Message("assistant", "Word of the model"))
-_SYSTEM = Message("system", "Word of the system")
 
 
 @lru_cache(maxsize=16)
 def _form(tokenizer: Any, template: str) -> _Form:
     """Found by rendering: templates of models that see images drop a text that is not in parts, and say nothing."""
-
-    def said(messages: Sequence[Message], parts: bool) -> str | None:
-        return _apply(tokenizer, template, [_turn(each.role, each.content, parts) for each in messages], False)[0]
-
-    texts = {parts: said(_PROBE, parts) for parts in (False, True)}
-    for parts, text in texts.items():
+    for parts in (False, True):
+        text = _apply(tokenizer, template, [_turn(each.role, each.content, parts) for each in _PROBE], False)[0]
         if text is not None and all(message.content in text for message in _PROBE):
-            with_system = said((_SYSTEM, *_PROBE), parts)
-            return _Form(parts, with_system is not None and _SYSTEM.content not in with_system)
-    if texts[False] is None:  # it refuses the roles, which whoever renders is told
-        return _Form(False, False)
-    raise PrimumError(f"{tokenizer.name_or_path}: its chat template leaves out what a turn says: {_REMEDY}")
+            return _Form(parts)
+    return _Form(False)  # whoever renders is told what is wrong
 
 
 def _spans(tokenizer: Any, template: str, messages: Sequence[Message]) -> tuple[str, list[tuple[int, int]]]:
-    text, marked = _render(tokenizer, template, messages, False)
+    text, marked = _render(tokenizer, template, messages, False, thoughts=True)
     asked = [i for i, message in enumerate(messages) if message.role == "assistant"]
     prompts = [_render(tokenizer, template, messages[:i], True)[0] for i in asked]
     if marks_turns(template):
@@ -203,35 +221,56 @@ def _spans(tokenizer: Any, template: str, messages: Sequence[Message]) -> tuple[
 def _can_be_split(tokenizer: Any, template: str) -> bool:
     """Whether an answer begins where what was asked ends, and ends its turn."""
     try:
-        return _learns_ends(tokenizer, template)
+        return _learns_answers(tokenizer, template)
     except PrimumError:
         return False
 
 
 @lru_cache(maxsize=16)
-def _learns_ends(tokenizer: Any, template: str) -> bool:
-    """Whether a model trained by ``template`` learns to end a turn, before another and at the end: the last token of what it
-    writes must be one of its special tokens. PrimumError as in :func:`assistant_spans`, but for turns that are rewritten."""
+def _learns_answers(tokenizer: Any, template: str) -> bool:
+    """Whether a model trained by ``template`` learns each answer, its end with it, and nothing that it is told: the last token of
+    what it writes must be a special token, before another turn and at the end. PrimumError as in :func:`assistant_spans`, but for
+    turns that are rewritten."""
     try:
         text, spans = _spans(tokenizer, template, (*_PROBE, *_PROBE))
     except PrimumError:
         text, spans = _spans(tokenizer, template, _PROBE)
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    learned = [
-        (start, token)
-        for token, (start, end) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
-        if text[start:end].strip() and any(a < end <= b for a, b in spans)
-    ]
+    tokens = list(zip(encoded["input_ids"], encoded["offset_mapping"], strict=True))
     ends = {tokenizer.eos_token_id, *tokenizer.get_added_vocab().values()}
-    turns = text.split(_PROBE[1].content)
+    asked, said = (message.content for message in _PROBE)
     place = 0
-    for before, behind in pairwise(turns):
-        place += len(before) + len(_PROBE[1].content)
-        stop = place + len(behind.partition(_PROBE[0].content)[0])
-        tokens = [token for start, token in learned if place <= start < stop]
-        if not tokens or tokens[-1] not in ends:
+    for behind in text.split(said)[1:]:
+        start = text.index(said, place)
+        place = start + len(said)
+        stop = place + len(behind.partition(asked)[0])
+        written = [
+            token for token, (a, b) in tokens if place <= a < stop and text[a:b].strip() and _inside(spans, b - 1, b)
+        ]
+        if not _inside(spans, start, place) or not written or written[-1] not in ends:
             return False
-    return True
+    return not any(text.find(asked, start, end) >= 0 for start, end in spans)
+
+
+def _inside(spans: Sequence[tuple[int, int]], start: int, end: int) -> bool:
+    return any(a <= start and end <= b for a, b in spans)
+
+
+def ends_of(tokenizer: Any, encoded: Any) -> npt.NDArray[np.int64]:
+    """Where each token ends, in characters, int64 (tokens,). Without the white space that a special token may swallow behind it,
+    as Phi-3's do: that is the beginning of what follows."""
+    ends = np.array([end for _, end in encoded["offset_mapping"]], dtype=np.int64)
+    lengths = _swallowing(tokenizer)
+    for place, token in enumerate(encoded["input_ids"] if lengths else ()):
+        if token in lengths:
+            start = encoded["offset_mapping"][place][0]
+            ends[place] = min(ends[place], start + lengths[token])
+    return ends
+
+
+@lru_cache(maxsize=4)
+def _swallowing(tokenizer: Any) -> dict[int, int]:
+    return {id: len(str(token)) for id, token in tokenizer.added_tokens_decoder.items() if token.rstrip}
 
 
 def tokenize_conversation(tokenizer: Any, messages: Sequence[Message], train_on_inputs: bool) -> Sample:
@@ -243,7 +282,7 @@ def tokenize_conversation(tokenizer: Any, messages: Sequence[Message], train_on_
     if train_on_inputs:
         return Sample(ids, ids)
     labels = np.full(len(ids), IGNORED, dtype=np.int32)
-    ends = np.array([end for _, end in encoded["offset_mapping"]], dtype=np.int64)
+    ends = ends_of(tokenizer, encoded)
     for start, end in spans:
         inside = (ends > start) & (ends <= end)
         labels[inside] = ids[inside]

@@ -15,11 +15,13 @@ _MARK = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
 # What transformers renders with, but for its tag: it is taken out.
 _ENVIRONMENT = Environment(autoescape=False, extensions=["jinja2.ext.loopcontrols"])  # noqa: S701 - text, not a page
 SHIPPED = ("alpaca", "plain")
-# Put before a template: a system turn becomes the beginning of the next. The last tag keeps what a template begins with.
+# Put before a template: a system turn becomes the beginning of the user turn behind it, be their texts strings or lists of parts.
+# The last tag keeps what a template begins with.
 _FOLD = (
-    "{%- if messages and messages[0]['role'] == 'system' and messages | length > 1 %}"
-    "{%- set messages = [{'role': messages[1]['role'], "
-    "'content': messages[0]['content'] + '\\n\\n' + messages[1]['content']}] + messages[2:] %}"
+    "{%- if messages | length > 1 and messages[0]['role'] == 'system' and messages[1]['role'] == 'user' %}"
+    "{%- set between = '\\n\\n' if messages[0]['content'] is string else [{'type': 'text', 'text': '\\n\\n'}] %}"
+    "{%- set folded = messages[0]['content'] + between + messages[1]['content'] %}"
+    "{%- set messages = [{'role': 'user', 'content': folded}] + messages[2:] %}"
     "{%- endif %}{{- '' }}"
 )
 
@@ -33,7 +35,7 @@ def template_text(name: str, root: Path) -> str:
         return shipped(name)
     try:
         text = (root / name).read_text(encoding="utf-8")
-        _ENVIRONMENT.parse(_MARK.sub("", text))
+        _ENVIRONMENT.from_string(_MARK.sub("", text))
     except (OSError, UnicodeDecodeError):
         raise PrimumError(
             f"template: {name}: no such file in the project; shipped are {' and '.join(SHIPPED)}"
@@ -55,15 +57,20 @@ def shipped(name: str) -> str:
 
 def folded(template: str) -> str:
     """``template`` with a system turn, which it may refuse, at the beginning of the first user turn."""
-    return template if template.startswith(_FOLD) else _FOLD + template
+    return template if is_folded(template) else _FOLD + template
+
+
+def is_folded(template: str) -> bool:
+    """Whether :func:`folded` made it."""
+    return template.startswith(_FOLD)
 
 
 def trained_by(template: str) -> str | None:
-    """TRL's template for training a model with ``template``: it marks what is learned, and rewrites no earlier turn.
+    """TRL's template for training a model with ``template``, which marks what is learned.
 
     None where TRL has none. It knows the templates of published models by their very text.
     """
-    start = _FOLD if template.startswith(_FOLD) else ""
+    start = _FOLD if is_folded(template) else ""
     found = _of_trl().get(template.removeprefix(_FOLD))
     return None if found is None else start + found
 

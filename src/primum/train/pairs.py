@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from primum.text.chat import answered
+from primum.text.chat import answered, ends_of
 from primum.text.rows import PreferenceRow
 
 
@@ -20,7 +20,7 @@ def tokenize_pair(tokenizer: Any, row: PreferenceRow, limit: int) -> tuple[dict[
         text, begin = answered(tokenizer, row.prompt, response)
         encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         sides.append(encoded["input_ids"])
-        starts.append(sum(end <= begin for _, end in encoded["offset_mapping"]))
+        starts.append(int((ends_of(tokenizer, encoded) <= begin).sum()))
     shared = next((i for i, (a, b) in enumerate(zip(*sides, strict=False)) if a != b), min(map(len, sides)))
     start = min(shared, *starts)
     prompt = sides[0][:start]

@@ -144,6 +144,13 @@ CONVERSATION = [
 ]
 
 
+MARKED = (
+    "{{% for m in messages %}}[{{{{ m.role }}}}]{3}{{% if {0} %}}{{% generation %}}{{{{ {1} }}}}{2}{{% endgeneration %}}"
+    "{{% elif m.role != 'assistant' %}}{{{{ m.content }}}}{{% endif %}}{{% endfor %}}"
+    "{{% if add_generation_prompt %}}[assistant]{{% endif %}}"
+)
+
+
 @pytest.mark.parametrize(
     ("template", "reason"),
     [
@@ -151,7 +158,13 @@ CONVERSATION = [
         (
             "{% for m in messages %}[{{ m.role }}]{% if m.role != 'assistant' or loop.last %}{{ m.content }}{% endif %}<|eot_id|>"
             "{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}",
-            "rewrites earlier turns",
+            "leaves out some of turn 2 .assistant.: name",
+        ),
+        # Earlier answers are told apart by what follows them.
+        (
+            "{% for m in messages %}[{{ m.role }}]{{ m.content }}{{ '' if loop.last else ' (earlier)' }}<|eot_id|>"
+            "{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}",
+            "rewrites",
         ),
         # The generation prompt is not how the assistant's turn begins.
         (
@@ -162,9 +175,20 @@ CONVERSATION = [
         (
             "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
             "{% if add_generation_prompt %}[assistant]{% endif %}",
-            "leaves the end of a turn out",
+            "leaves an answer or the end of a turn out",
         ),
-        ("{% for m in messages %}[{{ m.role }}]{{ m.text }}<|eot_id|>{% endfor %}", "leaves out what a turn says"),
+        (
+            "{% for m in messages %}[{{ m.role }}]{{ m.text }}<|eot_id|>{% endfor %}",
+            "leaves out some of turn 1 .user.: name",
+        ),
+        # Marks of its own, of other turns, of ends alone, of the last answer alone.
+        (MARKED.format("true", "m.content", "<|eot_id|>", ""), "leaves an answer"),
+        (MARKED.format("m.role == 'assistant'", "''", "<|eot_id|>", "{{ m.content }}"), "leaves an answer"),
+        (
+            MARKED.format("m.role == 'assistant' and loop.last", "m.content", "<|eot_id|>", ""),
+            "leaves out some of turn 2",
+        ),
+        ("{{ 1 / 0 }}", "refuses the roles user"),
         ("{{ raise_exception('roles: ' + messages[0].content) }}", "refuses the roles user"),
         (None, "has no chat template"),
         ({"tool_use": "x", "rag": "y"}, "none of its chat templates is the default"),
@@ -175,6 +199,29 @@ def test_templates_whose_spans_cannot_be_told_are_refused(template: str | dict[s
         tokenize_conversation(_templated(template), CONVERSATION, train_on_inputs=False)
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_text_that_a_template_cuts_is_an_error_where_it_is_cut() -> None:
+    cutting = _templated("{% for m in messages %}{{ m.content[:40] }}<|eot_id|>{% endfor %}")
+    assert render(cutting, [Message("user", "short")], generation_prompt=False) == "short<|eot_id|>"
+    with pytest.raises(PrimumError, match=r"leaves out some of turn 2 \(user\)") as caught:
+        render(cutting, [Message("user", "short"), Message("user", "long " * 20)], generation_prompt=False)
+    assert "long" not in str(caught.value)
+
+
+def test_white_space_that_a_special_token_swallows_belongs_to_the_answer() -> None:
+    """Phi-3's tokens take the white space behind them."""
+    from tokenizers import AddedToken
+
+    tokenizer = train_tokenizer(TEXTS, 300)
+    tokenizer.add_special_tokens({"additional_special_tokens": [AddedToken("<|model|>", rstrip=True)]})
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ '<|model|>' if m.role == 'assistant' }}{{ m.content }}<|eot_id|>{% endfor %}"
+        "{% if add_generation_prompt %}<|model|>{% endif %}"
+    )
+    sample = tokenize_conversation(tokenizer, [Message("user", "a"), Message("assistant", "\n rest")], False)
+    learned = [label for label in sample.labels.tolist() if label != IGNORED]
+    assert tokenizer.decode(learned) == "rest<|eot_id|>"
 
 
 def test_a_template_that_asks_for_the_date_gets_the_same_one_every_day() -> None:

@@ -111,8 +111,38 @@ def test_the_ends_that_glm_forgets_are_learned() -> None:
     text, spans = assistant_spans(tokenizer_of(FILES["glm4moe.jinja"]), ONE)
     assert [text[start:end] for start, end in spans] == ["\n<think></think>\nA joint disease.<|user|>"]
     changed = FILES["glm4moe.jinja"] + " "  # a template that TRL does not know
-    with pytest.raises(PrimumError, match="leaves the end of a turn out"):
+    with pytest.raises(PrimumError, match="leaves an answer or the end of a turn out"):
         assistant_spans(tokenizer_of(changed), ONE)
+
+
+def test_a_system_turn_is_folded_into_a_user_turn_alone() -> None:
+    template = "{% for m in messages %}[{{ m.role }}]{{ m.content }}<|eot_id|>{% endfor %}"
+    folding = tokenizer_of(folded(template))
+    assert render(folding, (SYSTEM, *ONE), False).startswith("[user]Be brief.\n\nWhat is gout?<|eot_id|>")
+    for others in ((SYSTEM,), (SYSTEM, ONE[1]), (SYSTEM, SYSTEM, ONE[0])):
+        assert render(folding, others, False) == render(tokenizer_of(template), others, False)
+    # Where texts are lists of parts, so is what is made of two.
+    text = render(tokenizer_of(folded(FILES["idefics3.jinja"])), (SYSTEM, *ONE), False)
+    assert "User: Be brief.\n\nWhat is gout?<end_of_utterance>" in text
+
+
+@pytest.mark.parametrize("name", ["alpaca", "plain", "med42"])
+def test_no_turn_is_lost(name: str) -> None:
+    """What a template has no place for is refused; thoughts that it leaves out may be asked with, and not be trained on."""
+    path = Path(__file__).parents[3] / "config/templates/med42-v1.j2"
+    tokenizer = tokenizer_of(shipped(name) if name in SHIPPED else path.read_text())
+    late = (ONE[0], ONE[1], SYSTEM, TWO[2])
+    if name == "plain":
+        assert "Be brief." in render(tokenizer, late, True)
+    else:
+        with pytest.raises(PrimumError, match="refuses the roles user, assistant, system, user"):
+            render(tokenizer, late, generation_prompt=True)
+    thinking = (ONE[0], Message("assistant", "<think>Hm.</think>A joint disease."), *TWO[2:])
+    forgetful = tokenizer_of(FILES["deepseekv3.jinja"])
+    assert "Hm." not in render(forgetful, thinking[:3], generation_prompt=True)
+    with pytest.raises(PrimumError, match=r"leaves out some of turn 2 \(assistant\)"):
+        tokenize_conversation(forgetful, thinking, train_on_inputs=False)
+    assert "Hm." in assistant_spans(tokenizer, thinking)[0]
 
 
 def test_a_template_with_a_leading_line_is_folded_as_it_is() -> None:

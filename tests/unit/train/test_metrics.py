@@ -50,7 +50,8 @@ def test_what_goes_on_is_appended_and_what_begins_begins_anew(tmp_path: Path) ->
     step(second, 2, loss=2.0, **{"rewards/margins": 0.5})  # from a checkpoint after step 1
     assert [(line["step"], line["loss"]) for line in _lines(path)] == [(1, 3.0), (2, 2.0), (2, 2.0)]
     assert _lines(path)[-1]["rewards/margins"] == 0.5
-    step(third, 1, loss=9.0)
+    step(third, 1, loss=9.0, grad_norm=float("nan"))
+    assert _lines(path)[0]["grad_norm"] is None
     assert [line["loss"] for line in _lines(path)] == [9.0]
     step(Metrics(Progress("sft", None, silent=True), 10.0), 1, loss=1.0)  # of several processes, all but the first
     path.unlink()
