@@ -93,11 +93,11 @@ def test_a_preempted_job_runs_again(idle: Cluster, tmp_path: Path) -> None:
 
 
 def test_a_lost_node_gives_its_jobs_back(idle: Cluster, tmp_path: Path) -> None:
-    job = idle.sbatch(f"echo $SLURMD_NODENAME >>{tmp_path}/runs; sleep 600", "--requeue", "--nodelist=node1")
+    words = f"echo $$ >{tmp_path}/sleeper; echo $SLURMD_NODENAME >>{tmp_path}/runs; exec sleep 600"
+    job = idle.sbatch(words, "--requeue", "--nodelist=node1")
     wait_for("the job has begun", (tmp_path / "runs").exists, 20)
-    sleeper = next(
-        pid for pid in processes_of(idle.folder) if b"sleep\x00600" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    )
+    sleeper = int((tmp_path / "sleeper").read_text())
+    assert began(sleeper) is not None
     idle.kill_node(1)
     assert began(sleeper) is None
     idle.wait_node_state(1, "down")
