@@ -39,7 +39,7 @@ STAGES = {
 LIBRARIES = {
     "torch": {"pretrain", "sft", "reference", "dpo", "generate", "judge", "agreement", "score"},
     "transformers": {"pack", "pretrain", "sft", "reference", "dpo", "generate", "judge", "agreement", "score"},
-    "trl": {"pretrain", "sft", "reference", "dpo"},
+    "trl": {"pack", "pretrain", "sft", "reference", "dpo"},
     "rensa": {"mix"},
     "jinja2": {"mix", "pack", "generate", "judge", "agreement", "score", "report"},
     "scipy": {"agreement", "tables"},
