@@ -39,6 +39,13 @@ def processes_of(folder: Path) -> set[int]:
     return found
 
 
+def command_of(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def test_two_nodes_with_four_gpus_each_are_idle(idle: Cluster) -> None:
     shown = idle.run("sinfo", "--Node", "--noheader", "--partition=main", "--format=%N %T %c %m %G")
     assert shown.splitlines() == [f"{name} idle 8 16000 gpu:{GPU_TYPE}:{GPUS}" for name in NODES]
@@ -93,11 +100,14 @@ def test_a_preempted_job_runs_again(idle: Cluster, tmp_path: Path) -> None:
 
 
 def test_a_lost_node_gives_its_jobs_back(idle: Cluster, tmp_path: Path) -> None:
-    words = f"echo $$ >{tmp_path}/sleeper; echo $SLURMD_NODENAME >>{tmp_path}/runs; exec sleep 600"
-    job = idle.sbatch(words, "--requeue", "--nodelist=node1")
-    wait_for("the job has begun", (tmp_path / "runs").exists, 20)
-    sleeper = int((tmp_path / "sleeper").read_text())
-    assert began(sleeper) is not None
+    job = idle.sbatch(f"echo $SLURMD_NODENAME >>{tmp_path}/runs; exec sleep 600", "--requeue", "--nodelist=node1")
+
+    def sleepers() -> list[int]:
+        """Not in the file of its first line: the job has process numbers of its own."""
+        return [pid for pid in processes_of(idle.folder) if command_of(pid) == b"sleep\x00600\x00"]
+
+    wait_for("the job sleeps", sleepers, 20)
+    (sleeper,) = sleepers()
     idle.kill_node(1)
     assert began(sleeper) is None
     idle.wait_node_state(1, "down")

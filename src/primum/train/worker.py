@@ -33,10 +33,16 @@ def main(request: Path) -> None:
         raise SystemExit(1) from None
     if first and result.table is not None:
         pq.write_table(result.table, asked["table"])
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
     if first:
         (work / "counts.json").write_text(json.dumps(dict(result.counts)), encoding="utf-8")
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()  # nobody leaves while another is at work
+        torch.distributed.destroy_process_group()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # All is written. Python's own end of a process takes down libraries' threads in any order, which sometimes aborts: a training
+    # that is done would count as failed.
+    os._exit(0)
 
 
 if __name__ == "__main__":
