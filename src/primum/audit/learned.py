@@ -17,9 +17,7 @@ _BRACKETS = {"given": ("", ""), "learned": ("[[", "]]"), "rejected": ("{{", "}}"
 
 
 def tokenizer_of(artifact: Artifact) -> Any | None:
-    """The tokenizer of the model that the tokens of ``artifact`` are for; None where it holds none, or its model is not here."""
-    if not {"input_ids", "prompt_ids"} & set(artifact.table().column_names):
-        return None
+    """The tokenizer of the model that the tokens of ``artifact`` are for; None where that model is not here."""
     wanted = artifact.manifest.inputs.get("model", [])
     models = next((each / "models" for each in artifact.path.absolute().parents if (each / "models").is_dir()), None)
     for path in sorted(models.glob("*/manifest.json")) if models is not None else ():

@@ -57,7 +57,8 @@ def show(path: Path, rows: int, harmful: bool) -> None:
     table = artifact.table()
     hidden = [field.name for field in table.schema if is_hidden(field) and not harmful]
     print(f"  rows     {table.num_rows:,}")
-    tokenizer = tokenizer_of(artifact) if harmful else None
+    tokens = {"input_ids", "prompt_ids"} & set(table.column_names)
+    tokenizer = tokenizer_of(artifact) if harmful and tokens else None
     if tokenizer is not None:
         print("  learned  [[green]], rejected {{red}}, all else is given")
         for row in table.slice(0, rows).to_pylist():

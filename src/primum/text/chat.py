@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -118,9 +117,9 @@ def _render(
 
     With ``thoughts`` what stands before ``</think>`` must be in it too, which many templates leave out of earlier turns.
     """
-    form = _form(tokenizer, template)
+    parts = _takes_parts(tokenizer, template)
     texts = [harmless(tokenizer, message.content) for message in messages]
-    turns = [_turn(message.role, text, form.parts) for message, text in zip(messages, texts, strict=True)]
+    turns = [_turn(message.role, text, parts) for message, text in zip(messages, texts, strict=True)]
     roles = [message.role for message in messages]
     text, spans = _apply(tokenizer, template, turns, generation_prompt)
     remedy = ": set 'fold_system: true'" if roles[:2] == ["system", "user"] and not is_folded(template) else ""
@@ -176,24 +175,17 @@ def _apply(
     return texts[0], [(start, end) for start, end in (spans or [[]])[0] if end > start]
 
 
-@dataclass(frozen=True)
-class _Form:
-    """How a template takes a message's text: as a string, or in parts."""
-
-    parts: bool
-
-
 _PROBE = (Message("user", "Word of the user"), Message("assistant", "Word of the model"))
 
 
 @lru_cache(maxsize=16)
-def _form(tokenizer: Any, template: str) -> _Form:
-    """Found by rendering: templates of models that see images drop a text that is not in parts, and say nothing."""
+def _takes_parts(tokenizer: Any, template: str) -> bool:
+    """Whether a message's text is to be a list of parts: templates of models that see images drop a string, and say nothing."""
     for parts in (False, True):
         text = _apply(tokenizer, template, [_turn(each.role, each.content, parts) for each in _PROBE], False)[0]
         if text is not None and all(message.content in text for message in _PROBE):
-            return _Form(parts)
-    return _Form(False)  # whoever renders is told what is wrong
+            return parts
+    return False  # whoever renders is told what is wrong
 
 
 def _spans(tokenizer: Any, template: str, messages: Sequence[Message]) -> tuple[str, list[tuple[int, int]]]:

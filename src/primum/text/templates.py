@@ -83,9 +83,8 @@ def marks_turns(template: str) -> bool:
 @cache
 def _of_trl() -> dict[str, str]:
     files = {file.name: file for file in (resources.files("trl") / "chat_templates").iterdir()}
-    pairs = {name: name.replace(".jinja", "_training.jinja") for name in files}
     return {
-        files[name].read_text(encoding="utf-8"): files[other].read_text(encoding="utf-8")
-        for name, other in pairs.items()
-        if other in files
+        file.read_text(encoding="utf-8"): files[other].read_text(encoding="utf-8")
+        for name, file in files.items()
+        if (other := name.replace(".jinja", "_training.jinja")) in files
     }

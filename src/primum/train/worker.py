@@ -31,9 +31,9 @@ def main(request: Path) -> None:
     except PrimumError as error:
         (work / "error.txt").write_text(str(error), encoding="utf-8")
         raise SystemExit(1) from None
-    if first and result.table is not None:
-        pq.write_table(result.table, asked["table"])
     if first:
+        if result.table is not None:
+            pq.write_table(result.table, asked["table"])
         (work / "counts.json").write_text(json.dumps(dict(result.counts)), encoding="utf-8")
     if torch.distributed.is_initialized():
         torch.distributed.barrier()  # nobody leaves while another is at work

@@ -213,9 +213,7 @@ def test_what_a_model_is_fetched_with(tmp_path: Path) -> None:
             settings["chat_template"] = own if way == "settings" else named
         (folder / "tokenizer_config.json").write_text(json.dumps(settings))
         for template, fold in ((None, True), (shipped("plain"), False)):
-            item = Item.__new__(Item)
-            object.__setattr__(item, "name", "m")
-            object.__setattr__(item, "spec", {"hub": "a/b", "template": template, "fold_system": fold})
+            item = Item("m", {"hub": "a/b", "template": template, "fold_system": fold}, {}, "k", tmp_path)
             if way == "none" and fold:
                 with pytest.raises(PrimumError, match=r"^models\.m: a/b has no chat template to fold"):
                     _set_template(item, folder)
