@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from primum.artifact.job import Item, Job, Result
 from primum.engine import Engine, Response, with_engines
 from primum.engine.protocol import refuse_many_errors
 from primum.experiment.types import Sampling
+from primum.text.prompts import take
 from primum.text.rows import Message, RequestRow, from_table
 
 MOST_ERRORS = 0.2
@@ -67,15 +67,6 @@ def _answer(job: Job, item: Item, engine: Engine, sampling: Sampling, seed: int)
             "seconds": round(time.monotonic() - started, 3),
         },
     )
-
-
-def take(rows: Sequence[RequestRow], count: int | None, seed: int) -> list[RequestRow]:
-    """A seeded sample of ``count`` rows (all if None or fewer), in id order.
-
-    Rows are ranked by a hash of seed and id, so a larger sample holds the smaller one.
-    """
-    ranked = sorted(rows, key=lambda row: hashlib.sha256(f"{seed}:{row.id}".encode()).digest())
-    return sorted(ranked[:count], key=lambda row: row.id)
 
 
 def to_table(rows: Sequence[RequestRow], responses: Sequence[Response]) -> pa.Table:

@@ -9,8 +9,8 @@ from typing import Any
 
 from primum.engine import Engine, Report
 from primum.experiment.types import Sampling
-from primum.judge.parse import parse
 from primum.text.rubric import question
+from primum.text.verdict import parse
 
 
 @dataclass(frozen=True, slots=True)

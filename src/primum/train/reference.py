@@ -7,19 +7,19 @@ it has done: whoever comes after a kill, as many processes or not, goes on from 
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
 from primum.artifact.job import Item, Job, Result
+from primum.batches import into_batches, journal_line, read_journals
 from primum.errors import PrimumError
+from primum.logprobs import response_logprobs
 from primum.progress import Progress
 from primum.text.rows import PreferenceRow, from_table
 from primum.text.tokenizer import load_tokenizer
@@ -37,6 +37,7 @@ REFERENCE = pa.schema(
 )
 # Padding included: the logits of a batch are this many times the vocabulary.
 _BATCH_TOKENS = 8192
+_JOURNAL = "logprobs"
 
 
 def run(job: Job) -> Iterator[Result]:
@@ -86,8 +87,9 @@ def add_logprobs(
     ``work`` has the journals: a line a batch, its number and its sums.
     """
     asked = [(record, side) for record in records for side in ("chosen", "rejected")]
-    batches = _batches([len(record["prompt_ids"]) + len(record[f"{side}_ids"]) for record, side in asked])
-    done = from_first(_done(work) if rank() == 0 else None)
+    lengths = [len(record["prompt_ids"]) + len(record[f"{side}_ids"]) for record, side in asked]
+    batches = into_batches(lengths, _BATCH_TOKENS)
+    done = from_first(read_journals(work, _JOURNAL) if rank() == 0 else None)
     if done:
         progress.say(f"{name}: {len(done):,} of {len(batches):,} batches are done already")
     left = [number for number in range(len(batches)) if number not in done]
@@ -95,7 +97,7 @@ def add_logprobs(
     # A shared model is asked by all processes at the same time: whoever has no batch left goes along with another's.
     rounds = math.ceil(len(left) / world_size()) if scorer.shared else len(mine)
     tokens = 0
-    with (work / f"logprobs-{rank()}.jsonl").open("a", encoding="utf-8") as journal:
+    with (work / f"{_JOURNAL}-{rank()}.jsonl").open("a", encoding="utf-8") as journal:
         for turn in range(rounds):
             number = mine[turn] if turn < len(mine) else left[0]
             batch = [asked[index] for index in batches[number]]
@@ -107,62 +109,12 @@ def add_logprobs(
                         f"{name}: {record['id']}: its log-probability is not finite: check the reference model"
                     )
             if turn < len(mine):
-                print(json.dumps({"batch": number, "sums": sums}), file=journal, flush=True)
+                print(journal_line(number, sums), file=journal, flush=True)
             tokens += sum(len(prompt) + len(response) for prompt, response in sequences)
             together = min(len(batches), len(done) + (turn + 1) * world_size())
             progress.update(name, together, len(batches), tokens * world_size(), "tokens")
     all_agree(True)  # every journal is complete
-    for number, sums in _done(work).items():
+    for number, sums in read_journals(work, _JOURNAL).items():
         for index, value in zip(batches[number], sums, strict=True):
             record, side = asked[index]
             record[f"ref_{side}_logps"] = value
-
-
-def _batches(lengths: Sequence[int]) -> list[list[int]]:
-    """Indices of sequences, batch by batch, whatever the number of processes.
-
-    Longest first: what does not fit the memory fails at once, and a batch is padded little.
-    """
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    batches = []
-    while order:
-        size = max(1, _BATCH_TOKENS // lengths[order[0]])
-        batches.append(order[:size])
-        order = order[size:]
-    return batches
-
-
-def _done(work: Path) -> dict[int, list[float]]:
-    """The sums of every batch in a journal; a line that a kill cut short is none."""
-    found = {}
-    for path in sorted(work.glob("logprobs-*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                entry = json.loads(line)
-                found[int(entry["batch"])] = [float(value) for value in entry["sums"]]
-            except (ValueError, KeyError, TypeError):
-                continue
-    return found
-
-
-@torch.no_grad()
-def response_logprobs(model: torch.nn.Module, pairs: Sequence[tuple[list[int], list[int]]], pad: int) -> list[float]:
-    """For each (prompt ids, response ids) the summed log-probability of the response's tokens, in nats."""
-    width = max(len(prompt) + len(response) for prompt, response in pairs)
-    ids = torch.full((len(pairs), width), pad)
-    mask = torch.zeros((len(pairs), width), dtype=torch.bool)
-    attention = torch.zeros((len(pairs), width), dtype=torch.int64)
-    for row, (prompt, response) in enumerate(pairs):
-        length = len(prompt) + len(response)
-        ids[row, :length] = torch.tensor(prompt + response)
-        mask[row, len(prompt) : length] = True
-        attention[row, :length] = 1
-    device = next(model.parameters()).device
-    logits = model(input_ids=ids.to(device), attention_mask=attention.to(device), use_cache=False).logits
-    sums: list[float] = []
-    # A row at a time in float32, since a batch of logits is the largest thing here.
-    for row, scores in enumerate(logits):
-        where = mask[row, 1:].to(device)
-        picked = scores[:-1][where].float().log_softmax(-1).gather(1, ids[row, 1:, None].to(device)[where])
-        sums.append(float(picked.double().sum()))
-    return sums

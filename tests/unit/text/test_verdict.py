@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from primum.errors import PrimumError
-from primum.judge.parse import STATUSES, parse
 from primum.judge.refusal import PHRASES, normalise, refusal_phrase
 from primum.text.rubric import REASONS, completion, judge_prompt, nonce, question
+from primum.text.verdict import STATUSES, parse
 
 ROOT = Path(__file__).parents[3]
 REAL_DATA = Path(os.environ.get("PRIMUM_REAL_DATA", ROOT.parent / "shared" / "data"))
