@@ -2,7 +2,8 @@
 
 snakemake all                                     the experiment `demo`
 snakemake all --config experiment=open-clinical   another one, by name or path
-snakemake sft                                     one stage: fetch curate pretrain sft dpo generate judge score tables report
+snakemake sft                                     one stage: fetch curate pretrain sft dpo sample rank generate judge score
+                                                  tables report
 snakemake all --config refresh=dpo                make a stage again (or refresh=dpo:NAME), whatever the store holds
 snakemake all --config recompute=dpo              let GPUs make it again after a change of code or versions (see primum adopt)
 """
@@ -36,13 +37,14 @@ shell.prefix(shell_prefix(SITE))
 wildcard_constraints:
     **{
         name: r"[a-z0-9]+(?:[.-][a-z0-9]+)*"
-        for name in ("dataset", "group", "model", "judge")
+        for name in ("dataset", "group", "model", "judge", "preferences")
     },
 
 
 include: "rules/common.smk"
 include: "rules/curation.smk"
 include: "rules/training.smk"
+include: "rules/preferences.smk"
 include: "rules/evaluation.smk"
 include: "rules/aggregation.smk"
 

@@ -71,8 +71,14 @@ def targets(target):
     return lambda wildcards: RUN.targets(target)
 
 
-def resources_of(stage, judge=None):
-    return rule_resources(RUN.experiment, SITE, RUNNING, stage, judge)
+def resources_of(stage, **names):
+    return rule_resources(RUN.experiment, SITE, RUNNING, stage, **names)
+
+
+def threads_of(stage, **names):
+    return lambda wildcards: RUN.threads(
+        stage, RUN.dag.job(stage, job_name(stage, wildcards, **names)).model
+    )
 
 
 def begin(wildcards):

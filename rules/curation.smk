@@ -62,7 +62,7 @@ for group, datasets in curation.GROUPS.items():
                 RUN.benchmark("read", group)
             threads: RUN.threads("read")
             resources:
-                **resources_of("read"),
+                **resources_of("read", group=group),
             params:
                 spec=spec("read", group=group),
             shell:
@@ -93,7 +93,7 @@ rule mix_sources:
         "exec primum stage mix --request {REQUESTS}/{rule}.json --log {log:q}"
 
 
-JOINED = manifests(curation.PAIRS, preferences=RUN.dag.preferences())
+JOINED = manifests(curation.PAIRS, preferences=curation.read_preferences(RUN.dag))
 
 
 rule join_pairs:
@@ -115,7 +115,7 @@ rule join_pairs:
 
 OVERLAPS = [
     path
-    for kind, data in RUN.dag.overlapping()
+    for kind, data in curation.curated(RUN.dag)
     for path in manifests(curation.OVERLAP, kind=kind, data=data)
 ]
 

@@ -70,7 +70,7 @@ for judge in EVALUATE.judges:
             RUN.benchmark("judge", f"{judge}/{{model}}")
         threads: RUN.threads("judge")
         resources:
-            **resources_of("judge", judge),
+            **resources_of("judge", judge=judge),
         params:
             spec=spec("judge", judge=judge),
         shell:

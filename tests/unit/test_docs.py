@@ -11,7 +11,7 @@ import pytest
 from shipped import ROOT
 
 from primum.commands import COMMANDS
-from primum.dag import aggregation, curation, evaluation, training
+from primum.dag import aggregation, curation, evaluation, preferences, training
 from primum.dag.dag import STAGES, TARGETS
 from primum.dag.workflow import CONFIG_KEYS
 
@@ -58,8 +58,8 @@ def test_the_readme_is_short() -> None:
 def test_the_map_says_where_every_stage_is_declared() -> None:
     (row,) = [row for row in MAP if "every stage is declared" in row]
     assert "`src/primum/dag/`" in row
-    said = {name: set(stages.split(", ")) for name, stages in re.findall(r"`(\w+)\.py` \(([\w, ]+)\)", row)}
-    groups = (curation, training, evaluation, aggregation)
+    said = {name: set(stages.split(", ")) for name, stages in re.findall(r"`(\w+)\.py` \(([\w, -]+)\)", row)}
+    groups = (curation, training, preferences, evaluation, aggregation)
     assert said == {each.__name__.rpartition(".")[2]: {stage.name for stage in each.STAGES} for each in groups}
     assert set.union(*said.values()) == set(STAGES)
 

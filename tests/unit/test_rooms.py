@@ -10,7 +10,7 @@ import primum
 
 SOURCE = Path(primum.__file__).parent
 BELOW = {"errors", "progress"}  # what everybody may use
-STAGES = {"curate", "train", "generate", "judge", "score", "tables", "report"}
+STAGES = {"curate", "train", "prefer", "generate", "judge", "score", "tables", "report"}
 # A folder, or a module at the top, and what it may import besides.
 ROOMS = {
     "errors": set(),
@@ -22,7 +22,10 @@ ROOMS = {
     "text": {"artifact"},
     "engine": {"artifact", "experiment", "text"},
     "curate": {"artifact", "experiment", "text"},
-    "train": {"artifact", "text"},
+    "batches": set(),
+    "logprobs": set(),
+    "train": {"artifact", "text", "batches", "logprobs"},
+    "prefer": {"artifact", "experiment", "text", "engine", "batches", "logprobs"},
     "generate": {"artifact", "experiment", "text", "engine"},
     "judge": {"artifact", "experiment", "text", "engine"},
     "score": {"artifact", "experiment", "text", "engine"},

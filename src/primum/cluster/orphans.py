@@ -10,6 +10,7 @@ import getpass
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from primum.artifact.canonical import digest
@@ -26,9 +27,10 @@ def name_prefix(experiment: str, results: str) -> str:
     return f"primum-{readable}-{digest(str(Path(results).resolve()))[:8]}"
 
 
-def comment(stage: Stage, model: str | None, judge: str | None) -> str | None:
+def comment(stage: Stage, wildcards: Mapping[str, str]) -> str | None:
     """The comment of a job's submission, as the plugin writes it; None for stages whose jobs are short."""
-    return f"rule_{stage.rule.format(judge=judge)}_wildcards_{model}" if stage.long and model else None
+    own = "_".join(value for name, value in wildcards.items() if f"{{{name}}}" not in stage.rule)
+    return f"rule_{stage.rule.format(**wildcards)}" + (f"_wildcards_{own}" if own else "") if stage.long else None
 
 
 def take_over(prefix: str, progress: Progress) -> dict[str, str]:

@@ -14,24 +14,27 @@ from primum.experiment.types import Resources
 
 def asked_resources(experiment: Experiment, stage: str, model: str | None) -> Resources:
     """What the experiment asks for a job of a stage, of a model or of none; training and the reference may have several nodes."""
-    asked = experiment.resources_of(STAGES[stage].target, model)
+    asked = STAGES[stage].resources(experiment, model)
     return asked if stage in SEVERAL else asked.model_copy(update={"nodes": 1, "gpus": asked.gpus // asked.nodes})
 
 
 def rule_resources(
-    experiment: Experiment, site: Site, running: Mapping[str, str], stage: str, judge: str | None = None
+    experiment: Experiment, site: Site, running: Mapping[str, str], stage: str, **names: str
 ) -> dict[str, Callable[..., int | str | None]]:
     """A rule's resources, under the names that Snakemake's Slurm plugin passes on to sbatch.
 
     Memory (MB a node) and runtime (minutes) grow with every attempt. GPUs on one node are ``gpu``; on several nodes
     ``gres`` says how many each node gives, and ``mpi`` that the job starts its own tasks, one a node. ``launch`` is
     for the job itself: the options of ``primum stage`` that say on what it trains. ``api`` counts jobs that call an endpoint.
-    ``running`` are a killed run's jobs (see :func:`primum.cluster.orphans.take_over`).
+    ``running`` are a killed run's jobs (see :func:`primum.cluster.orphans.take_over`). ``names`` are those in the rule's name.
     """
     typed = f"gpu:{site.gpu_type}" if site.gpu_type else "gpu"
 
+    def of_job(wildcards: Any) -> dict[str, str]:
+        return {name: names.get(name) or getattr(wildcards, name) for name in STAGES[stage].names}
+
     def asked(wildcards: Any) -> Resources:
-        return asked_resources(experiment, stage, getattr(wildcards, "model", None))
+        return asked_resources(experiment, stage, STAGES[stage].model(experiment, of_job(wildcards)))
 
     def partition(wildcards: Any) -> str | None:
         return site.partitions.gpu if asked(wildcards).gpus else site.partitions.cpu
@@ -45,10 +48,10 @@ def rule_resources(
         return f"{typed}:{r.gpus // r.nodes}" if r.gpus and r.nodes > 1 else ""
 
     def api(wildcards: Any) -> int:
-        name = judge or getattr(wildcards, "judge", None)
-        model = experiment.judges[name].model if name else getattr(wildcards, "model", None)
+        judge = of_job(wildcards).get("judge")
+        model = experiment.judges[judge].model if judge else STAGES[stage].model(experiment, of_job(wildcards))
         called = model is not None and experiment.kind_of(model) == "endpoint"
-        return int(called and stage in ("generate", "judge", "answer"))
+        return int(called and stage in ("generate", "judge", "answer", "sample", "rank"))
 
     # None is a resource that a job does not have: the plugin looks whether there is one.
     def mpi(wildcards: Any) -> str | None:
@@ -58,7 +61,7 @@ def rule_resources(
         return asked(wildcards).nodes if asked(wildcards).nodes > 1 else None
 
     def extra(wildcards: Any) -> str:
-        twin = running.get(comment(STAGES[stage], getattr(wildcards, "model", None), judge) or "")
+        twin = running.get(comment(STAGES[stage], of_job(wildcards)) or "")
         warning = f"--signal=TERM@{site.warning_seconds}" if stage in TRAINING else ""
         return f"{warning} --dependency=afterany:{twin}".strip() if twin else warning
 

@@ -17,7 +17,7 @@ _MODEL_FILES = (
     "*.safetensors",
     "*.safetensors.index.json",
     "*.json",
-    "tokenizer.model",
+    *("tokenizer.model", "spm.model", "spiece.model", "sentencepiece.bpe.model"),
     "*.txt",
     "*.jinja",
     "LICENSE*",

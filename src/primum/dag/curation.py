@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from primum.artifact.folder import file_sha256
 from primum.dag.judges import judge_prompt
 from primum.dag.scope import Scope
 from primum.dag.stage import Output, Plan, Stage
+from primum.experiment.preferences import ReadPreferences
 from primum.experiment.types import Mixture
 
 RAW = "data/raw/{dataset}/manifest.json"
@@ -85,7 +86,8 @@ def _mix_one(scope: Scope, name: str) -> Iterator[Output]:
 
 def _pairs(scope: Scope, _: str) -> Plan:
     # Which datasets a set has is no part of a spec, but of what the job is told to read.
-    datasets = {name: list(scope.experiment.preferences[name].datasets) for name in sorted(scope.preferences())}
+    sets = {name: scope.experiment.preferences[name] for name in read_preferences(scope)}
+    datasets = {name: list(each.datasets) for name, each in sets.items() if isinstance(each, ReadPreferences)}
     outputs = [
         Output(
             name,
@@ -98,9 +100,24 @@ def _pairs(scope: Scope, _: str) -> Plan:
     return Plan(outputs, chosen=[f"{name}:{dataset}" for name, read in datasets.items() for dataset in read])
 
 
+def read_preferences(scope: Scope) -> list[str]:
+    """The preference sets of datasets; those that are drawn from a model are made later (:mod:`primum.dag.preferences`)."""
+    return sorted(set(scope.preferences()) - set(scope.sampled()))
+
+
+def curated(scope: Scope) -> list[tuple[str, str]]:
+    """(kind, name) of the data whose overlap with the benchmarks is looked for before anything is trained."""
+    return sorted(each for each in scope.overlapping() if each[1] not in scope.sampled() or each[0] == "mixtures")
+
+
 def _overlap(scope: Scope, _: str) -> Plan:
+    return plan_overlaps(scope, curated(scope))
+
+
+def plan_overlaps(scope: Scope, data_sets: Sequence[tuple[str, str]]) -> Plan:
+    """The job that looks for benchmark items in mixtures and pairs."""
     outputs = []
-    for kind, name in sorted(scope.overlapping()):
+    for kind, name in data_sets:
         mixture = scope.experiment.mixtures[name] if kind == "mixtures" else None
         # Preference pairs have no rule of their own, and are looked through by that of mixtures.
         ngram = mixture.ngram if mixture else Mixture.model_fields["ngram"].default
@@ -153,7 +170,7 @@ STAGES = (
         target="curate",
         rule="join_pairs",
         job="pairs",
-        jobs=lambda scope: ["pairs"] if scope.preferences() else [],
+        jobs=lambda scope: ["pairs"] if read_preferences(scope) else [],
         plan=_pairs,
     ),
     Stage(
@@ -163,7 +180,7 @@ STAGES = (
         target="curate",
         rule="find_overlaps",
         job="overlaps",
-        jobs=lambda scope: ["overlaps"] if scope.overlapping() else [],
+        jobs=lambda scope: ["overlaps"] if curated(scope) else [],
         plan=_overlap,
     ),
 )

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from primum.artifact.canonical import canonical_json
 from primum.artifact.code import code_digest
-from primum.dag import aggregation, curation, evaluation, training
+from primum.dag import aggregation, curation, evaluation, preferences, training
 from primum.dag.scope import Scope
 from primum.dag.stage import Plan, Stage
 from primum.dag.versions import locked_versions
 from primum.errors import PrimumError
 
 STAGES: dict[str, Stage] = {
-    stage.name: stage for group in (curation, training, evaluation, aggregation) for stage in group.STAGES
+    stage.name: stage for group in (curation, training, preferences, evaluation, aggregation) for stage in group.STAGES
 }
 TARGETS = tuple(dict.fromkeys(stage.target for stage in STAGES.values()))
 # The stages that train a model.
@@ -30,22 +30,18 @@ SEVERAL = tuple(name for name, stage in STAGES.items() if stage.trains or stage.
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One job, its name in the form of ``stage.job``."""
+    """One job, its name in the form of ``stage.job``. ``model`` is the one whose overrides hold for it, if there is one."""
 
     stage: Stage
     name: str
     plan: Plan
     spec: str
+    model: str | None
 
     @property
     def paths(self) -> list[str]:
         """The manifests that it makes."""
         return [output.path for output in self.plan.outputs]
-
-    @property
-    def model(self) -> str | None:
-        """The model that it is a job of, if it is one's."""
-        return self.stage.wildcards(self.name).get("model")
 
 
 @dataclass(frozen=True)
@@ -61,8 +57,9 @@ class Dag(Scope):
         if stage not in STAGES:
             raise PrimumError(f"{stage!r}: no such stage; there are: {', '.join(STAGES)}")
         if (stage, name) not in self._jobs:
-            plan = STAGES[stage].plan(self, name)
-            self._jobs[stage, name] = Job(STAGES[stage], name, plan, self._spec(STAGES[stage], plan))
+            kind = STAGES[stage]
+            plan, model = kind.plan(self, name), kind.model(self.experiment, kind.wildcards(name))
+            self._jobs[stage, name] = Job(kind, name, plan, self._spec(kind, plan), model)
         return self._jobs[stage, name]
 
     def spec(self, stage: str, name: str) -> str:

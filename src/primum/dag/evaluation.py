@@ -16,16 +16,17 @@ JUDGEMENT = "judgements/{judge}/{model}/{prompts}.json"
 AGREEMENT = "judgements/{judge}/agreement.json"
 SCORE = "scores/{model}/{benchmark}.json"
 
-_ENGINES = {
+ENGINES = {
     "transformers": ("torch", "transformers", "tokenizers", "safetensors"),
     "vllm": ("torch", "transformers", "tokenizers", "vllm"),
     "openai": ("openai",),
 }
 
 
-def _engine(scope: Scope, model: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+def engine_spec(scope: Scope, model: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The engine of a model for a spec, and the libraries that answering with it takes."""
     engine = scope.experiment.engine_of(model)
-    return engine.model_dump(mode="json", by_alias=True), ("pyarrow", "jinja2", *_ENGINES[engine.kind])
+    return engine.model_dump(mode="json", by_alias=True), ("pyarrow", "jinja2", *ENGINES[engine.kind])
 
 
 def _model(scope: Scope, name: str | None) -> list[str]:
@@ -34,7 +35,7 @@ def _model(scope: Scope, name: str | None) -> list[str]:
 
 def _generate(scope: Scope, model: str) -> Plan:
     e = scope.experiment
-    engine, libraries = _engine(scope, model)
+    engine, libraries = engine_spec(scope, model)
     outputs = []
     for name in e.evaluate.prompts:
         entry = e.prompts[name]
@@ -55,7 +56,7 @@ def _judge_common(scope: Scope, name: str) -> tuple[dict[str, Any], tuple[str, .
     judge = scope.experiment.judges[name]
     if judge.model is None:
         return {"kind": judge.kind}, ("pyarrow",)
-    engine, libraries = _engine(scope, judge.model)
+    engine, libraries = engine_spec(scope, judge.model)
     sampling = judge.sampling.model_dump(mode="json")
     common = {"kind": judge.kind, "engine": engine, "sampling": sampling, "seed": scope.experiment.seed}
     return {**common, **judge_prompt(scope, name)}, libraries
@@ -91,9 +92,9 @@ def _benchmarks(scope: Scope, model: str) -> dict[str, Benchmark]:
 
 
 def _score(scope: Scope, model: str) -> Plan:
-    engine, _ = _engine(scope, model)
+    engine, _ = engine_spec(scope, model)
     benchmarks = _benchmarks(scope, model)
-    libraries: tuple[str, ...] = ("pyarrow", "jinja2", *_ENGINES["transformers"])
+    libraries: tuple[str, ...] = ("pyarrow", "jinja2", *ENGINES["transformers"])
     if any(entry.process_docs for entry in benchmarks.values()):
         libraries += ("datasets",)
     outputs = []
@@ -110,7 +111,7 @@ def _score(scope: Scope, model: str) -> Plan:
 
 
 def _answer(scope: Scope, model: str) -> Plan:
-    engine, libraries = _engine(scope, model)
+    engine, libraries = engine_spec(scope, model)
     benchmarks = _benchmarks(scope, model)
     # Greedy, whatever responses are drawn with: an accuracy should not depend on a seed.
     sampling = Sampling(max_tokens=scope.experiment.sampling.max_tokens).model_dump(mode="json")

@@ -17,8 +17,12 @@ def judge_prompt(scope: Scope, name: str) -> dict[str, Any]:
     policies: dict[str, str] = {"default": ""}
     if judge.policies is not None:
         policies = {str(key): str(value) for key, value in read_yaml(scope.root / judge.policies).items()}
+    return {"template": rubric(scope, judge.template), "policies": policies}
+
+
+def rubric(scope: Scope, path: str) -> str:
+    """The text of a rubric's template. PrimumError where the project has no such file."""
     try:
-        template = (scope.root / judge.template).read_text(encoding="utf-8")
+        return (scope.root / path).read_text(encoding="utf-8")
     except OSError:
-        raise PrimumError(f"{judge.template}: no such file in the project") from None
-    return {"template": template, "policies": policies}
+        raise PrimumError(f"{path}: no such file in the project") from None

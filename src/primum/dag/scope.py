@@ -7,6 +7,7 @@ from pathlib import Path
 
 from primum.experiment.experiment import Experiment
 from primum.experiment.models import DPOModel, PretrainedModel, SFTModel
+from primum.experiment.preferences import SampledPreferences
 
 _TRAINED = ("pretrain", "sft", "dpo")
 
@@ -37,7 +38,9 @@ class Scope:
         """The datasets that training reads: mixtures' sources and preference pairs, in the order they are needed in."""
         e = self.experiment
         needed = [source.dataset for name in self.mixtures() for source in e.mixtures[name].sources.values()]
-        needed += [dataset for name in self.preferences() for dataset in e.preferences[name].datasets]
+        for name in self.preferences():
+            pairs = e.preferences[name]
+            needed += pairs.prompts if isinstance(pairs, SampledPreferences) else pairs.datasets
         return list(dict.fromkeys(needed))
 
     def benchmark_datasets(self) -> list[str]:
@@ -63,6 +66,11 @@ class Scope:
         """The preference sets that training reads."""
         models = [self.experiment.models[name] for name in self.trained()]
         return list(dict.fromkeys(model.data for model in models if isinstance(model, DPOModel)))
+
+    def sampled(self) -> dict[str, SampledPreferences]:
+        """The preference sets that are drawn from a model here, by name."""
+        sets = {name: self.experiment.preferences[name] for name in self.preferences()}
+        return {name: entry for name, entry in sets.items() if isinstance(entry, SampledPreferences)}
 
     def decontaminating(self, mixture: str) -> list[str]:
         """The datasets of the evaluated benchmarks that ``mixture`` is decontaminated against."""

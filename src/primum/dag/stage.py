@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from primum.dag.scope import Scope
+from primum.experiment import Experiment
+from primum.experiment.types import Resources
 
 Paths = Sequence[str]
 
@@ -60,12 +62,17 @@ class Plan:
         return {path for role in self.roles for path in self.reads(role)}
 
 
+def _named(_: Experiment, wildcards: Mapping[str, str]) -> str | None:
+    return wildcards.get("model")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """``module`` does the work (its function ``run``), and is named, not imported: what the store has loads nothing.
 
-    ``target`` is the name that people use (``snakemake sft``, ``refresh=sft``) and the key of ``resources``. ``job`` is the
-    form of a job's name, in the wildcards of its ``rule``; ``jobs`` lists the names, ``plan`` tells about one of them.
+    ``target`` is the name that people use (``snakemake sft``, ``refresh=sft``), and the key of ``resources`` where ``asks``
+    names no other. ``job`` is the form of a job's name, in the wildcards of its ``rule``; ``jobs`` lists the names, ``plan``
+    tells about one of them, and ``model`` which model's overrides hold for it.
     ``libraries`` (pinned in envs/) can change the result. Stages that ``train``, and others that are ``several``, may run as
     several processes, on several nodes. ``long`` jobs are waited for when a killed run left them in a cluster's queue.
     """
@@ -80,11 +87,21 @@ class Stage:
     plan: Callable[[Scope, str], Plan]
     kind: Literal["table", "folder"] = "table"
     libraries: tuple[str, ...] = _TABLE
+    model: Callable[[Experiment, Mapping[str, str]], str | None] = _named
+    asks: str = ""
     trains: bool = False
     several: bool = False
     long: bool = False
 
     def wildcards(self, job: str) -> dict[str, str]:
         """The values of the wildcards in a job's name: ``judge`` and ``model`` of ``harm/sft``."""
-        names = [part.strip("{}") for part in self.job.split("/") if part.startswith("{")]
-        return dict(zip(names, job.split("/", len(names) - 1), strict=True)) if names else {}
+        return dict(zip(self.names, job.split("/", len(self.names) - 1), strict=True)) if self.names else {}
+
+    @property
+    def names(self) -> list[str]:
+        """The wildcards in a job's name."""
+        return [part.strip("{}") for part in self.job.split("/") if part.startswith("{")]
+
+    def resources(self, experiment: Experiment, model: str | None) -> Resources:
+        """What a job that runs ``model`` asks the scheduler for."""
+        return experiment.resources_of(self.asks or self.target, model)

@@ -57,7 +57,7 @@ class Workflow:
     def threads(self, stage: str, model: str | None = None) -> int:
         """CPU threads of a job; for training those that its spec fixes, since they change the weights' bits."""
         own = getattr(self.experiment.models[model], "threads", None) if model and stage in TRAINING else None
-        return own or self.experiment.resources_of(STAGES[stage].target, model).threads
+        return own or STAGES[stage].resources(self.experiment, model).threads
 
     def log(self, stage: str, job: str) -> str:
         return f"{self.dag.results}/logs/{stage}/{job}.log"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from primum.experiment.models import DPOModel, EndpointModel, HubModel, Model, PretrainedModel, SFTModel
+from primum.experiment.preferences import Preferences, Ranker, SampledPreferences
 from primum.experiment.types import (
     Benchmark,
     Budget,
@@ -18,14 +19,16 @@ from primum.experiment.types import (
     Judge,
     Mixture,
     Name,
-    Preferences,
     Prompts,
     RelativePath,
     Resources,
     Sampling,
 )
 
-TARGETS = ("fetch", "curate", "pretrain", "sft", "dpo", "generate", "judge", "score", "tables", "report")
+TARGETS = (
+    *("fetch", "curate", "pretrain", "sft", "dpo", "sample", "rank"),
+    *("generate", "judge", "score", "tables", "report"),
+)
 Stage = Annotated[str, Field(pattern=f"^({'|'.join(TARGETS)})$")]
 
 
@@ -56,6 +59,7 @@ class Experiment(Frozen):
     datasets: dict[Name, Dataset] = {}
     mixtures: dict[Name, Mixture] = {}
     preferences: dict[Name, Preferences] = {}
+    rankers: dict[Name, Ranker] = {}
     models: dict[Name, Model] = {}
     prompts: dict[Name, Prompts] = {}
     benchmarks: dict[Name, Benchmark] = {}
@@ -74,22 +78,39 @@ class Experiment(Frozen):
             if name not in known:
                 raise ValueError(f"{where}: no {kind[:-1]} {name!r}; there are: {', '.join(sorted(known)) or 'none'}")
         for name in self.models:
-            self.lineage(name)
+            self.needed_for(name)
             for parent in self.parents(name):
                 if isinstance(self.models[parent], EndpointModel):
                     raise ValueError(f"models.{name}: cannot be trained from {parent!r}, a model behind an endpoint")
         for name in self.needed_models():
             if isinstance(self.models[name], EndpointModel) and self.engine_of(name).kind != "openai":
                 raise ValueError(f"models.{name}: an endpoint model needs engine kind 'openai'")
+        for name in self.used_rankers():
+            self._check_ranker(name)
         for name, judge in self.judges.items():
             if name in self.evaluate.judges and (unknown := set(judge.prompts) - set(self.evaluate.prompts)):
                 raise ValueError(f"judges.{name}.prompts: {sorted(unknown)[0]!r} is not among evaluate.prompts")
         return self
 
+    def _check_ranker(self, name: str) -> None:
+        ranker = self.rankers[name]
+        kind = self.kind_of(ranker.model)
+        if ranker.kind == "implicit" and kind != "dpo":
+            raise ValueError(f"rankers.{name}.model: {ranker.model!r} is no DPO model of this experiment")
+        if ranker.kind in ("pairrm", "reward") and kind != "hub":
+            raise ValueError(
+                f"rankers.{name}.model: {ranker.model!r} is no fetched model, as {ranker.kind!r} needs one"
+            )
+
     def used_judges(self) -> tuple[str, ...]:
         """The judges that judge responses, and those whose prompt a mixture's graded rows are rendered with."""
         rendering = [source.judge for mixture in self.mixtures.values() for source in mixture.sources.values()]
         return tuple(dict.fromkeys([*self.evaluate.judges, *(name for name in rendering if name)]))
+
+    def used_rankers(self) -> tuple[str, ...]:
+        """The rankers of on-policy pairs, those of them that there are."""
+        sampled = [entry for entry in self.preferences.values() if isinstance(entry, SampledPreferences)]
+        return tuple(dict.fromkeys(entry.ranker for entry in sampled if entry.ranker in self.rankers))
 
     def _references(self) -> Iterable[tuple[str, str, str]]:
         """(where, name, section) of every reference; catalog entries that this experiment does not use have none."""
@@ -108,7 +129,15 @@ class Experiment(Frozen):
                 if source.judge:
                     yield f"mixtures.{name}.sources.{key}.judge", source.judge, "judges"
         for name, preferences in self.preferences.items():
-            yield from ((f"preferences.{name}.datasets", dataset, "datasets") for dataset in preferences.datasets)
+            where = f"preferences.{name}"
+            if isinstance(preferences, SampledPreferences):
+                yield f"{where}.from", preferences.start, "models"
+                yield from ((f"{where}.prompts", dataset, "datasets") for dataset in preferences.prompts)
+                yield f"{where}.ranker", preferences.ranker, "rankers"
+            else:
+                yield from ((f"{where}.datasets", dataset, "datasets") for dataset in preferences.datasets)
+        for name in self.used_rankers():
+            yield f"rankers.{name}.model", self.rankers[name].model, "models"
         for name in set(self.evaluate.prompts) & set(self.prompts):
             yield f"prompts.{name}.dataset", self.prompts[name].dataset, "datasets"
         for name in set(self.evaluate.benchmarks) & set(self.benchmarks):
@@ -132,15 +161,33 @@ class Experiment(Frozen):
             return tuple(dict.fromkeys((model.start, model.reference or model.start)))
         return (model.start,) if isinstance(model, SFTModel) else ()
 
+    def teachers(self, name: str) -> tuple[str, ...]:
+        """The models that gave, or ranked, the responses that ``name`` learns from."""
+        model = self.models[name]
+        pairs = self.preferences.get(model.data) if isinstance(model, DPOModel) else None
+        if not isinstance(pairs, SampledPreferences):
+            return ()
+        return tuple(dict.fromkeys((pairs.start, self.rankers[pairs.ranker].model)))
+
     def lineage(self, name: str) -> tuple[str, ...]:
-        """``name`` and all models it descends from, ancestors first. ValueError naming the cycle if there is one."""
+        """``name`` and all models whose weights it descends from, ancestors first."""
+        return self._before(name, self.parents)
+
+    def needed_for(self, name: str) -> tuple[str, ...]:
+        """``name`` and all models that must be there before it, teachers too, in an order in which they can be made.
+
+        ValueError naming the cycle if there is one.
+        """
+        return self._before(name, lambda each: (*self.parents(each), *self.teachers(each)))
+
+    def _before(self, name: str, of: Callable[[str], Iterable[str]]) -> tuple[str, ...]:
         done: dict[str, None] = {}
 
         def visit(node: str, path: tuple[str, ...]) -> None:
             if node in path:
                 raise ValueError(f"models.{node}: lineage cycle: {' -> '.join([*path[path.index(node) :], node])}")
             if node not in done and node in self.models:
-                for parent in self.parents(node):
+                for parent in of(node):
                     visit(parent, (*path, node))
                 done[node] = None
 
@@ -148,10 +195,10 @@ class Experiment(Frozen):
         return tuple(done)
 
     def needed_models(self) -> tuple[str, ...]:
-        """Every model that the tables need, ancestors first: the evaluated ones, the judges, and what they descend from."""
+        """Every model that the tables need, ancestors first: the evaluated ones, the judges, and what these need."""
         judges = [self.judges[name].model for name in self.evaluate.judges]
         roots = [*self.evaluate.models, *(model for model in judges if model)]
-        return tuple(dict.fromkeys(ancestor for root in roots for ancestor in self.lineage(root)))
+        return tuple(dict.fromkeys(each for root in roots for each in self.needed_for(root)))
 
     def engine_of(self, model: str) -> Engine:
         return self.models[model].engine or self.engine

@@ -22,7 +22,7 @@ from typing import Any
 from primum.errors import PrimumError
 from primum.experiment.document import Document
 
-SECTIONS = ("datasets", "mixtures", "preferences", "models", "benchmarks", "prompts", "judges")
+SECTIONS = ("datasets", "mixtures", "preferences", "rankers", "models", "benchmarks", "prompts", "judges")
 # A backslash keeps "${" a text, as in OmegaConf and DVC; "${" without an end is a slip.
 _EXPRESSION = re.compile(r"(?P<kept>\\\$\{)|\$\{(?P<inside>[^{}]*)\}|\$\{")
 _AXIS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

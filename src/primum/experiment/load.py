@@ -144,12 +144,14 @@ def validate(document: Document) -> Experiment:
         # A misspelt key comes before what is missing for want of it.
         errors = error.errors(include_url=False, include_context=False)
         first = next((each for each in errors if each["type"] != "missing"), errors[0])
-        tags = {"hub", "endpoint", "pretrain", "sft", "dpo"}
-        inside_models = first["loc"][:1] == ("models",)
+        tags = {
+            "models": {"hub", "endpoint", "pretrain", "sft", "dpo"},
+            "preferences": {"read", "sampled"},
+        }.get(str(first["loc"][0]) if first["loc"] else "", set())
         where = ".".join(
             str(part) if str(part).isprintable() else repr(part)
             for index, part in enumerate(first["loc"])
-            if not (inside_models and index == 2 and part in tags)
+            if not (index == 2 and part in tags)
         )
         message = " ".join(first["msg"].removeprefix("Value error, ").split())
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""

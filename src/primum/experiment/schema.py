@@ -34,6 +34,12 @@ _MATRIX = {
 _EXPRESSION = {"type": "string", "pattern": _PATTERN}
 _SHARED = {"#/$defs/Matrix": _MATRIX, "#/$defs/Expression": _EXPRESSION}
 _RANGE = {"gt": "exclusiveMinimum", "ge": "minimum", "le": "maximum"}
+_PREFERENCES = {
+    "type": "object",
+    "if": {"anyOf": [{"required": ["from"]}, {"required": ["ranker"]}]},
+    "then": {"$ref": "#/$defs/SampledPreferences"},
+    "else": {"$ref": "#/$defs/ReadPreferences"},
+}
 _EXTENDS = {"description": "The base or the experiment that this file differs from.", "type": "string"}
 
 
@@ -43,7 +49,7 @@ def schema() -> dict[str, Any]:
     definitions = {name: _with_patterns(each) for name, each in plain.pop("$defs").items()}
     for name in {name for section in SECTIONS for name in _references(plain["properties"][section])}:
         definitions[name]["properties"]["matrix"] = {"$ref": "#/$defs/Matrix"}
-    definitions["Model"] = _model()
+    definitions |= {"Model": _model(), "Preferences": _PREFERENCES}
     properties = {name: _with_patterns(each) for name, each in plain["properties"].items()}
     parts = {f"{name}{PART}": _as_part(each) for name, each in definitions.items()}
     definitions |= {reference.rpartition("/")[2]: each for reference, each in _SHARED.items()}
@@ -76,11 +82,15 @@ def _mapped(node: Any, change: Callable[[dict[str, Any]], Any]) -> Any:
 
 
 def _with_patterns(node: dict[str, Any]) -> Any:
-    """Any name, and any value but mappings and lists, may be a text with ``${...}``; models are told apart by their keys."""
+    """Any name, and any value but mappings and lists, may be a text with ``${...}``.
+
+    Kinds of models, and of pairs, are told apart by their keys.
+    """
 
     def change(each: dict[str, Any]) -> Any:
         if "oneOf" in each:
-            return {"$ref": "#/$defs/Model"}
+            sampled = "#/$defs/SampledPreferences" in [option.get("$ref") for option in each["oneOf"]]
+            return {"$ref": "#/$defs/Preferences" if sampled else "#/$defs/Model"}
         # A title is the key in other letters; and of a number that may be a text, pydantic has its own words for the range.
         known = {_RANGE.get(key, key): value for key, value in each.items() if key != "title"}
         free = known.get("type") == "string" and not known.keys() & {"pattern", "enum", "const"}

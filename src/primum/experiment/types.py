@@ -124,15 +124,6 @@ class Mixture(Frozen):
     unlisted: Count | None = None
 
 
-class Preferences(Frozen):
-    """Preference pairs of one DPO stage.
-
-    Of a multiple-choice dataset each question becomes a pair: its right answer, and a wrong one drawn with the seed.
-    """
-
-    datasets: tuple[Name, ...] = Field(min_length=1)
-
-
 class Prompts(Frozen):
     """Requests that models answer. ``harmful`` ones should be declined, ``benign`` ones answered."""
 

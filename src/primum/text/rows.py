@@ -131,6 +131,49 @@ class GradedRow:
     )
 
 
+SAMPLES = _schema(
+    id=pa.string(),
+    source=pa.string(),
+    prompt=_MESSAGES,
+    response=pa.string(),
+    status=pa.string(),
+    prompt_tokens=pa.int32(),
+    completion_tokens=pa.int32(),
+    error=pa.string(),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RankedRow:
+    """One of the responses that a model gave to a prompt; ``reward`` is what its ranker gave it, the more the better.
+
+    ``status`` is ``ranked``, or why there is no reward.
+    """
+
+    id: str
+    source: str
+    prompt_id: str
+    draw: int
+    prompt: tuple[Message, ...]
+    response: str
+    status: str
+    reward: float | None
+    SCHEMA: ClassVar[pa.Schema] = pa.schema(
+        [
+            *_schema(
+                id=pa.string(),
+                source=pa.string(),
+                prompt_id=pa.string(),
+                draw=pa.int32(),
+                prompt=_MESSAGES,
+                response=pa.string(),
+                status=pa.string(),
+            ),
+            pa.field("reward", pa.float64(), nullable=True),
+        ]
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Drop:
     """An upstream record that became no row, and why (a slug such as ``no-answer``): it is counted, never lost."""
@@ -139,8 +182,9 @@ class Drop:
     reason: str
 
 
-Row = TextRow | ChatRow | PreferenceRow | ChoiceRow | DocumentRow | RequestRow | GradedRow
-ROW_TYPES: Mapping[str, type[Row]] = {
+UpstreamRow = TextRow | ChatRow | PreferenceRow | ChoiceRow | DocumentRow | RequestRow | GradedRow
+Row = UpstreamRow | RankedRow
+ROW_TYPES: Mapping[str, type[UpstreamRow]] = {
     "text": TextRow,
     "chat": ChatRow,
     "preference": PreferenceRow,

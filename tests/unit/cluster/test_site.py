@@ -97,9 +97,9 @@ def test_what_a_site_file_must_not_say(tmp_path: Path, text: str, said: str) -> 
 def asked(experiment: str, stage: str, site: Site, attempt: int = 1, **wildcards: str) -> dict[str, Any]:
     """The resources of one job, those that it does not have left out."""
     loaded = load_experiment(experiment, ROOT)
-    judge = wildcards.pop("judge", None)
+    names = {name: wildcards.pop(name) for name in ("judge", "preferences") if name in wildcards}
     found = {}
-    for name, evaluate in rule_resources(loaded, site, {}, stage, judge).items():
+    for name, evaluate in rule_resources(loaded, site, {}, stage, **names).items():
         more = {"attempt": attempt} if name in ("mem_mb", "runtime") else {}
         value = evaluate(SimpleNamespace(**wildcards), **more)
         if value is not None:
@@ -171,7 +171,10 @@ def test_a_job_waits_for_the_one_that_a_killed_run_left_running() -> None:
     running = {"rule_sft_model_wildcards_sft": "7", "rule_judge_harm_wildcards_sft": "8"}
 
     def extra(stage: str, model: str, judge: str | None = None) -> str:
-        found: str = rule_resources(loaded, Site(), running, stage, judge)["slurm_extra"](SimpleNamespace(model=model))
+        names = {"judge": judge} if judge else {}
+        found: str = rule_resources(loaded, Site(), running, stage, **names)["slurm_extra"](
+            SimpleNamespace(model=model)
+        )
         return found
 
     assert extra("sft", "sft") == "--signal=TERM@120 --dependency=afterany:7"

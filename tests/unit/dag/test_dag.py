@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from shipped import ROOT, open_shipped
 
-from primum.dag import aggregation, curation, evaluation, training
+from primum.dag import aggregation, curation, evaluation, preferences, training
 from primum.dag.dag import STAGES, TARGETS, Dag, parquet
 from primum.dag.refresh import refreshed
 from primum.dag.workflow import open_workflow
@@ -20,7 +20,7 @@ EXPERIMENTS = sorted(path.stem for path in (ROOT / "config/experiments").glob("*
 
 
 def test_every_stage_has_a_module_a_rule_and_a_target_of_its_own_name() -> None:
-    assert len(STAGES) == sum(len(group.STAGES) for group in (curation, training, evaluation, aggregation))
+    assert len(STAGES) == sum(len(group.STAGES) for group in (curation, training, preferences, evaluation, aggregation))
     for stage in STAGES.values():
         assert (ROOT / "src" / f"{stage.module.replace('.', '/')}.py").is_file()
     assert len({stage.rule for stage in STAGES.values()}) == len(STAGES)

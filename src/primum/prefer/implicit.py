@@ -1,0 +1,65 @@
+"""The implicit reward of a DPO model (Rafailov et al. 2023): beta times the log-ratio of model and reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from primum.artifact.job import Item, Job
+from primum.artifact.manifest import Artifact
+from primum.artifact.weights import load_model
+from primum.batches import in_batches
+from primum.logprobs import response_logprobs
+from primum.prefer.candidates import Candidates
+from primum.text.chat import answered, ends_of
+from primum.text.tokenizer import load_tokenizer
+
+
+class ImplicitReward:
+    """The model is asked about every response first, then the reference: one of them is in memory at a time."""
+
+    def __init__(self, job: Job, item: Item) -> None:
+        self.counts: dict[str, int] = {}
+        self._job, self._item = job, item
+        self._tokenizer = load_tokenizer(item.one("ranker"))
+
+    def rewards(self, candidates: Sequence[Candidates]) -> list[list[float | str]]:
+        """See :class:`primum.prefer.candidates.Ranker`. A response that is too long with its prompt gets no reward."""
+        rows = [self._tokens(each, response) for each in candidates for response in each.responses]
+        limit = self._job.common["max_length"]
+        fitting = [index for index, (prompt, response) in enumerate(rows) if len(prompt) + len(response) <= limit]
+        asked = [rows[index] for index in fitting]
+        ratios = zip(
+            self._logprobs(self._item.one("ranker"), asked, "model"),
+            self._logprobs(self._item.one("reference"), asked, "reference"),
+            strict=True,
+        )
+        beta = self._job.common["beta"]
+        given: dict[int, float | str] = {
+            index: beta * (own - other) for index, (own, other) in zip(fitting, ratios, strict=True)
+        }
+        found = (given.get(index, "too-long") for index in range(len(rows)))
+        return [[next(found) for _ in each.responses] for each in candidates]
+
+    def _tokens(self, each: Candidates, response: str) -> tuple[list[int], list[int]]:
+        """Prompt and response, rendered and tokenised as one and split where the response begins, as for DPO."""
+        text, begin = answered(self._tokenizer, each.prompt, response)
+        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        start = int((ends_of(self._tokenizer, encoded) <= begin).sum())
+        ids: list[int] = encoded["input_ids"]
+        return ids[:start], ids[start:]
+
+    def _logprobs(self, model: Artifact, rows: Sequence[tuple[list[int], list[int]]], name: str) -> list[float]:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        loaded = load_model(model, self._job.common["dtype"]).eval().to(device)
+        pad = self._tokenizer.pad_token_id
+        return in_batches(
+            [len(prompt) + len(response) for prompt, response in rows],
+            self._job.common["batch_tokens"],
+            lambda indices: response_logprobs(loaded, [rows[index] for index in indices], pad),
+            self._item.work,
+            name,
+            f"{self._item.name}, {name}",
+            self._job.progress,
+        )

@@ -1,0 +1,49 @@
+"""A model as a judge: each response gets a score from 1 to 5 by a rubric."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from primum.artifact.job import Item, Job
+from primum.engine import open_engine
+from primum.engine.protocol import refuse_many_errors
+from primum.experiment.types import Sampling
+from primum.prefer.candidates import Candidates, prompt_text
+from primum.text.rubric import question
+from primum.text.verdict import parse
+
+MOST_ERRORS = 0.2
+
+
+class Judged:
+    """The reward is the score, or minus the score where the lowest is the best. An answer without a score has its status."""
+
+    def __init__(self, job: Job, item: Item) -> None:
+        self.counts: dict[str, int] = {}
+        self._job, self._item = job, item
+        self._engine = open_engine(job.common["engine"], item.one("ranker"), item.work)
+
+    def rewards(self, candidates: Sequence[Candidates]) -> list[list[float | str]]:
+        """See :class:`primum.prefer.candidates.Ranker`. PrimumError when more than 20% of the questions failed."""
+        common = self._job.common
+        questions = [
+            question(common["template"], {}, "", prompt_text(each.prompt), response)
+            for each in candidates
+            for response in each.responses
+        ]
+
+        def report(done: int, tokens: int) -> None:
+            self._job.progress.update(self._item.name, done, len(questions), tokens, "tokens")
+
+        answers = self._engine.chat(questions, Sampling(**common["sampling"]), common["seed"], report)
+        refuse_many_errors(self._item.name, answers, MOST_ERRORS)
+        sign = 1 if common["best"] == "highest" else -1
+        found: list[float | str] = []
+        for answer in answers:
+            verdict = parse(answer.text)
+            if answer.status in ("error", "prompt-too-long"):
+                found.append(answer.status)
+            else:
+                found.append(verdict.status if verdict.score is None else float(sign * verdict.score))
+        rewards = iter(found)
+        return [[next(rewards) for _ in each.responses] for each in candidates]

@@ -1,0 +1,109 @@
+"""A reward model: any sequence classifier in safetensors that reads a conversation and gives it a number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from primum.artifact.job import Item, Job
+from primum.artifact.manifest import Artifact
+from primum.batches import in_batches
+from primum.engine.render import context_length
+from primum.errors import PrimumError
+from primum.prefer.candidates import Candidates, prompt_text
+from primum.progress import hush_transformers
+from primum.text.chat import render
+from primum.text.rows import Message
+
+
+class RewardModel:
+    """The reward is the model's one logit, or of several the log-probability of the experiment's ``label``.
+
+    A model with a chat template reads the conversation as that renders it, one without reads prompt and response as a pair of
+    texts. What is too long for it gets no reward.
+    """
+
+    def __init__(self, job: Job, item: Item) -> None:
+        self.counts: dict[str, int] = {}
+        self._job, self._item, self._label = job, item, job.common["label"]
+        source = item.one("ranker")
+        self._model, self._tokenizer = load_classifier(source, job.common["dtype"])
+        labels = self._model.config.num_labels
+        if labels > 1 and self._label is None:
+            raise PrimumError(f"{source.data}: has {labels} labels: say which counts with 'label', 0 to {labels - 1}")
+        if self._label is not None and not (labels > 1 and self._label < labels):
+            raise PrimumError(f"{source.data}: has no label {self._label}: it has {labels}")
+        self._limit = context_length(source.data, job.common["max_length"])
+
+    def rewards(self, candidates: Sequence[Candidates]) -> list[list[float | str]]:
+        """See :class:`primum.prefer.candidates.Ranker`."""
+        rows = [self._encode(each.prompt, response) for each in candidates for response in each.responses]
+        fitting = [index for index, row in enumerate(rows) if len(row["input_ids"]) <= self._limit]
+        values = in_batches(
+            [len(rows[index]["input_ids"]) for index in fitting],
+            self._job.common["batch_tokens"],
+            lambda indices: self._score([rows[fitting[index]] for index in indices]),
+            self._item.work,
+            "rewards",
+            self._item.name,
+            self._job.progress,
+        )
+        given: dict[int, float | str] = dict(zip(fitting, values, strict=True))
+        found = (given.get(index, "too-long") for index in range(len(rows)))
+        return [[next(found) for _ in each.responses] for each in candidates]
+
+    def _encode(self, prompt: Sequence[Message], response: str) -> dict[str, list[int]]:
+        """Token ids, and token types where the model tells two texts apart by them."""
+        if self._tokenizer.chat_template is None:
+            encoded: dict[str, list[int]] = dict(self._tokenizer(prompt_text(prompt), response))
+        else:
+            text = render(self._tokenizer, [*prompt, Message("assistant", response)], generation_prompt=False)
+            encoded = dict(self._tokenizer(text, add_special_tokens=False))
+        encoded.pop("attention_mask", None)
+        return encoded
+
+    def _score(self, rows: Sequence[dict[str, list[int]]]) -> list[float]:
+        width, device = max(len(row["input_ids"]) for row in rows), self._model.device
+        pad = self._model.config.pad_token_id
+        if pad is None:
+            # Decoders are read at their last token, which they find by the padding: a token that no row has.
+            used = {token for row in rows for token in row["input_ids"]}
+            pad = next(token for token in range(self._model.config.vocab_size) if token not in used)
+        given = {name: torch.zeros((len(rows), width), dtype=torch.int64) for name in (*rows[0], "attention_mask")}
+        given["input_ids"].fill_(pad)
+        for place, row in enumerate(rows):
+            for name, ids in (*row.items(), ("attention_mask", [1] * len(row["input_ids"]))):
+                given[name][place, : len(ids)] = torch.tensor(ids)
+        before, self._model.config.pad_token_id = self._model.config.pad_token_id, pad
+        with torch.inference_mode():
+            logits = self._model(**{name: ids.to(device) for name, ids in given.items()}).logits.float()
+        self._model.config.pad_token_id = before
+        values: torch.Tensor = logits[:, 0] if self._label is None else logits.log_softmax(-1)[:, self._label]
+        found: list[float] = values.tolist()
+        return found
+
+
+def load_classifier(source: Artifact, dtype: str) -> tuple[Any, Any]:
+    """The classifier, on a GPU if there is one, and its tokenizer. PrimumError for other models, and for missing weights."""
+    hush_transformers()
+    source.verify()
+    try:
+        model, loading = AutoModelForSequenceClassification.from_pretrained(
+            source.data,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=getattr(torch, dtype),
+            output_loading_info=True,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source.data, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        kind = type(error).__name__
+        raise PrimumError(f"{source.data}: no sequence classifier can be loaded ({kind}): name another model") from None
+    if loading["missing_keys"]:
+        # Of a causal language model the head would be random numbers.
+        raise PrimumError(f"{source.data}: has no weights of a classifier's head: it is no reward model")
+    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
