@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from primum.dag import aggregation, curation, evaluation, training
+from primum.dag import aggregation, curation, evaluation, preferences, training
 from primum.dag.dag import Dag, Job
 from primum.dag.workflow import open_workflow
 
@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 GROUPS = {
     "curation": curation.STAGES,
     "training": training.STAGES,
+    "preferences": preferences.STAGES,
     "evaluation": evaluation.STAGES,
     "aggregation": aggregation.STAGES,
 }
@@ -116,16 +117,17 @@ class Panel:
 
 
 def _panels(found: Graph) -> dict[str, Panel]:
-    """Curation, below it training, and below both evaluation beside aggregation."""
+    """Curation, training, the preferences that it makes itself, and below them evaluation beside aggregation."""
     panels: dict[str, Panel] = {}
     y = 8
-    for row in (("curation",), ("training",), ("evaluation", "aggregation")):
+    for row in (("curation",), ("training",), ("preferences",), ("evaluation", "aggregation")):
         places = {group: found.places(group) for group in row}
         height = HEAD + ROW * (1 + max(r for each in places.values() for _, r in each.values()))
         x = LEFT
         for group, own in places.items():
             columns = 1 + max(column for column, _ in own.values())
-            width = WIDTH - 2 * LEFT if len(row) == 1 else 2 * EDGE + (columns - 1) * COLUMN + BOX
+            wide = row in (("curation",), ("training",))
+            width = WIDTH - 2 * LEFT if wide else 2 * EDGE + (columns - 1) * COLUMN + BOX
             if group != row[0]:  # at the right edge: the arrow from the left has room for its labels
                 x = WIDTH - LEFT - width
             panels[group] = Panel(group, x, y, width, height, own)
@@ -165,10 +167,12 @@ def _labels(x: int, y: int, texts: Sequence[str]) -> Iterator[str]:
 
 def _flows(found: Graph, panels: dict[str, Panel]) -> Iterator[str]:
     """The arrows between groups, and what flows. ValueError for one that nothing flows along, or that is left out."""
-    c, t, e, a = (panels[name] for name in ("curation", "training", "evaluation", "aggregation"))
+    c, t, p, e, a = (panels[name] for name in ("curation", "training", "preferences", "evaluation", "aggregation"))
     under, below, middle = c.y + c.height, t.y + t.height, BETWEEN // 2
     side, right, out, back = LEFT // 2, LEFT + c.width, c.y + 70, e.y + 60
-    e_x, a_x, high = e.x + e.width // 2, a.x + a.width // 2, e.y + e.height // 2
+    e_x, high, end = e.x + e.width // 2, e.y + e.height // 2, p.y + p.height
+    # Beside the preferences, to evaluation and to aggregation.
+    first, second = p.x + p.width + 40, p.x + p.width + 110
     ways = {
         ("curation", "training"): (f"M{WIDTH // 2} {under} V{t.y - 3}", WIDTH // 2, under + middle),
         ("curation", "evaluation"): (
@@ -176,19 +180,30 @@ def _flows(found: Graph, panels: dict[str, Panel]) -> Iterator[str]:
             side,
             under + middle,
         ),
+        # Along with what goes to evaluation, which is the same and more.
+        ("curation", "preferences"): (f"M{side} {p.y + 50} H{LEFT - 3}", None, 0),
         ("curation", "aggregation"): (
             f"M{right} {out} h{side - 8} q8 0 8 8 V{back - 8} q0 8 -8 8 H{right + 3}",
             right + side,
             under + middle,
         ),
-        ("training", "evaluation"): (f"M{e_x} {below} V{e.y - 3}", e_x, below + middle),
-        ("training", "aggregation"): (f"M{a_x} {below} V{a.y - 3}", a_x, below + middle),
+        ("training", "preferences"): (f"M{e_x - 110} {below} V{p.y - 3}", e_x - 110, below + middle),
+        ("preferences", "training"): (f"M{e_x + 110} {p.y} V{below + 3}", e_x + 110, below + middle),
+        ("preferences", "evaluation"): (f"M{e_x - 110} {end} V{e.y - 3}", e_x - 110, end + middle),
+        ("training", "evaluation"): (
+            f"M{first} {below} V{end + 10} q0 8 -8 8 H{e_x + 118} q-8 0 -8 8 V{e.y - 3}",
+            first,
+            (below + end) // 2,
+        ),
+        ("training", "aggregation"): (f"M{second} {below} V{a.y - 3}", second, end + middle),
         ("evaluation", "aggregation"): (f"M{e.x + e.width} {high} H{a.x - 3}", (e.x + e.width + a.x) // 2, high),
     }
     if ways.keys() != found.between.keys():
         raise ValueError(f"to be drawn, or no longer: {sorted(ways.keys() ^ found.between.keys())}")
     for groups, (path, x, y) in ways.items():
         yield f'<path class="line" d="{path}"/>'
+        if x is None:
+            continue
         texts = sorted(kind.removeprefix("data/") for kind in found.between[groups])
         # Below curation there is room for one.
         yield from _labels(x, y, [", ".join(texts)] if groups == ("curation", "training") else texts)

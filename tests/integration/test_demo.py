@@ -56,6 +56,7 @@ def test_sft_beats_base_and_chance(demo: Path) -> None:
         ("sft", "dpo-1", ["preferences-1b"]),
         ("dpo-1", "dpo-2", ["preferences-2"]),
         ("dpo-2", "dpo-3", ["preferences-3"]),
+        ("dpo-1", "dpo-2-on-policy", ["preferences-2"]),
     ],
 )
 def test_each_dpo_stage_raises_held_out_preference_accuracy(

@@ -7,12 +7,14 @@ one job: :meth:`Meaning.jobs` says which jobs make what.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from typing import Any
 
 Document = dict[str, Any]
 Path = tuple[Any, ...]
 TABLES = ("benchmarks", "preferences", "comparisons", "safety", "judges", "training", "curation")
+_LOCAL = {"dtype", "batch_tokens", "max_length"}
 TRAINING = {"pretrain": "pretrain_model", "sft": "sft_model", "dpo": "dpo_model"}
 
 
@@ -28,13 +30,16 @@ class Meaning:
         self.judges: list[str] = document["evaluate"].get("judges", [])
         self.mixtures: Document = document.get("mixtures", {})
 
-    def needed(self) -> list[str]:
+    @cached_property
+    def _needed(self) -> list[str]:
         """The models that are made: the evaluated ones, the judges, and all their ancestors, who come first."""
         listed: list[str] = []
 
         def visit(model: str) -> None:
-            for parent in self.parents(model):
-                visit(parent)
+            if model in listed:
+                return
+            for before in (*self.parents(model), *self.teachers(model)):
+                visit(before)
             if model not in listed:
                 listed.append(model)
 
@@ -42,9 +47,30 @@ class Meaning:
             visit(model)
         return listed
 
+    def needed(self) -> list[str]:
+        return self._needed
+
     def parents(self, model: str) -> list[str]:
         entry = self.models[model]
         return [entry[key] for key in ("from", "reference") if key in entry]
+
+    def teachers(self, model: str) -> list[str]:
+        """The models that gave and ranked the responses that a model is aligned with."""
+        pairs = self.document.get("preferences", {}).get(self.models[model].get("data"), {})
+        return [pairs["from"], self._ranker(pairs["ranker"])["model"]] if "ranker" in pairs else []
+
+    def _ranker(self, name: str) -> Document:
+        return self.document["rankers"][name]
+
+    def sampled(self) -> dict[str, Document]:
+        return self._sampled
+
+    @cached_property
+    def _sampled(self) -> dict[str, Document]:
+        """The preference sets that are drawn from a model, of those that training reads."""
+        used = {self.models[model]["data"] for model in self.needed()}
+        sets = self.document.get("preferences", {})
+        return {name: entry for name, entry in sets.items() if name in used and "ranker" in entry}
 
     def _judge(self, name: str) -> Document:
         return self.document["judges"][name]
@@ -94,6 +120,8 @@ class Meaning:
         """What a model and its ancestors are trained on, as a job that looks for benchmark items in it is named."""
         entry = self.models[model]
         own = f"find_overlaps {'pairs' if entry['train'] == 'dpo' else 'mixtures'} {entry['data']}"
+        if entry["data"] in self.sampled():
+            own = f"find_pair_overlaps {entry['data']}"
         return {own}.union(*(self.lineage_data(parent) for parent in self.parents(model)))
 
     def overlapping(self) -> set[str]:
@@ -106,6 +134,10 @@ class Meaning:
 
     def readers(self) -> dict[str, set[str]]:
         """What is made -> what is made of it."""
+        return self._readers
+
+    @cached_property
+    def _readers(self) -> dict[str, set[str]]:
         readers: dict[str, set[str]] = {}
 
         def edge(maker: str, *jobs: str) -> None:
@@ -124,8 +156,9 @@ class Meaning:
         for name in self.benchmark_datasets():
             dataset(name, *self.decontaminating(), *self.overlapping())
         for job in self.overlapping():
-            kind, data = job.split()[1:]
-            edge(f"{'mix_sources' if kind == 'mixtures' else 'join_pairs'} {data}", job)
+            kind, data = job.split()[-2:]
+            made = "pair_responses" if "pair_overlaps" in job else "mix_sources" if kind == "mixtures" else "join_pairs"
+            edge(f"{made} {data}", job)
             edge(job, *(f"score_benchmarks {model}" for model in self.evaluated if job in self.lineage_data(model)))
         for name in self.prompts:
             dataset(self.document["prompts"][name]["dataset"], *self.generating())
@@ -152,9 +185,14 @@ class Meaning:
                 edge(f"pack_chunks {model}", job)
                 edge(*self.trained(entry["from"]), job, f"pack_chunks {model}")
             else:
-                for name in self.document["preferences"][entry["data"]]["datasets"]:
-                    dataset(name, f"join_pairs {entry['data']}")
-                edge(f"join_pairs {entry['data']}", f"reference_logprobs {model}")
+                pairs = self.document["preferences"][entry["data"]]
+                if entry["data"] in self.sampled():
+                    self._sampling_edges(entry["data"], dataset, edge)
+                    edge(f"pair_responses {entry['data']}", f"reference_logprobs {model}")
+                else:
+                    for name in pairs["datasets"]:
+                        dataset(name, f"join_pairs {entry['data']}")
+                    edge(f"join_pairs {entry['data']}", f"reference_logprobs {model}")
                 edge(f"reference_logprobs {model}", job)
                 edge(*self.trained(entry["from"]), job)
                 edge(*self.trained(entry.get("reference", entry["from"])), f"reference_logprobs {model}")
@@ -168,6 +206,17 @@ class Meaning:
                     edge(job, "aggregate_tables")
         edge("aggregate_tables", "write_report", *(f"export_csv {table}" for table in TABLES))
         return readers
+
+    def _sampling_edges(self, name: str, dataset: Callable[..., None], edge: Callable[..., None]) -> None:
+        pairs = self.document["preferences"][name]
+        for each in pairs["prompts"]:
+            dataset(each, f"sample_{name}")
+        edge(*self.trained(pairs["from"]), f"sample_{name}")
+        edge(f"sample_{name}", f"rank_responses {name}")
+        ranker = self.models[self._ranker(pairs["ranker"])["model"]]
+        for model in (self._ranker(pairs["ranker"])["model"], ranker.get("reference", ranker["from"])):
+            edge(*self.trained(model), f"rank_responses {name}")
+        edge(f"rank_responses {name}", f"pair_responses {name}")
 
     def closure(self, jobs: Iterable[str]) -> set[str]:
         """``jobs`` and everything that reads, however indirectly, what they make."""
@@ -185,7 +234,7 @@ class Meaning:
     def _group(self, dataset: str) -> str:
         """Datasets are read with others of the same use, the first of: training, benchmarks, safety."""
         read = self.readers()[f"read_dataset {dataset}"]
-        if any(job.startswith("join_pairs ") for job in read) or any(
+        if any(job.startswith(("join_pairs ", "sample_")) for job in read) or any(
             dataset == source["dataset"]
             for name in self.used_mixtures()
             for source in self.mixtures[name]["sources"].values()
@@ -235,14 +284,17 @@ class Meaning:
         """The jobs whose own question changes with the value at ``path``; what reads them comes on top."""
         section, *rest = path
         presented = {"aggregate_tables", "write_report"}
-        engine = self.generating() | self.scoring() | self.rubric_judging()
+        sampling = {f"sample_{name}" for name in self.sampled()}
+        # What a ranker that runs here is told of its engine.
+        ranking = {f"rank_responses {name}" for name in self.sampled()} if _LOCAL & set(rest) else set()
+        engine = self.generating() | self.scoring() | self.rubric_judging() | sampling | ranking
         match section, *rest:
             case ["title" | "description" | "disclaimer"]:
                 return {"write_report"}
             case ["seed"]:
                 packs = {f"pack_chunks {m}" for m in self.needed() if self.models[m]["train"] == "sft"}
                 pairs = {
-                    f"join_pairs {self.models[m]['data']}" for m in self.needed() if self.models[m]["train"] == "dpo"
+                    self._paired(self.models[m]["data"]) for m in self.needed() if self.models[m]["train"] == "dpo"
                 }
                 training = {job for model in self.needed() for job in self.trained(model)}
                 return self.mixing() | packs | pairs | training | engine
@@ -250,8 +302,12 @@ class Meaning:
                 return self.mixing([mixture]) | (self.overlapping() & {f"find_overlaps mixtures {mixture}"})
             case ["mixtures", mixture, *_]:
                 return self.mixing([mixture])
+            case ["preferences", name, "n"]:
+                return {f"sample_{name}", f"rank_responses {name}"}
             case ["preferences", name, *_]:
-                return {f"join_pairs {name}"}
+                return {f"sample_{name}" if name in self.sampled() else f"join_pairs {name}"}
+            case ["rankers", name, *_]:
+                return {f"rank_responses {each}" for each, entry in self.sampled().items() if entry["ranker"] == name}
             case ["models", model, "title" | "size_class"]:
                 return presented
             case ["models", _, "axes", *_]:
@@ -261,7 +317,8 @@ class Meaning:
                     job for name in self.judges if self._judge(name).get("model") == model for job in self.asking(name)
                 }
                 own = {f"generate_responses {model}", f"score_benchmarks {model}"} if model in self.evaluated else set()
-                return judging | own
+                drawn = {f"sample_{name}" for name, entry in self.sampled().items() if entry["from"] == model}
+                return judging | own | drawn | (self._ranked_by(model) if _LOCAL & set(rest) else set())
             case ["models", model, key, *more]:
                 return self._trained_with(model, key, more, presented)
             case ["prompts", _, "kind"]:
@@ -307,6 +364,13 @@ class Meaning:
                 return set()
         raise AssertionError(f"nobody has said which jobs {'.'.join(map(str, path))} belongs to")
 
+    def _paired(self, preferences: str) -> str:
+        return f"{'pair_responses' if preferences in self.sampled() else 'join_pairs'} {preferences}"
+
+    def _ranked_by(self, model: str) -> set[str]:
+        sets = self.sampled().items()
+        return {f"rank_responses {name}" for name, entry in sets if self._ranker(entry["ranker"])["model"] == model}
+
     def _trained_with(self, model: str, key: str, more: list[Any], presented: set[str]) -> set[str]:
         train = self.models[model]["train"]
         packed, referred, trained = {f"pack_chunks {model}"}, {f"reference_logprobs {model}"}, self.trained(model)
@@ -322,13 +386,18 @@ class Meaning:
             case ["sft", "from"]:
                 return packed | trained | presented
             case ["dpo", "from"]:
-                return (trained if "reference" in self.models[model] else trained | referred) | presented
+                own = trained if "reference" in self.models[model] else trained | referred | self._ranked_by(model)
+                return own | presented
+            case ["dpo", "beta"]:
+                return trained | self._ranked_by(model)
             case ["sft", "chunk_tokens" | "train_on_inputs"]:
                 return packed
             case ["sft", "seed" | "template" | "fold_system"]:
                 return packed | trained
-            case ["dpo", "max_length" | "reference"]:
+            case ["dpo", "max_length"]:
                 return referred
+            case ["dpo", "reference"]:
+                return referred | self._ranked_by(model)
             case ["dpo", "optimization", "dtype"]:
                 return trained | referred
         return trained

@@ -28,6 +28,10 @@ STAGES = {
     "sft": ("primum.train.sft", "sft_model"),
     "reference": ("primum.train.reference", "reference_logprobs"),
     "dpo": ("primum.train.dpo", "dpo_model"),
+    "sample": ("primum.prefer.sample", "sample_on-policy-2"),
+    "rank": ("primum.prefer.rank", "rank_responses"),
+    "pair": ("primum.curate.pairs", "pair_responses"),
+    "pair-overlap": ("primum.curate.contamination", "find_pair_overlaps"),
     "generate": ("primum.generate.stage", "generate_responses"),
     "judge": ("primum.judge.stage", "judge_"),
     "agreement": ("primum.judge.agreement", "judge_agreement"),
@@ -36,12 +40,13 @@ STAGES = {
     "tables": ("primum.tables.stage", "aggregate_tables"),
     "report": ("primum.report.stage", "write_report"),
 }
+_ANSWERING = {"sample", "rank", "generate", "judge", "agreement", "score"}
 LIBRARIES = {
-    "torch": {"pretrain", "sft", "reference", "dpo", "generate", "judge", "agreement", "score"},
-    "transformers": {"pack", "pretrain", "sft", "reference", "dpo", "generate", "judge", "agreement", "score"},
+    "torch": {"pretrain", "sft", "reference", "dpo"} | _ANSWERING,
+    "transformers": {"pack", "pretrain", "sft", "reference", "dpo"} | _ANSWERING,
     "trl": {"pack", "pretrain", "sft", "reference", "dpo"},
     "rensa": {"mix"},
-    "jinja2": {"mix", "pack", "generate", "judge", "agreement", "score", "report"},
+    "jinja2": {"mix", "pack", "report"} | _ANSWERING,
     "scipy": {"agreement", "tables"},
     "numpy": {"tables"},
     "pyarrow": set(STAGES) - {"fetch"},
@@ -161,18 +166,21 @@ def test_a_statement_in_a_module_plans_the_stages_that_import_it(
     [
         ("primum.train.dpo", {"dpo"}),
         ("primum.train.reference", {"reference"}),
-        ("primum.judge.parse", {"judge", "agreement"}),
+        ("primum.text.verdict", {"judge", "agreement", "rank"}),
         ("primum.judge.agreement", {"agreement"}),
         ("primum.score.loglikelihood", {"score"}),
         ("primum.score.contaminated", {"score"}),
         ("primum.score.answers", {"answer"}),
-        ("primum.curate.overlap", {"mix", "overlap"}),
+        ("primum.curate.overlap", {"mix", "overlap", "pair-overlap"}),
         ("primum.score.prefix", {"score"}),
         ("primum.curate.adapters.choice", {"read"}),
         ("primum.tables.statistics", {"tables"}),
         ("primum.tables.averages", {"tables", "report"}),
         ("primum.report.svg", {"report"}),
-        ("primum.artifact.weights", {"sft", "reference", "dpo", "score"}),
+        ("primum.artifact.weights", {"sft", "reference", "dpo", "rank", "score"}),
+        ("primum.logprobs", {"reference", "rank"}),
+        ("primum.prefer.pairrm", {"rank"}),
+        ("primum.text.prompts", {"sample", "generate"}),
         ("primum.artifact.table", set(STAGES)),
         ("primum.errors", set(STAGES)),
     ],
@@ -276,7 +284,7 @@ def test_learning_rate_and_beta_change_places(planner: Planner) -> None:
     model.update(beta=rate, optimization=optimization)
     with planner.experiment(document) as given:
         answer = planner.ask("plan", config={"experiment": given})
-    assert set(answer["stale"]) == {"dpo_model dpo-2"}
+    assert set(answer["stale"]) == {"dpo_model dpo-2", "rank_responses on-policy-2"}
 
 
 def _backwards(value: Any, path: tuple[Any, ...] = ()) -> Any:

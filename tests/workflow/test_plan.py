@@ -24,6 +24,8 @@ _ALONE = {
     ("models", "*", "train"): "another kind of model has other keys",
     ("judges", "*", "kind"): "another kind of judge has other keys",
     ("mixtures", "*", "sources", "*", "judge"): "there is one rubric judge",
+    ("rankers", "*", "kind"): "another kind of ranker has other keys",
+    ("preferences", "*", "ranker"): "there is one ranker",
 }
 _WORDS = {
     "deduplicate": ("none", "exact", "near"),
@@ -73,6 +75,8 @@ _ADDED: dict[tuple[Any, ...], Any] = {
     ("models", "sft", "optimization", "warmup_ratio"): 0.5,
     ("models", "sft", "optimization", "checkpoint_steps"): 7,
     ("models", "dpo-1", "optimization", "weight_decay"): 0.5,
+    ("preferences", "on-policy-2", "take"): 3,
+    ("preferences", "on-policy-2", "sampling", "top_p"): 0.5,
     ("prompts", "benign", "system"): "Answer.",
     ("prompts", "benign", "take"): 3,
     ("benchmarks", "medqa", "task"): "medqa",
@@ -142,7 +146,7 @@ def _other(document: Document, path: tuple[Any, ...]) -> Document:
     if path[0] == "judges" and isinstance(key, int):
         names = [name for index, name in enumerate(document["judges"][path[1]]["prompts"]) if index != key]
         return _replaced(document, path[:3], names)
-    if key in ("dataset", "graded") or path[0] == "preferences":
+    if key in ("dataset", "graded") or {"datasets", "prompts"} & set(path[2:]):
         return _replaced(document, path, _another_dataset(path, value))
     if key == "from":
         ancestors = {"sft": "medical", "medical": "sft", "judge": "sft", "medical-safe": "sft"}
@@ -151,7 +155,7 @@ def _other(document: Document, path: tuple[Any, ...]) -> Document:
         kinds = document["preferences"] if document["models"][path[1]]["train"] == "dpo" else document["mixtures"]
         return _replaced(document, path, next(name for name in kinds if name != value))
     if key == "model":
-        return _replaced(document, path, "medical")
+        return _replaced(document, path, "dpo-1" if path[0] == "rankers" else "medical")
     if key == "template":
         return _replaced(document, path, "config/other.j2")
     return _replaced(document, path, _another(key, value))
@@ -162,9 +166,13 @@ def _another_dataset(path: tuple[Any, ...], value: str) -> str:
     alike = [
         v
         for p, v in LEAVES.items()
-        if v != value and (p[0], p[-1]) == (path[0], path[-1] if path[0] != "preferences" else p[-1])
+        if v != value and (p[0], *(p[2:] if path[0] == "preferences" else p[-1:])) == (path[0], *_place(path))
     ]
     return alike[0] if alike else "demo-graded-train"
+
+
+def _place(path: tuple[Any, ...]) -> tuple[Any, ...]:
+    return ("datasets", 0) if path[0] == "preferences" else path[-1:]
 
 
 def _another(key: Any, value: Any) -> Any:
@@ -305,6 +313,9 @@ def test_no_key_of_an_experiment_is_left_out() -> None:
         "modules",
         "alpha",
         "dropout",
+        # Of other kinds of ranker (test_rankings).
+        "label",
+        "best",
     }
     catalog = {"path", "url", "sha256", "adapter", "files", "options", "citation"}
     assert fields - tried == elsewhere | catalog
