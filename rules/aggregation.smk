@@ -1,7 +1,7 @@
 # Aggregation: everything into the tables, and the tables into the page that people look at.
 #
-# reads   scores, judgements, generations, data/ledgers, models (their history), agreements
-# writes  tables/{table}.parquet, .csv     benchmarks preferences comparisons safety judges training curation
+# reads   scores, judgements, generations, data/ledgers, data/audits, models (their history), agreements
+# writes  tables/{table}.parquet, .csv     benchmarks preferences comparisons safety judges training curation audits
 #         tables/table4.{html,md,tex}      Table 4 of Med42-v2 beside it, where an experiment measures rows of it
 #         report/index.html                one self-contained page
 from primum.table4.paper import SUFFIXES, load_table4
@@ -43,6 +43,7 @@ rule aggregate_tables:
         ledgers=reads("tables", "ledgers"),
         trained=reads("tables", "trained"),
         agreements=reads("tables", "agreements"),
+        audits=reads("tables", "audits"),
     output:
         manifests=AGGREGATED,
         tables=tables_of(AGGREGATED),

@@ -4,6 +4,7 @@
 # writes  models/{model}/               safetensors and tokenizer; of a trained model history.parquet, too
 #         data/packed/{model}           token chunks for one SFT model, with loss masks and sample lengths
 #         data/reference/{model}        a DPO stage's tokenised pairs with their reference log-probabilities
+#         data/audits/{model}           what is unsound in these chunks or pairs, held against the model's limits
 
 
 localrules:
@@ -48,8 +49,8 @@ rule pack_chunks:
         mixture=reads("pack", "mixture"),
         model=reads("pack", "model"),
     output:
-        manifests=manifests(training.PACKED),
-        tables=tables_of(manifests(training.PACKED)),
+        manifests=manifests([training.PACKED, training.AUDIT]),
+        tables=tables_of(manifests([training.PACKED, training.AUDIT])),
     log:
         RUN.log("pack", "{model}"),
     wildcard_constraints:
@@ -111,8 +112,8 @@ rule reference_logprobs:
         model=reads("reference", "model"),
         pairs=reads("reference", "pairs"),
     output:
-        manifests=manifests(training.REFERENCE),
-        tables=tables_of(manifests(training.REFERENCE)),
+        manifests=manifests([training.REFERENCE, training.AUDIT]),
+        tables=tables_of(manifests([training.REFERENCE, training.AUDIT])),
     log:
         RUN.log("reference", "{model}"),
     benchmark:

@@ -205,8 +205,8 @@ def _flows(found: Graph, panels: dict[str, Panel]) -> Iterator[str]:
         if x is None:
             continue
         texts = sorted(kind.removeprefix("data/") for kind in found.between[groups])
-        # Below curation there is room for one.
-        yield from _labels(x, y, [", ".join(texts)] if groups == ("curation", "training") else texts)
+        # Between two rows there is room for one.
+        yield from _labels(x, y, [", ".join(texts)] if "training" in groups else texts)
 
 
 def picture(found: Graph) -> str:

@@ -20,7 +20,7 @@ from primum.report import stage as report_stage
 from primum.score.items import SCORES
 from primum.tables import stage as tables_stage
 
-TABLES = ("benchmarks", "preferences", "comparisons", "safety", "judges", "training", "curation")
+TABLES = ("benchmarks", "preferences", "comparisons", "safety", "judges", "training", "curation", "audits")
 SECRET = "zebra-quartz-forbidden-text"
 
 MODELS = [
@@ -87,6 +87,14 @@ LEDGER = pa.schema(
     [
         *((name, pa.string()) for name in ("id", "mixture", "source", "dataset", "domain", "outcome")),
         *((name, pa.int64()) for name in ("rows", "tokens", "published")),
+    ]
+)
+AUDIT = pa.schema(
+    [
+        *((name, pa.string()) for name in ("id", "check")),
+        *((name, pa.int64()) for name in ("count", "of")),
+        *((name, pa.float64()) for name in ("share", "limit")),
+        ("passed", pa.bool_()),
     ]
 )
 AGREEMENT = pa.schema([("id", pa.string()), ("score", pa.int32()), ("judged", pa.int32()), ("status", pa.string())])
@@ -168,6 +176,24 @@ def ledger(mixture: str, sources: Sequence[tuple[str, str, Mapping[str, int], in
     ]
 
 
+def audit(checks: Sequence[tuple[str, int, int, float]]) -> list[dict[str, Any]]:
+    """An audit from (check, count, of, limit) each."""
+    return [
+        {"id": f"{i:02d}", "check": check, "count": count, "of": of, "share": count / of if of else None}
+        | {"limit": limit, "passed": True}
+        for i, (check, count, of, limit) in enumerate(checks)
+    ]
+
+
+def _audits(kind: str) -> list[dict[str, Any]]:
+    if kind == "dpo":
+        cut = [("end-unlearned", 0, 138, 0.0), ("two-bos", 0, 140, 0.0), ("truncated", 2, 150, 0.5)]
+        return audit([*cut, ("prompt-too-long", 7, 150, 0.1), ("equal-texts", 3, 150, 0.1)])
+    whole = [("no-loss-tokens", 4, 1000, 0.1), ("end-unlearned", 0, 970, 0.0), ("two-bos", 0, 0, 0.0)]
+    whole += [("labels-across-samples", 0, 996, 0.0), ("truncated", 30, 1000, 0.5)]
+    return audit([*whole, ("unfilled", 1536, 61440, 0.5)])
+
+
 def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
     """The common spec and the inputs of the stage tables: 8 models, 10 benchmarks, 4 prompt sets, 2 judges."""
     chance = random.Random(7)
@@ -190,6 +216,7 @@ def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
         "mixtures": ["clinical", "safety"],
         "trained": [model[0] for model in MODELS],
         "agreements": ["harm"],
+        "audited": [model[0] for model in MODELS if model[3] in ("sft", "dpo")],
     }
     inputs = {
         "scores": [_scores(folder, model, name, chance) for model, name in common["scores"]],
@@ -201,6 +228,11 @@ def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
         ],
         "trained": [save_model(_history(model[3], chance), folder / "models" / model[0]) for model in MODELS],
         "agreements": [save_table(_agreement(chance), AGREEMENT, folder / "agreements/harm.json")],
+        "audits": [
+            save_table(_audits(model[3]), AUDIT, folder / "audits" / f"{model[0]}.json")
+            for model in MODELS
+            if model[3] in ("sft", "dpo")
+        ],
     }
     return common, inputs
 
@@ -304,7 +336,7 @@ def job(
 
 
 def make_tables(common: Mapping[str, Any], inputs: Mapping[str, Sequence[Artifact]], folder: Path) -> list[Artifact]:
-    """The seven tables as artifacts, in the report's order."""
+    """The eight tables as artifacts, in the report's order."""
     made: list[Artifact] = []
     for result in tables_stage.run(job(common, inputs, {name: {"table": name} for name in TABLES}, folder)):
         assert result.table is not None

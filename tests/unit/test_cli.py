@@ -93,7 +93,7 @@ def test_a_column_that_nobody_named_is_hidden() -> None:
     assert is_hidden(pa.field("input_ids", pa.list_(pa.int32())))
     assert not is_hidden(pa.field("anything", pa.float64()))
     assert not is_hidden(pa.field("loglikelihoods", pa.list_(pa.float64())))
-    assert not any(is_hidden(pa.field(name, pa.string())) for name in ("category", "item", "method"))
+    assert not any(is_hidden(pa.field(name, pa.string())) for name in ("category", "item", "method", "check"))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 
 Document = dict[str, Any]
 Path = tuple[Any, ...]
-TABLES = ("benchmarks", "preferences", "comparisons", "safety", "judges", "training", "curation")
+TABLES = ("benchmarks", "preferences", "comparisons", "safety", "judges", "training", "curation", "audits")
 _LOCAL = {"dtype", "batch_tokens", "max_length"}
 TRAINING = {"pretrain": "pretrain_model", "sft": "sft_model", "dpo": "dpo_model"}
 
@@ -90,6 +90,10 @@ class Meaning:
 
     def trained(self, model: str) -> set[str]:
         return {f"{TRAINING[self.models[model]['train']]} {model}"} if model in self.needed() else set()
+
+    def audited(self, model: str) -> set[str]:
+        """What a model learns from is audited where it is packed, or where its pairs are tokenised."""
+        return {f"audit {model}"} if self.models[model]["train"] in ("sft", "dpo") and self.trained(model) else set()
 
     def generating(self) -> set[str]:
         return {f"generate_responses {model}" for model in self.evaluated} if self.prompts else set()
@@ -177,25 +181,28 @@ class Meaning:
         for model in self.needed():
             entry = self.models[model]
             (job,) = self.trained(model)
+            audit = self.audited(model)
             edge(job, "aggregate_tables")
+            for each in audit:
+                edge(each, "aggregate_tables")
             if entry["train"] == "pretrain":
                 edge(f"mix_sources {entry['data']}", job)
             elif entry["train"] == "sft":
-                edge(f"mix_sources {entry['data']}", f"pack_chunks {model}")
+                edge(f"mix_sources {entry['data']}", f"pack_chunks {model}", *audit)
                 edge(f"pack_chunks {model}", job)
-                edge(*self.trained(entry["from"]), job, f"pack_chunks {model}")
+                edge(*self.trained(entry["from"]), job, f"pack_chunks {model}", *audit)
             else:
                 pairs = self.document["preferences"][entry["data"]]
                 if entry["data"] in self.sampled():
                     self._sampling_edges(entry["data"], dataset, edge)
-                    edge(f"pair_responses {entry['data']}", f"reference_logprobs {model}")
+                    edge(f"pair_responses {entry['data']}", f"reference_logprobs {model}", *audit)
                 else:
                     for name in pairs["datasets"]:
                         dataset(name, f"join_pairs {entry['data']}")
-                    edge(f"join_pairs {entry['data']}", f"reference_logprobs {model}")
+                    edge(f"join_pairs {entry['data']}", f"reference_logprobs {model}", *audit)
                 edge(f"reference_logprobs {model}", job)
                 edge(*self.trained(entry["from"]), job)
-                edge(*self.trained(entry.get("reference", entry["from"])), f"reference_logprobs {model}")
+                edge(*self.trained(entry.get("reference", entry["from"])), f"reference_logprobs {model}", *audit)
             for name in self.judges:
                 if self._judge(name).get("model") == model:
                     edge(job, *self.asking(name))
@@ -247,6 +254,9 @@ class Meaning:
         rule, *names = made.split()
         if rule == "read_dataset":
             return self._group(*names)
+        if rule == "audit":
+            packed = self.models[names[0]]["train"] == "sft"
+            return f"{'pack_chunks' if packed else 'reference_logprobs'} {names[0]}"
         return rule if rule in ("mix_sources", "join_pairs", "find_overlaps") else made
 
     def jobs(self, made: Iterable[str]) -> set[str]:
@@ -377,6 +387,8 @@ class Meaning:
         match train, key, *more:
             case [_, "published_steps"]:
                 return set()
+            case ["sft" | "dpo", "limits"]:
+                return self.audited(model)
             case ["pretrain", "data"]:
                 return trained | presented
             case ["sft", "data"]:

@@ -167,6 +167,7 @@ def test_a_statement_in_a_module_plans_the_stages_that_import_it(
         ("primum.train.dpo", {"dpo"}),
         ("primum.train.reference", {"reference"}),
         ("primum.text.verdict", {"judge", "agreement", "rank"}),
+        ("primum.text.audit", {"pack", "reference"}),
         ("primum.judge.agreement", {"agreement"}),
         ("primum.score.loglikelihood", {"score"}),
         ("primum.score.contaminated", {"score"}),
@@ -425,7 +426,7 @@ def test_lost_metadata(planner: Planner, tmp_path: Path) -> None:
         assert planner.planned() == set()
         document = _swapped(("models", "sft", "optimization"), "learning_rate", "weight_decay")
         with planner.experiment(document) as given:
-            assert planner.planned(config={"experiment": given}) == MEANING.closure({"sft_model sft"})
+            assert planner.planned(config={"experiment": given}) == MEANING.jobs(MEANING.closure({"sft_model sft"}))
         # What was touched is still what it was.
         with touched(planner.project / "results/demo/models/base/manifest.json"):
             assert planner.planned() == set()
@@ -440,7 +441,7 @@ def test_a_damaged_manifest_is_made_again(planner: Planner) -> None:
     text = (planner.project / name).read_text(encoding="utf-8")
     for damaged in (text[: len(text) // 2], text.replace('"stage": "score"', '"stage": "scorf"'), ""):
         with planner.edited(name, damaged):
-            assert planner.planned() == MEANING.closure({"score_benchmarks sft"})
+            assert planner.planned() == MEANING.jobs(MEANING.closure({"score_benchmarks sft"}))
 
 
 # What was asked for by hand -----------------------------------------------------------------------------------------
@@ -448,16 +449,18 @@ def test_a_damaged_manifest_is_made_again(planner: Planner) -> None:
 
 def test_refresh_plans_the_stage_and_its_readers(planner: Planner) -> None:
     dpo = _jobs("dpo") | _jobs("reference")
-    assert planner.planned(config={"refresh": "dpo"}) == MEANING.closure(dpo)
+    assert planner.planned(config={"refresh": "dpo"}) == MEANING.jobs(MEANING.closure(dpo))
     one = {"dpo_model dpo-3", "reference_logprobs dpo-3"}
-    assert planner.planned(config={"refresh": "dpo:dpo-3"}) == MEANING.closure(one)
+    assert planner.planned(config={"refresh": "dpo:dpo-3"}) == MEANING.jobs(MEANING.closure(one))
     both = {"generate_responses base", *_jobs("report")}
-    assert planner.planned(config={"refresh": "generate:base,report"}) == MEANING.closure(both)
-    assert planner.planned(config={"refresh": "judge:refusal"}) == MEANING.closure(MEANING.judging("refusal"))
+    assert planner.planned(config={"refresh": "generate:base,report"}) == MEANING.jobs(MEANING.closure(both))
+    assert planner.planned(config={"refresh": "judge:refusal"}) == MEANING.jobs(
+        MEANING.closure(MEANING.judging("refusal"))
+    )
 
 
 def test_snakemakes_own_ways_to_force(planner: Planner) -> None:
-    assert planner.planned(forcerun=["sft_model"]) == MEANING.closure(_jobs("sft"))
+    assert planner.planned(forcerun=["sft_model"]) == MEANING.jobs(MEANING.closure(_jobs("sft")))
     assert planner.planned(forceall=True) == set(MEANING.together())
 
 

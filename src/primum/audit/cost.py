@@ -19,7 +19,7 @@ from primum.dag.curation import PAIRS, ROWS
 from primum.dag.dag import TRAINING
 from primum.dag.evaluation import GENERATION, JUDGEMENT
 from primum.dag.state import JobState
-from primum.dag.training import MODEL, PACKED, REFERENCE
+from primum.dag.training import AUDIT, MODEL, PACKED, REFERENCE
 from primum.dag.workflow import Workflow
 from primum.experiment.models import (
     Architecture,
@@ -205,6 +205,8 @@ def _estimate(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Am
     """GPU-hours of training, and of reference log-probabilities, at ``UTILISATION``; None for other stages."""
     entry = run.experiment.models.get(job.name)
     if job.stage == "reference" and isinstance(entry, DPOModel):
+        if job.missing == (run.dag.path(AUDIT, model=job.name),):
+            return Amount()  # which asks no model
         pairs = _count(known.get(run.dag.path(PAIRS, preferences=entry.data)), "kept")
         tokens = None if pairs is None else pairs * 2 * entry.max_length
         size, flops = parameters(run, run.experiment.parents(job.name)[-1], known), FORWARD_FLOPS

@@ -18,7 +18,7 @@ from primum.experiment.load import read_experiment, validate
 SHOWN = frozenset(
     {"id", "source", "subject", "category", "status", "model", "judge", "prompts", "benchmark", "start", "note"}
     | {"item", "method"}
-    | {"mixture", "dataset", "domain", "outcome"}
+    | {"mixture", "dataset", "domain", "outcome", "check"}
 )
 _WIDTH = 60
 

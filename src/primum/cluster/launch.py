@@ -34,7 +34,9 @@ _FIRST_PORT, _PORTS = 20_000, 10_000
 
 
 def is_launched(item: Item, devices: Devices) -> bool:
-    """Whether ``item`` is trained by processes of its own."""
+    """Whether ``item`` is trained, or scored, by processes of its own; to look at tokens one is enough."""
+    if item.spec.get("output") == "audit":
+        return False
     trained = item.spec.get("optimization")
     return devices.processes > 1 or (trained is not None and (devices.cpu_offload or trained["dtype"] != "float32"))
 

@@ -9,11 +9,11 @@ from primum.dag.evaluation import AGREEMENT, GENERATION, JUDGEMENT, SCORE
 from primum.dag.metadata import experiment_metadata
 from primum.dag.scope import Scope
 from primum.dag.stage import Output, Plan, Stage
-from primum.dag.training import MODEL
+from primum.dag.training import AUDIT, MODEL
 
 TABLE = "tables/{table}.json"
 REPORT = "report/manifest.json"
-TABLES = ("benchmarks", "preferences", "comparisons", "safety", "judges", "training", "curation")
+TABLES = ("benchmarks", "preferences", "comparisons", "safety", "judges", "training", "curation", "audits")
 
 
 def _tables(scope: Scope, _: str) -> Plan:
@@ -25,6 +25,7 @@ def _tables(scope: Scope, _: str) -> Plan:
         "mixtures": scope.mixtures(),
         "trained": scope.trained(),
         "agreements": scope.agreements(),
+        "audited": scope.audited(),
     }
     path = scope.path
     inputs = {
@@ -34,6 +35,7 @@ def _tables(scope: Scope, _: str) -> Plan:
         "ledgers": [path(LEDGER, mixture=mixture) for mixture in scope.mixtures()],
         "trained": [path(MODEL, model=model) for model in scope.trained()],
         "agreements": [path(AGREEMENT, judge=judge) for judge in scope.agreements()],
+        "audits": [path(AUDIT, model=model) for model in scope.audited()],
     }
     return Plan([Output(table, path(TABLE, table=table), {"table": table}) for table in TABLES], common, inputs)
 

@@ -136,6 +136,10 @@ class Scope:
         """The models that are trained here, ancestors first."""
         return [m for m in self.experiment.needed_models() if self.experiment.kind_of(m) in _TRAINED]
 
+    def audited(self) -> list[str]:
+        """The trained models whose data has an audit: those that learn from conversations or pairs, ancestors first."""
+        return [m for m in self.trained() if isinstance(self.experiment.models[m], SFTModel | DPOModel)]
+
     def mixtures(self) -> list[str]:
         """The mixtures that training reads."""
         models = [self.experiment.models[name] for name in self.trained()]

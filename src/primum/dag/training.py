@@ -1,4 +1,8 @@
-"""Models: fetched, or trained. Three DPO stages are three models in a chain, each with packed chunks or tokenised pairs."""
+"""Models: fetched, or trained. Three DPO stages are three models in a chain, each with packed chunks or tokenised pairs.
+
+What a training is about to learn from has an audit. Its limits are in its own spec alone: where only they change, it is made
+again beside chunks and pairs that stay what they are, and nothing is trained again.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,21 @@ from primum.dag.curation import MIXTURE, PAIRS
 from primum.dag.scope import Scope
 from primum.dag.stage import Output, Plan, Stage
 from primum.errors import PrimumError
-from primum.experiment.models import DPOModel, EndpointModel, HubModel, PretrainedModel, SFTModel
+from primum.experiment.models import (
+    DPOLimits,
+    DPOModel,
+    EndpointModel,
+    HubModel,
+    PretrainedModel,
+    SFTLimits,
+    SFTModel,
+)
 from primum.experiment.types import Frozen
 from primum.text.templates import template_text
 
 PACKED = "data/packed/{model}.json"
 REFERENCE = "data/reference/{model}.json"
+AUDIT = "data/audits/{model}.json"
 MODEL = "models/{model}/manifest.json"
 
 _WEIGHTS = ("torch", "transformers", "tokenizers", "safetensors", "pyarrow")
@@ -68,7 +81,16 @@ def _pack(scope: Scope, name: str) -> Plan:
         **_template(scope, model),
     }
     inputs = {"mixture": [scope.path(MIXTURE, mixture=model.data)], "model": [scope.path(MODEL, model=model.start)]}
-    return Plan([Output(name, scope.path(PACKED, model=name), spec)], inputs=inputs, chosen=(model.data, model.start))
+    outputs = [
+        Output(f"{name}/chunks", scope.path(PACKED, model=name), {**spec, "output": "chunks"}),
+        _audit(scope, name, spec, model.limits),
+    ]
+    return Plan(outputs, inputs=inputs, chosen=(model.data, model.start))
+
+
+def _audit(scope: Scope, name: str, spec: dict[str, Any], limits: SFTLimits | DPOLimits) -> Output:
+    asked = {**spec, "output": "audit", "limits": _dump(limits)}
+    return Output(f"{name}/audit", scope.path(AUDIT, model=name), asked)
 
 
 def _pretrain(scope: Scope, name: str) -> Plan:
@@ -106,9 +128,17 @@ def _reference(scope: Scope, name: str) -> Plan:
     model = scope.experiment.models[name]
     assert isinstance(model, DPOModel)  # noqa: S101
     against = model.reference or model.start
-    spec = {"max_length": model.max_length, "dtype": model.optimization.dtype}
+    spec = {"max_length": model.max_length}
     inputs = {"model": [scope.path(MODEL, model=against)], "pairs": [scope.path(PAIRS, preferences=model.data)]}
-    return Plan([Output(name, scope.path(REFERENCE, model=name), spec)], inputs=inputs, chosen=(against, model.data))
+    outputs = [
+        _audit(scope, name, spec, model.limits),  # first, so that one that fails ends the job before a model is loaded
+        Output(
+            f"{name}/pairs",
+            scope.path(REFERENCE, model=name),
+            {**spec, "dtype": model.optimization.dtype, "output": "pairs"},
+        ),
+    ]
+    return Plan(outputs, inputs=inputs, chosen=(against, model.data))
 
 
 def _dpo(scope: Scope, name: str) -> Plan:
@@ -139,7 +169,7 @@ STAGES = (
     ),
     Stage(
         name="pack",
-        help="render a mixture with a model's chat template and pack it into chunks",
+        help="render a mixture with a model's chat template and pack it into chunks, with an audit",
         module="primum.curate.pack",
         target="curate",
         rule="pack_chunks",
@@ -178,7 +208,7 @@ STAGES = (
     ),
     Stage(
         name="reference",
-        help="reference log-probabilities of pairs",
+        help="reference log-probabilities of pairs, with an audit",
         module="primum.train.reference",
         target="dpo",
         rule="reference_logprobs",

@@ -134,9 +134,33 @@ class PretrainedModel(_Trained):
     chunk_tokens: AtLeastOne = 256
 
 
+class _Limits(Frozen):
+    """Shares of what a training is about to learn from, in 0-1, above which it does not begin (``primum.text.audit``)."""
+
+    two_bos: Share = 0.0
+    end_unlearned: Share = 0.0
+    truncated: Share = 0.5
+
+
+class SFTLimits(_Limits):
+    """Limits of packed samples; ``unfilled`` is of the chunks' token places, which only a last chunk leaves mostly empty."""
+
+    no_loss_tokens: Share = 0.25
+    labels_across_samples: Share = 0.0
+    unfilled: Share = 0.9
+
+
+class DPOLimits(_Limits):
+    """Limits of tokenised pairs."""
+
+    prompt_too_long: Share = 0.25
+    equal_texts: Share = 0.25
+
+
 class SFTModel(_Templated, _Trained):
     """Supervised fine-tuning of ``from`` on a mixture; samples are packed into chunks of ``chunk_tokens``.
 
+    ``limits`` are those of the packed samples' audit, in its spec alone.
     ``attention_reset`` keeps packed samples from attending to one another; ``train_on_inputs`` puts the loss on prompts too.
     ``attention`` is the kernel: ``varlen`` is flash attention, on GPUs several times as fast on packed chunks as ``sdpa``,
     whose mask is tokens x tokens.
@@ -145,6 +169,7 @@ class SFTModel(_Templated, _Trained):
     train: Literal["sft"]
     start: Name = Field(alias="from")
     chunk_tokens: AtLeastOne = 8192
+    limits: SFTLimits = SFTLimits()
     attention: Literal["sdpa", "flex_attention", "varlen"] = "sdpa"
     attention_reset: bool = True
     train_on_inputs: bool = False
@@ -152,13 +177,17 @@ class SFTModel(_Templated, _Trained):
 
 
 class DPOModel(_Trained):
-    """Direct preference optimization (Rafailov et al. 2023) of ``from`` against ``reference`` (``from`` if left out)."""
+    """Direct preference optimization (Rafailov et al. 2023) of ``from`` against ``reference`` (``from`` if left out).
+
+    ``limits`` are those of the pairs' audit, in its spec alone.
+    """
 
     train: Literal["dpo"]
     start: Name = Field(alias="from")
     reference: Name | None = None
     beta: Positive
     max_length: AtLeastOne = 4096
+    limits: DPOLimits = DPOLimits()
 
 
 TrainedModel = PretrainedModel | SFTModel | DPOModel

@@ -1,1 +1,1 @@
-"""Aggregation: scores, judgements, ledgers and training histories become the seven tables that people read."""
+"""Aggregation: scores, judgements, ledgers, training histories and audits become the eight tables that people read."""

@@ -1,4 +1,4 @@
-"""The tables ``training`` and ``curation``: what training and curation wrote down, put together."""
+"""The tables ``training``, ``curation`` and ``audits``: what training, curation and audits wrote down, put together."""
 
 from __future__ import annotations
 
@@ -45,3 +45,9 @@ def curation_rows(index: int, ledger: Artifact) -> Iterator[dict[str, Any]]:
     """A mixture's ledger, with ids that stay unique beside the other ledgers."""
     for row in ledger.table().to_pylist():
         yield {**row, "id": f"{index:03d}/{row['id']}"}
+
+
+def audit_rows(index: int, model: str, audit: Artifact) -> Iterator[dict[str, Any]]:
+    """What ``model`` learned from, check by check, with ids that stay unique beside the other audits; shares in 0-1."""
+    for row in audit.table().to_pylist():
+        yield {**row, "id": f"{index:03d}.{row['id']}", "model": model}

@@ -1,4 +1,4 @@
-"""The columns of the seven tables. A column that may be unknown is nullable; all others are required."""
+"""The columns of the eight tables. A column that may be unknown is nullable; all others are required."""
 
 from __future__ import annotations
 
@@ -67,6 +67,12 @@ _CURATION = _schema(
     {"tokens": _INT, "published": _INT},
 )
 
+_AUDITS = (
+    _schema({"id": _TEXT, "model": _TEXT, "check": _TEXT, "count": _INT, "of": _INT}, {})
+    | _schema({}, {"share": _FLOAT})
+    | _schema({"limit": _FLOAT, "passed": pa.bool_()}, {})
+)
+
 SCHEMAS: Mapping[str, pa.Schema] = {
     name: pa.schema(list(fields.values()))
     for name, fields in {
@@ -77,6 +83,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         "judges": _JUDGES,
         "training": _TRAINING,
         "curation": _CURATION,
+        "audits": _AUDITS,
     }.items()
 }
 

@@ -1,9 +1,11 @@
-"""Preference pairs as tokens."""
+"""Preference pairs as tokens, and what an audit looks for in them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from primum.text.audit import Check, ends_turn, has_two_bos
 from primum.text.chat import answered, ends_of
 from primum.text.rows import PreferenceRow
 
@@ -32,3 +34,28 @@ def tokenize_pair(tokenizer: Any, row: PreferenceRow, limit: int) -> tuple[dict[
         return None, ["equal-texts"]
     outcome = ["kept", "truncated"] if [chosen, rejected] != responses else ["kept"]
     return {"id": row.id, "prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected}, outcome
+
+
+def faults(tokenizer: Any, record: Mapping[str, Any], truncated: bool) -> Iterator[str]:
+    """Which of the checks ``two-bos`` and ``end-unlearned`` a pair's tokens fail; what was cut need not end its turn."""
+    responses = [record[f"{side}_ids"] for side in ("chosen", "rejected")]
+    if any(has_two_bos(tokenizer, record["prompt_ids"] + response) for response in responses):
+        yield "two-bos"
+    if not truncated and not all(ends_turn(tokenizer, response) for response in responses):
+        yield "end-unlearned"
+
+
+def pair_checks(found: Mapping[str, int]) -> list[Check]:
+    """The checks in the order in which people read them, from how many ``pairs`` there are, and of how many what was found.
+
+    A pair is cut, or does not end its turn, where one of its responses is or does not.
+    """
+    every, kept = found["pairs"], found["kept"]
+    template, longer = "name another chat template with the key 'template' of the reference", "raise max_length"
+    return [
+        Check("end-unlearned", found["end-unlearned"], kept - found["truncated"], "pairs that are not cut", template),
+        Check("two-bos", found["two-bos"], kept, "pairs that are kept", template),
+        Check("truncated", found["truncated"], every, "pairs", longer),
+        Check("prompt-too-long", found["prompt-too-long"], every, "pairs", longer),
+        Check("equal-texts", found["equal-texts"], every, "pairs", "check the pairs"),
+    ]

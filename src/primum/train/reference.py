@@ -1,4 +1,4 @@
-"""Stage reference: preference pairs as tokens, with the reference model's log-probability of each response.
+"""Stage reference: preference pairs as tokens, with the reference model's log-probability of each response, and their audit.
 
 Computed once and kept, so that DPO never holds two models and a second run of it never asks the reference again. Several
 processes share the batches between them, and the model too where a GPU cannot hold it. Each keeps a journal of the batches that
@@ -21,10 +21,11 @@ from primum.batches import into_batches, journal_line, read_journals
 from primum.errors import PrimumError
 from primum.logprobs import response_logprobs
 from primum.progress import Progress
+from primum.text.audit import audit_table
 from primum.text.rows import PreferenceRow, from_table
 from primum.text.tokenizer import load_tokenizer
 from primum.train.common import start
-from primum.train.pairs import tokenize_pair
+from primum.train.pairs import faults, pair_checks, tokenize_pair
 from primum.train.scorer import Scorer, load_scorer
 from primum.train.sharding import all_agree, from_first, rank, world_size
 
@@ -41,16 +42,42 @@ _JOURNAL = "logprobs"
 
 
 def run(job: Job) -> Iterator[Result]:
-    """One table (``REFERENCE``), in the pairs' order. Counts: pairs kept, truncated, dropped as too long or as equal."""
+    """Items with ``output`` ``audit`` (``primum.text.audit``), and ``pairs`` (``REFERENCE``), in the pairs' order.
+
+    Counts: pairs kept, truncated, dropped as too long or as equal. PrimumError where a check is above its limit.
+    """
     for item in job.items:
-        start(1, 0)
         source = item.one("model")
         tokenizer = load_tokenizer(source)
+        if item.spec["output"] == "audit":
+            yield _audit(item, tokenizer)
+            continue
+        start(1, 0)
         item.work.mkdir(parents=True, exist_ok=True)
         records, counts = _tokens(item, tokenizer)
         scorer = load_scorer(source, item.spec["dtype"])
         add_logprobs(scorer, records, tokenizer.pad_token_id, item.name, job.progress, item.work)
         yield Result(item, table=pa.Table.from_pylist(records, schema=REFERENCE), counts=counts)
+
+
+def _audit(item: Item, tokenizer: Any) -> Result:
+    """From the tokens alone: no model is loaded, and one process is enough."""
+    found: Counter[str] = Counter()
+    for record, outcome in _outcomes(item, tokenizer):
+        found.update(["pairs", *outcome])
+        if record is not None:
+            found.update(faults(tokenizer, record, "truncated" in outcome))
+    table = audit_table(item.name.partition("/")[0], pair_checks(found), item.spec["limits"])
+    return Result(item, table=table, counts={"pairs": found["pairs"]})
+
+
+def _outcomes(item: Item, tokenizer: Any) -> Iterator[tuple[dict[str, Any] | None, list[str]]]:
+    """Every pair as :func:`primum.train.pairs.tokenize_pair` has it; its errors name the item and the pair."""
+    for row in from_table(item.one("pairs").table(), PreferenceRow):
+        try:
+            yield tokenize_pair(tokenizer, row, item.spec["max_length"])
+        except PrimumError as error:
+            raise PrimumError(f"{item.name}: {row.id}: {error}") from None
 
 
 def _tokens(item: Item, tokenizer: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
@@ -66,11 +93,7 @@ def _tokens(item: Item, tokenizer: Any) -> tuple[list[dict[str, Any]], dict[str,
 
 def _tokenized(item: Item, tokenizer: Any, counts: Counter[str]) -> list[dict[str, Any]]:
     records = []
-    for row in from_table(item.one("pairs").table(), PreferenceRow):
-        try:
-            record, outcome = tokenize_pair(tokenizer, row, item.spec["max_length"])
-        except PrimumError as error:
-            raise PrimumError(f"{item.name}: {row.id}: {error}") from None
+    for record, outcome in _outcomes(item, tokenizer):
         counts.update(outcome)
         if record is not None:
             records.append(record)

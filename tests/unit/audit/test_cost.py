@@ -22,7 +22,7 @@ from primum.audit.cost import (
 from primum.dag.curation import PAIRS, ROWS
 from primum.dag.evaluation import GENERATION, JUDGEMENT
 from primum.dag.state import JobState
-from primum.dag.training import MODEL, PACKED
+from primum.dag.training import AUDIT, MODEL, PACKED
 from primum.dag.workflow import Workflow
 from primum.experiment.models import Architecture
 
@@ -110,6 +110,8 @@ def test_gpu_hours_of_training(tmp_path: Path) -> None:
     pairs = {run.dag.path(PAIRS, preferences="med42-v2-stage-1"): _counted(kept=256)}
     reference = cost_of(run, _to_run(run, "reference", "dpo-1"), pairs).estimate
     trained = cost_of(run, _to_run(run, "dpo", "dpo-1"), pairs).estimate
+    audit = _to_run(run, "reference", "dpo-1", run.dag.path(AUDIT, model="dpo-1"))
+    assert cost_of(run, audit, pairs).estimate == Amount(), "the log-probabilities are there"
     assert reference == Amount(pytest.approx(2 * 8e9 * 256 * 2 * 4096 / (0.4 * 989e12) / 3600))
     assert trained is not None
     assert trained.value == pytest.approx(3 * reference.value)

@@ -106,7 +106,8 @@ def test_parquet_lies_beside_its_manifest() -> None:
     ("refresh", "stage", "name", "expected"),
     [
         ("dpo", "dpo", "dpo-1", {"dpo-1"}),
-        ("dpo", "reference", "dpo-1", {"dpo-1"}),
+        ("dpo", "reference", "dpo-1", {"dpo-1/audit", "dpo-1/pairs"}),
+        ("curate:sft", "pack", "sft", {"sft/chunks", "sft/audit"}),
         ("dpo:dpo-2", "dpo", "dpo-1", set()),
         ("reference:dpo-1", "dpo", "dpo-1", set()),
         ("sft,dpo:dpo-1", "dpo", "dpo-1", {"dpo-1"}),

@@ -13,6 +13,7 @@ from shipped import ROOT
 
 from primum.audit.show import check
 from primum.experiment import Experiment, load_experiment
+from primum.experiment.models import DPOLimits, SFTLimits
 from primum.experiment.schema import schema
 
 PAGE = (ROOT / "docs/experiments.md").read_text(encoding="utf-8")
@@ -43,7 +44,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_page_has_its_examples() -> None:
-    assert list(EXAMPLES) == ["small", "small-gentle", "small-base", "small-grid", "small-include", "small-cluster"]
+    assert list(EXAMPLES) == [
+        *("small", "small-limits", "small-gentle", "small-base", "small-grid", "small-include", "small-cluster")
+    ]
     assert list(PRINTED) == ["small-grid", "small-include"]
 
 
@@ -59,14 +62,22 @@ def test_check_prints_what_the_page_shows(project: Path, name: str, capsys: pyte
     assert PRINTED[name] in capsys.readouterr().out
 
 
-def test_every_key_is_in_its_table() -> None:
-    named = {
-        key
-        for line in PAGE.splitlines()
-        if line.startswith("| `")
-        for key in re.findall(r"`(\w+)`", line.split("|")[1])
+def _rows(heading: str) -> dict[str, list[str]]:
+    """The rows of the table under a heading, by the keys that each begins with; a row of several keys is each one's."""
+    section = PAGE.split(f"\n## {heading}")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    return {
+        key: cells[1:] for first, *cells in [(row[0], *row) for row in rows] for key in re.findall(r"`(\w+)`", first)
     }
-    assert named == {*Experiment.model_fields, "extends"}
+
+
+def test_every_key_is_in_its_table() -> None:
+    assert _rows("The keys").keys() == {*Experiment.model_fields, "extends"}
+
+
+def test_every_limit_is_in_its_table_with_its_default() -> None:
+    limits = {key: field.default for kind in (SFTLimits, DPOLimits) for key, field in kind.model_fields.items()}
+    assert {key: float(cells[1]) for key, cells in _rows("`limits`").items()} == limits
 
 
 def test_what_the_page_says_of_its_examples(project: Path) -> None:
@@ -80,3 +91,5 @@ def test_what_the_page_says_of_its_examples(project: Path) -> None:
     include = load_experiment("small-include", project)
     rates = {name: include.models[name].optimization.learning_rate for name in include.evaluate.models}  # type: ignore[union-attr]
     assert rates == {"sft-50-4": 2e-3, "sft-50-8": 2e-3, "sft-50-16": 1e-3, "sft-100-4": 2e-3}
+    limits = load_experiment("small-limits", project).models["sft"].limits  # type: ignore[union-attr]
+    assert (limits.truncated, limits.unfilled, limits.no_loss_tokens) == (0.1, 0.25, 0.25)

@@ -10,10 +10,12 @@ import pytest
 import study
 from study import (
     AGREEMENT,
+    AUDIT,
     GENERATION,
     JUDGEMENT,
     LEDGER,
     SCORES,
+    audit,
     generation,
     judgement,
     ledger,
@@ -31,7 +33,7 @@ EMPTY: dict[str, Any] = {
     "benchmarks": [],
     "prompts": [{"name": "harm-set", "kind": "harmful"}],
     "judges": [{"name": "grader", "kind": "rubric"}, {"name": "phrases", "kind": "refusal"}],
-    **{key: [] for key in ("scores", "judgements", "generations", "mixtures", "trained", "agreements")},
+    **{key: [] for key in ("scores", "judgements", "generations", "mixtures", "trained", "agreements", "audited")},
 }
 
 
@@ -234,6 +236,24 @@ def test_a_ledger_without_tokens_has_unknown_tokens(tmp_path: Path) -> None:
     inputs = {"ledgers": [save_table(rows, schema, tmp_path / "l.json")]}
     (row,) = make("curation", tmp_path, inputs, mixtures=["x"])
     assert (row["rows"], row["tokens"], row["published"]) == (3, None, None)
+
+
+def test_audits_are_every_models_checks_in_order(tmp_path: Path) -> None:
+    rows = audit([("two-bos", 0, 0, 0.0), ("truncated", 3, 12, 0.5)])
+    inputs = {"audits": [save_table(rows, AUDIT, tmp_path / f"a/{n}.json") for n in "12"]}
+    made = make("audits", tmp_path, inputs, audited=["b", "a"])
+    assert [(row["id"], row["model"], row["check"]) for row in made] == [
+        ("000.00", "b", "two-bos"),
+        ("000.01", "b", "truncated"),
+        ("001.00", "a", "two-bos"),
+        ("001.01", "a", "truncated"),
+    ]
+    assert [(row["count"], row["of"], row["share"], row["limit"], row["passed"]) for row in made[:2]] == [
+        (0, 0, None, 0.0, True),
+        (3, 12, 0.25, 0.5, True),
+    ]
+    with pytest.raises(PrimumError, match="1 audited in the spec, but 0 artifacts"):
+        make("audits", tmp_path, {}, audited=["a"])
 
 
 def test_inputs_must_match_the_spec(tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ def test_the_seed_orders_the_chunks() -> None:
 
 def _pack(work: Path, model: Path, rows: list[Row], **settings: Any) -> Result:
     spec = {"chunk_tokens": 64, "train_on_inputs": False, "seed": 0, "template": None, "fold_system": False} | settings
+    spec["output"] = "chunks"
     mixture = table_artifact(work / "mixture.parquet", to_table(rows, type(rows[0])))
     job = make_job(work, {}, {"m": (spec, {"model": folder_artifact(model), "mixture": mixture})})
     return next(iter(run(job)))

@@ -26,7 +26,8 @@ def job_of(work: Path, model: Path, pairs: list[PreferenceRow] = PAIRS) -> Job:
     rows = saved(table_artifact(work / "pairs.parquet", to_table(pairs, PreferenceRow)))
     shutil.copytree(model, work / "start", dirs_exist_ok=True)
     start = saved(folder_artifact(work / "start"))
-    return make_job(work, {}, {"m": ({"max_length": 128, "dtype": "float32"}, {"model": start, "pairs": rows})})
+    spec = {"max_length": 128, "dtype": "float32", "output": "pairs"}
+    return make_job(work, {}, {"m": (spec, {"model": start, "pairs": rows})})
 
 
 def made(work: Path, model: Path, devices: Devices = ALONE) -> pa.Table:

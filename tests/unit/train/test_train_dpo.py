@@ -35,7 +35,7 @@ PAIRS = [
 
 def _reference(work: Path, model: Path, pairs: list[PreferenceRow], limit: int = 128) -> Result:
     rows = table_artifact(work / "pairs.parquet", to_table(pairs, PreferenceRow))
-    spec = {"max_length": limit, "dtype": "float32"}
+    spec = {"max_length": limit, "dtype": "float32", "output": "pairs"}
     return next(
         iter(reference.run(make_job(work, {}, {"m": (spec, {"model": folder_artifact(model), "pairs": rows})})))
     )

@@ -1,0 +1,186 @@
+"""The audit of packed samples: what the stage counts, what stops it, and that chunks do not depend on limits."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from stage_artifacts import folder_artifact, make_job, table_artifact
+
+from primum.artifact.canonical import canonical_json
+from primum.artifact.job import Result, execute
+from primum.artifact.manifest import Artifact, load_manifest, save_manifest
+from primum.artifact.request import Asked, Request
+from primum.artifact.store import Store
+from primum.curate import pack as stage
+from primum.errors import PrimumError
+from primum.experiment.models import SFTLimits
+from primum.progress import Progress
+from primum.text.chat import LLAMA3_TEMPLATE
+from primum.text.packing import IGNORED, PACKED, Sample, pack
+from primum.text.rows import ChatRow, Message, Row, to_table
+
+OUTPUTS = ("chunks", "audit")
+SPEC = {"chunk_tokens": 64, "train_on_inputs": False, "seed": 0, "template": None, "fold_system": False}
+ALL = SFTLimits(**dict.fromkeys(SFTLimits.model_fields, 1.0))
+
+
+def _both(
+    work: Path,
+    model: Path,
+    rows: list[Row],
+    limits: SFTLimits = ALL,
+    outputs: tuple[str, ...] = OUTPUTS,
+    **settings: Any,
+) -> list[Result]:
+    mixture = table_artifact(work / "mixture.parquet", to_table(rows, type(rows[0])))
+    inputs = {"model": folder_artifact(model), "mixture": mixture}
+    own = {"chunks": {}, "audit": {"limits": limits.model_dump()}}
+    items = {f"m/{output}": (SPEC | settings | {"output": output, **own[output]}, inputs) for output in outputs}
+    return list(stage.run(make_job(work, {}, items)))
+
+
+def saved(artifact: Artifact) -> Artifact:
+    """``artifact`` with its manifest on the disk, where a job finds it."""
+    save_manifest(artifact.manifest, artifact.path)
+    return artifact
+
+
+def _audit(work: Path, model: Path, rows: list[Row], **settings: Any) -> dict[str, tuple[int, int]]:
+    """Of each check the count, and of how many."""
+    (result,) = _both(work, model, rows, outputs=("audit",), **settings)
+    assert result.table is not None
+    return {row["check"]: (row["count"], row["of"]) for row in result.table.to_pylist()}
+
+
+def _row(number: int, question: str, answer: str) -> ChatRow:
+    return ChatRow(f"d/{number}", "d", (Message("user", question), Message("assistant", answer)))
+
+
+CUT: list[Row] = [
+    _row(0, "cough", "rest"),
+    _row(1, "cough", "rest " * 80),  # cut, and learned up to there
+    _row(2, "cough " * 80, "rest"),  # cut before its answer: nothing to learn
+]
+
+
+def test_chunks_and_audit_are_of_the_same_samples(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    original = stage.tokenize_conversation
+    monkeypatch.setattr(stage, "tokenize_conversation", lambda *given: calls.append(given) or original(*given))
+    packed, audit = _both(tmp_path, tiny_model, CUT)
+    assert len(calls) == len(CUT), "once for both"
+    assert packed.table is not None
+    (alone,) = _both(tmp_path, tiny_model, CUT, outputs=("chunks",))
+    assert packed.table.equals(alone.table)
+    tokens = sum(len(ids) for ids in packed.table.column("input_ids").to_pylist())
+    assert audit.table is not None
+    assert {row["check"]: (row["count"], row["of"]) for row in audit.table.to_pylist()} == {
+        "no-loss-tokens": (1, 3),
+        "end-unlearned": (0, 1),
+        "two-bos": (0, 3),
+        "labels-across-samples": (0, 2),
+        "truncated": (2, 3),
+        "unfilled": (2 * 64 - tokens, 2 * 64),
+    }
+
+
+def test_a_template_that_writes_bos_twice_is_found(tmp_path: Path, tiny_model: Path) -> None:
+    twice = "{{- bos_token }}" + LLAMA3_TEMPLATE
+    assert _audit(tmp_path, tiny_model, CUT)["two-bos"] == (0, 3)
+    assert _audit(tmp_path, tiny_model, CUT, template=twice)["two-bos"] == (3, 3)
+
+
+def test_an_end_of_turn_without_a_label_is_found(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = stage.tokenize_conversation
+
+    def without_ends(*given: Any) -> Sample:
+        whole = original(*given)
+        return Sample(whole.input_ids, np.append(whole.labels[:-1], np.int32(IGNORED)))
+
+    monkeypatch.setattr(stage, "tokenize_conversation", without_ends)
+    assert _audit(tmp_path, tiny_model, [*CUT, _row(3, "cough", "rest")])["end-unlearned"] == (2, 2)
+
+
+def test_samples_that_packing_joins_are_found(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def joined(*given: Any) -> pa.Table:
+        table = pack(*given)
+        lengths = [[sum(each)] for each in table.column("seq_lengths").to_pylist()]
+        return table.set_column(3, PACKED.field("seq_lengths"), pa.array(lengths, type=pa.list_(pa.int32())))
+
+    rows: list[Row] = [_row(number, "cough", "rest") for number in range(3)]
+    assert _audit(tmp_path, tiny_model, rows)["labels-across-samples"] == (0, 3)
+    monkeypatch.setattr(stage, "pack", joined)
+    assert _audit(tmp_path, tiny_model, rows)["labels-across-samples"] == (
+        2,
+        3,
+    )  # 27 tokens each: two in a chunk of 64, and one alone
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (
+            "no_loss_tokens",
+            r"no-loss-tokens: 1 of 3 samples \(33\.33%\) .* 28%: raise chunk_tokens or check the mixture",
+        ),
+        ("truncated", r"truncated: 2 of 3 samples \(66\.67%\) .* 28%: raise chunk_tokens, or raise limits\.truncated"),
+        ("unfilled", r"unfilled: \d+ of 128 token places .* lower chunk_tokens, or raise limits\.unfilled"),
+    ],
+)
+def test_above_a_limit_neither_is_given(tmp_path: Path, tiny_model: Path, key: str, said: str) -> None:
+    limits = ALL.model_copy(update={key: 0.28})
+    with pytest.raises(PrimumError, match=f"^models.m: {said}") as error:
+        _both(tmp_path, tiny_model, CUT, limits)
+    assert "cough" not in str(error.value)
+
+
+def test_a_failed_audit_publishes_nothing_and_another_limit_takes_the_chunks(tmp_path: Path, tiny_model: Path) -> None:
+    """The whole job: what is there afterwards, and what a changed limit makes anew."""
+    start, mixture = (
+        saved(each)
+        for each in (
+            folder_artifact(shutil.copytree(tiny_model, tmp_path / "start")),
+            table_artifact(tmp_path / "mixture.parquet", to_table(CUT, ChatRow)),
+        )
+    )
+    outputs = [tmp_path / "results" / f"{name}.json" for name in ("chunks", "audit")]
+
+    def packed(limits: SFTLimits) -> str:
+        common = {"stage": "pack", "code": "c", "libraries": {}, "common": {}}
+        items = [
+            ["m/chunks", SPEC | {"output": "chunks"}],
+            ["m/audit", SPEC | {"output": "audit", "limits": limits.model_dump()}],
+        ]
+        inputs = {"model": [start.path], "mixture": [mixture.path]}
+        asked = [Asked(path, {}) for path in outputs]
+        request = Request(canonical_json(common | {"items": items}), asked, inputs, "table", Store(tmp_path / "store"))
+        log = tmp_path / "log.txt"
+        log.unlink(missing_ok=True)
+        execute(request, lambda: stage.run, Progress("pack", log, interval=0))
+        return log.read_text()
+
+    strict = ALL.model_copy(update={"truncated": 0.6})
+    with pytest.raises(PrimumError, match="truncated: 2 of 3"):
+        packed(strict)
+    assert not list(tmp_path.glob("results/*"))
+    assert not list(tmp_path.glob("store/**/*.parquet"))
+
+    packed(ALL)
+    first = [load_manifest(path) for path in outputs]
+    said = packed(ALL.model_copy(update={"truncated": 0.7}))
+    second = [load_manifest(path) for path in outputs]
+    assert "m/chunks: taken from the store" in said
+    assert "m/audit: taken" not in said
+    assert (second[0].key, second[0].content) == (first[0].key, first[0].content)
+    assert second[1].key != first[1].key
