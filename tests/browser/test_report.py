@@ -107,8 +107,17 @@ def probed(page: Path, tmp_path: Path, width: int) -> dict[str, object]:
 
 def test_the_browser_shows_the_tables(page: Path, tmp_path: Path) -> None:
     shown = browse(tmp_path, "--dump-dom", page.as_uri())
-    assert shown.count("<table") == shown.count("<caption") == 12
-    for name in ("benchmarks", "preferences", "harm-table", "refusal-table", "agreement", "subjects", "categories"):
+    assert shown.count("<table") == shown.count("<caption") == 13
+    for name in (
+        "benchmarks",
+        "preferences",
+        "harm-table",
+        "refusal-table",
+        "agreement",
+        "subjects",
+        "categories",
+        "audits-table",
+    ):
         assert f'id="{name}"' in shown
     assert "</html>" in shown
 

@@ -1,4 +1,4 @@
-"""What the report shows, read into typed objects: the spec's parts of the experiment and the rows of the seven tables."""
+"""What the report shows, read into typed objects: the spec's parts of the experiment and the rows of the eight tables."""
 
 from __future__ import annotations
 
@@ -167,6 +167,18 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class Audited:
+    """A row of ``audits``: ``count`` of the ``of`` places that a check looked at; share and limit in 0-1."""
+
+    model: str
+    check: str
+    count: int
+    of: int
+    share: float | None
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
 class TableFile:
     """A table as the page names it: ``content`` is the sha256 of its rows."""
 
@@ -194,6 +206,7 @@ class Study:
     agreements: tuple[Agreement, ...]
     steps: tuple[Step, ...]
     ledger: tuple[Ledger, ...]
+    audits: tuple[Audited, ...]
     files: tuple[TableFile, ...]
 
     def model(self, name: str) -> Model:
@@ -223,7 +236,7 @@ class Study:
         return next((r for r in self.safety if (r.judge, r.model, r.prompts, r.category) == wanted), None)
 
 
-Row = TypeVar("Row", Model, Benchmark, Named, Accuracy, Comparison, Safety, Agreement, Step, Ledger)
+Row = TypeVar("Row", Model, Benchmark, Named, Accuracy, Comparison, Safety, Agreement, Step, Ledger, Audited)
 
 
 def _typed(kind: type[Row], records: Sequence[Mapping[str, Any]]) -> tuple[Row, ...]:
@@ -258,6 +271,7 @@ def read_study(common: Mapping[str, Any], tables: Sequence[Artifact]) -> Study:
             agreements=_typed(Agreement, rows["judges"]),
             steps=_typed(Step, rows["training"]),
             ledger=_typed(Ledger, rows["curation"]),
+            audits=_typed(Audited, rows["audits"]),
             files=tuple(TableFile(name, len(rows[name]), artifacts[name].manifest.content) for name in names),
         )
     except KeyError as error:

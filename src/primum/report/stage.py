@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from primum.artifact.job import Job, Result
+from primum.report.audits import audit_grid
 from primum.report.curation import mixtures, outcomes
 from primum.report.data import Study, read_study
 from primum.report.figures import (
@@ -72,4 +73,5 @@ def render(study: Study) -> str:
         rewards=reward_figures(study),
         mixtures=mixtures(study),
         outcomes=outcomes(study),
+        audits=audit_grid(study, "audits-table"),
     )

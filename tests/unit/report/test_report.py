@@ -13,6 +13,7 @@ import pytest
 import study
 
 from primum.errors import PrimumError
+from primum.report.audits import audit_grid
 from primum.report.curation import mixtures, outcomes
 from primum.report.data import Ledger, Study, read_study
 from primum.report.headline import headlines
@@ -20,6 +21,7 @@ from primum.report.lineage import lineage_tree
 from primum.report.numbers import MINUS, NONE, count, decimal, interval, listing, percent, plural, signed
 from primum.report.plots import Curve, curve_panel, share_bar
 from primum.report.skill import accuracy_grid
+from primum.report.stage import render
 from primum.report.svg import ticks
 
 Made = tuple[dict[str, Any], list[Any]]
@@ -94,7 +96,7 @@ def test_the_page_is_well_formed_and_accessible(page: str) -> None:
     assert outline.open == []
     assert outline.all("html")[0]["lang"] == "en"
     tables = outline.all("table")
-    assert len(tables) == len(outline.all("caption")) == 12
+    assert len(tables) == len(outline.all("caption")) == 13
     assert all(cell.get("scope") for cell in outline.all("th"))
     assert all(plot.get("role") == "img" and plot.get("aria-label") for plot in outline.all("svg"))
     ids = [attributes["id"] for _, attributes in outline.elements if "id" in attributes]
@@ -218,6 +220,31 @@ def test_a_ledger_adds_up(made: Made) -> None:
     assert (mixture.total.read, mixture.total.kept, mixture.total.tokens, mixture.total.published) == (10, 8, 80, 175)
     assert [(d.name, d.kept, d.published) for d in mixture.domains] == [("medical", 6, 125), ("general", 2, 50)]
     assert outcomes(read) == {"kept": "fill-kept", "duplicate": "fill-drop0"}
+
+
+def test_audits_are_models_by_checks_in_percent(made: Made, page: str) -> None:
+    grid = audit_grid(opened(made), "id")
+    assert grid is not None
+    assert [column.title for column in grid.columns] == [
+        *("no-loss-tokens", "end-unlearned", "two-bos", "labels-across-samples", "truncated", "unfilled"),
+        *("prompt-too-long", "equal-texts"),
+    ]
+    rows = {group.title: {row.title: row.cells for row in group.rows} for group in grid.groups}
+    assert list(rows) == ["Packed samples", "Preference pairs"]
+    assert list(rows["Preference pairs"]) == ["Tiny DPO 1", "Tiny DPO 2", "Tiny DPO 3"]
+    sft, dpo = rows["Packed samples"]["Tiny SFT"], rows["Preference pairs"]["Tiny DPO 1"]
+    # 4 of 1000; a tokenizer without BOS; 30 of 1000; 1536 of 61440.
+    assert [cell.text for cell in sft] == ["0.4", "0.0", NONE, "0.0", "3.0", "2.5", NONE, NONE]
+    assert [cell.text for cell in dpo] == [NONE, "0.0", "0.0", NONE, "1.3", NONE, "4.7", "2.0"]
+    assert (sft[4].tip, sft[4].sort) == ("30 of 1\u202f000; limit 50.0%", 0.03)
+    assert 'href="#audits"' in page
+    assert audit_grid(opened(made, lambda _: {"audits": ()}), "id") is None
+
+
+def test_without_audits_the_page_has_no_section(made: Made) -> None:
+    page = render(opened(made, lambda _: {"audits": ()}))
+    assert "Audits" not in page
+    assert "audits-table" not in page
 
 
 def test_the_lineage_names_every_model_once(made: Made) -> None:
