@@ -82,6 +82,10 @@ def test_an_end_that_bears_no_loss(labels: list[int], found: bool) -> None:
     assert has_end_unlearned(Tokens(), sample([BOS, 5, 6, EOS, BLANK, 7, 8, EOS], labels)) is found
 
 
+def test_where_all_is_learned_no_end_is_left_out() -> None:
+    assert has_end_unlearned(Tokens(), sample([BOS, 5, EOS, 6], [BOS, 5, EOS, 6])) is False
+
+
 # Packed chunks --------------------------------------------------------------------------------------------------------
 
 A, B = sample([BOS, 5, 6], [N, 5, 6]), sample([BOS, 7], [BOS, 7])
