@@ -1,7 +1,8 @@
 # Aggregation: everything into the tables, and the tables into the page that people look at.
 #
-# reads   scores, judgements, generations, data/ledgers, data/audits, models (their history), agreements
-# writes  tables/{table}.parquet, .csv     benchmarks preferences comparisons safety judges training curation audits
+# reads   scores, judgements, generations, data/ledgers, data/audits, data/pairs, data/samples, data/ranked, models (their
+#         history), agreements
+# writes  tables/{table}.parquet, .csv     benchmarks preferences comparisons safety judges training curation audits pairs
 #         tables/table4.{html,md,tex}      Table 4 of Med42-v2 beside it, where an experiment measures rows of it
 #         report/index.html                one self-contained page
 from primum.table4.paper import SUFFIXES, load_table4
@@ -44,6 +45,9 @@ rule aggregate_tables:
         trained=reads("tables", "trained"),
         agreements=reads("tables", "agreements"),
         audits=reads("tables", "audits"),
+        pairs=reads("tables", "pairs"),
+        draws=reads("tables", "draws"),
+        ranked=reads("tables", "ranked"),
     output:
         manifests=AGGREGATED,
         tables=tables_of(AGGREGATED),

@@ -190,6 +190,7 @@ def _flows(found: Graph, panels: dict[str, Panel]) -> Iterator[str]:
         ("training", "preferences"): (f"M{e_x - 110} {below} V{p.y - 3}", e_x - 110, below + middle),
         ("preferences", "training"): (f"M{e_x + 110} {p.y} V{below + 3}", e_x + 110, below + middle),
         ("preferences", "evaluation"): (f"M{e_x - 110} {end} V{e.y - 3}", e_x - 110, end + middle),
+        ("preferences", "aggregation"): (f"M{a.x + 80} {end} V{a.y - 3}", a.x + 80, end + middle + 4),
         ("training", "evaluation"): (
             f"M{first} {below} V{end + 10} q0 8 -8 8 H{e_x + 118} q-8 0 -8 8 V{e.y - 3}",
             first,
@@ -206,7 +207,7 @@ def _flows(found: Graph, panels: dict[str, Panel]) -> Iterator[str]:
             continue
         texts = sorted(kind.removeprefix("data/") for kind in found.between[groups])
         # Between two rows there is room for one.
-        yield from _labels(x, y, [", ".join(texts)] if "training" in groups else texts)
+        yield from _labels(x, y, [", ".join(texts)] if {"training", "preferences"} & set(groups) else texts)
 
 
 def picture(found: Graph) -> str:

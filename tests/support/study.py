@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -19,8 +20,9 @@ from primum.progress import Progress
 from primum.report import stage as report_stage
 from primum.score.items import SCORES
 from primum.tables import stage as tables_stage
+from primum.text.rows import SAMPLES, PreferenceRow, RankedRow
 
-TABLES = ("benchmarks", "preferences", "comparisons", "safety", "judges", "training", "curation", "audits")
+TABLES = ("benchmarks", "preferences", "comparisons", "safety", "judges", "training", "curation", "audits", "pairs")
 SECRET = "zebra-quartz-forbidden-text"
 
 MODELS = [
@@ -100,12 +102,14 @@ AUDIT = pa.schema(
 AGREEMENT = pa.schema([("id", pa.string()), ("score", pa.int32()), ("judged", pa.int32()), ("status", pa.string())])
 
 
-def save_table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema, path: Path) -> Artifact:
+def save_table(
+    rows: Sequence[Mapping[str, Any]], schema: pa.Schema, path: Path, counts: Mapping[str, Any] = MappingProxyType({})
+) -> Artifact:
     """Rows as a table artifact whose manifest is ``path``."""
     table = pa.Table.from_pylist(sorted(rows, key=lambda row: row["id"]), schema=schema)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_table(table, path.with_suffix(".parquet"), {})
-    save_manifest(Manifest("table", "test", {}, {}, "0" * 64, content_hash(table), {}), path)
+    save_manifest(Manifest("table", "test", {}, {}, "0" * 64, content_hash(table), dict(counts)), path)
     return Artifact.open(path)
 
 
@@ -217,6 +221,8 @@ def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
         "trained": [model[0] for model in MODELS],
         "agreements": ["harm"],
         "audited": [model[0] for model in MODELS if model[3] in ("sft", "dpo")],
+        "pairs": ["stage-1", "on-policy"],
+        "sampled": ["on-policy"],
     }
     inputs = {
         "scores": [_scores(folder, model, name, chance) for model, name in common["scores"]],
@@ -233,8 +239,30 @@ def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
             for model in MODELS
             if model[3] in ("sft", "dpo")
         ],
+        **pairs_inputs(folder),
     }
     return common, inputs
+
+
+def pairs_inputs(folder: Path) -> dict[str, list[Artifact]]:
+    """A set of a dataset's pairs, and one of a model's own responses: two to each of three prompts."""
+    read = {"kept": 140, "duplicate": 2, "equal-texts": 0}
+    own = {"kept": 1, "duplicate": 0, "equal-texts": 0, "too-few": 1, "tie": 1}
+    drawn = {"rows": 3, "duplicate-prompts": 4, "no-prompt": 0, "stop": 3}
+    statuses = [*["ranked"] * 4, "alone", "duplicate"]
+    ranked = [
+        {"id": f"p/{n // 2}/{n % 2:03d}", "source": "p", "prompt_id": f"p/{n // 2}", "draw": n % 2, "prompt": []}
+        | {"response": "r", "status": status, "reward": 1.0 if status == "ranked" else None}
+        for n, status in enumerate(statuses)
+    ]
+    return {
+        "pairs": [
+            save_table([], PreferenceRow.SCHEMA, folder / "pairs/stage-1.json", read),
+            save_table([], PreferenceRow.SCHEMA, folder / "pairs/on-policy.json", own),
+        ],
+        "draws": [save_table([], SAMPLES, folder / "samples/on-policy.json", drawn)],
+        "ranked": [save_table(ranked, RankedRow.SCHEMA, folder / "ranked/on-policy.json")],
+    }
 
 
 def _scores(folder: Path, model: str, name: str, chance: random.Random) -> Artifact:
@@ -336,7 +364,7 @@ def job(
 
 
 def make_tables(common: Mapping[str, Any], inputs: Mapping[str, Sequence[Artifact]], folder: Path) -> list[Artifact]:
-    """The eight tables as artifacts, in the report's order."""
+    """The nine tables as artifacts, in the report's order."""
     made: list[Artifact] = []
     for result in tables_stage.run(job(common, inputs, {name: {"table": name} for name in TABLES}, folder)):
         assert result.table is not None

@@ -13,7 +13,7 @@ from typing import Any
 
 Document = dict[str, Any]
 Path = tuple[Any, ...]
-TABLES = ("benchmarks", "preferences", "comparisons", "safety", "judges", "training", "curation", "audits")
+TABLES = ("benchmarks", "preferences", "comparisons", "safety", "judges", "training", "curation", "audits", "pairs")
 _LOCAL = {"dtype", "batch_tokens", "max_length"}
 TRAINING = {"pretrain": "pretrain_model", "sft": "sft_model", "dpo": "dpo_model"}
 
@@ -195,11 +195,11 @@ class Meaning:
                 pairs = self.document["preferences"][entry["data"]]
                 if entry["data"] in self.sampled():
                     self._sampling_edges(entry["data"], dataset, edge)
-                    edge(f"pair_responses {entry['data']}", f"reference_logprobs {model}", *audit)
+                    edge(f"pair_responses {entry['data']}", f"reference_logprobs {model}", *audit, "aggregate_tables")
                 else:
                     for name in pairs["datasets"]:
                         dataset(name, f"join_pairs {entry['data']}")
-                    edge(f"join_pairs {entry['data']}", f"reference_logprobs {model}", *audit)
+                    edge(f"join_pairs {entry['data']}", f"reference_logprobs {model}", *audit, "aggregate_tables")
                 edge(f"reference_logprobs {model}", job)
                 edge(*self.trained(entry["from"]), job)
                 edge(*self.trained(entry.get("reference", entry["from"])), f"reference_logprobs {model}", *audit)
@@ -223,6 +223,8 @@ class Meaning:
         ranker = self.models[self._ranker(pairs["ranker"])["model"]]
         for model in (self._ranker(pairs["ranker"])["model"], ranker.get("reference", ranker["from"])):
             edge(*self.trained(model), f"rank_responses {name}")
+        for made in ("sample_" + name, f"rank_responses {name}"):
+            edge(made, "aggregate_tables")
         edge(f"rank_responses {name}", f"pair_responses {name}")
 
     def closure(self, jobs: Iterable[str]) -> set[str]:

@@ -19,6 +19,7 @@ SHOWN = frozenset(
     {"id", "source", "subject", "category", "status", "model", "judge", "prompts", "benchmark", "start", "note"}
     | {"item", "method"}
     | {"mixture", "dataset", "domain", "outcome", "check"}
+    | {"preferences", "step", "prompt_id"}
 )
 _WIDTH = 60
 

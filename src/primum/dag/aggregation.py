@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from primum.dag.curation import LEDGER
+from primum.dag.curation import LEDGER, PAIRS
 from primum.dag.evaluation import AGREEMENT, GENERATION, JUDGEMENT, SCORE
 from primum.dag.metadata import experiment_metadata
+from primum.dag.preferences import RANKED, SAMPLES, draws
 from primum.dag.scope import Scope
 from primum.dag.stage import Output, Plan, Stage
 from primum.dag.training import AUDIT, MODEL
 
 TABLE = "tables/{table}.json"
 REPORT = "report/manifest.json"
-TABLES = ("benchmarks", "preferences", "comparisons", "safety", "judges", "training", "curation", "audits")
+TABLES = ("benchmarks", "preferences", "comparisons", "safety", "judges", "training", "curation", "audits", "pairs")
 
 
 def _tables(scope: Scope, _: str) -> Plan:
@@ -26,6 +27,8 @@ def _tables(scope: Scope, _: str) -> Plan:
         "trained": scope.trained(),
         "agreements": scope.agreements(),
         "audited": scope.audited(),
+        "pairs": scope.preferences(),
+        "sampled": list(scope.sampled()),
     }
     path = scope.path
     inputs = {
@@ -36,6 +39,9 @@ def _tables(scope: Scope, _: str) -> Plan:
         "trained": [path(MODEL, model=model) for model in scope.trained()],
         "agreements": [path(AGREEMENT, judge=judge) for judge in scope.agreements()],
         "audits": [path(AUDIT, model=model) for model in scope.audited()],
+        "pairs": [path(PAIRS, preferences=name) for name in scope.preferences()],
+        "draws": [path(SAMPLES, preferences=name, draw=draws(scope, name)[0]) for name in scope.sampled()],
+        "ranked": [path(RANKED, preferences=name) for name in scope.sampled()],
     }
     return Plan([Output(table, path(TABLE, table=table), {"table": table}) for table in TABLES], common, inputs)
 

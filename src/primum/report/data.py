@@ -1,4 +1,4 @@
-"""What the report shows, read into typed objects: the spec's parts of the experiment and the rows of the eight tables."""
+"""What the report shows, read into typed objects: the spec's parts of the experiment and the rows of the nine tables."""
 
 from __future__ import annotations
 
@@ -179,6 +179,16 @@ class Audited:
 
 
 @dataclass(frozen=True, slots=True)
+class Paired:
+    """A row of ``pairs``: so many prompts, responses or pairs of a preference set had this outcome."""
+
+    preferences: str
+    step: str
+    outcome: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class TableFile:
     """A table as the page names it: ``content`` is the sha256 of its rows."""
 
@@ -207,6 +217,7 @@ class Study:
     steps: tuple[Step, ...]
     ledger: tuple[Ledger, ...]
     audits: tuple[Audited, ...]
+    pairs: tuple[Paired, ...]
     files: tuple[TableFile, ...]
 
     def model(self, name: str) -> Model:
@@ -236,7 +247,7 @@ class Study:
         return next((r for r in self.safety if (r.judge, r.model, r.prompts, r.category) == wanted), None)
 
 
-Row = TypeVar("Row", Model, Benchmark, Named, Accuracy, Comparison, Safety, Agreement, Step, Ledger, Audited)
+Row = TypeVar("Row", Model, Benchmark, Named, Accuracy, Comparison, Safety, Agreement, Step, Ledger, Audited, Paired)
 
 
 def _typed(kind: type[Row], records: Sequence[Mapping[str, Any]]) -> tuple[Row, ...]:
@@ -272,6 +283,7 @@ def read_study(common: Mapping[str, Any], tables: Sequence[Artifact]) -> Study:
             steps=_typed(Step, rows["training"]),
             ledger=_typed(Ledger, rows["curation"]),
             audits=_typed(Audited, rows["audits"]),
+            pairs=_typed(Paired, rows["pairs"]),
             files=tuple(TableFile(name, len(rows[name]), artifacts[name].manifest.content) for name in names),
         )
     except KeyError as error:

@@ -23,6 +23,7 @@ from primum.report.grids import agreement_grid, category_grid, harm_grid, refusa
 from primum.report.headline import headlines
 from primum.report.lineage import lineage_tree
 from primum.report.numbers import count, plural
+from primum.report.pairs import pairs_grid
 from primum.report.skill import accuracy_grid, clean_grid, comparison_grid, subject_grid
 
 PAGE = "index.html"
@@ -74,4 +75,5 @@ def render(study: Study) -> str:
         mixtures=mixtures(study),
         outcomes=outcomes(study),
         audits=audit_grid(study, "audits-table"),
+        pairs=pairs_grid(study, "pairs-table"),
     )

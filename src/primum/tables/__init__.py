@@ -1,1 +1,1 @@
-"""Aggregation: scores, judgements, ledgers, training histories and audits become the eight tables that people read."""
+"""Aggregation: scores, judgements, ledgers, training histories and audits become the nine tables that people read."""

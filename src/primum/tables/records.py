@@ -1,8 +1,9 @@
-"""The tables ``training``, ``curation`` and ``audits``: what training, curation and audits wrote down, put together."""
+"""The tables ``training``, ``curation``, ``audits`` and ``pairs``: what these steps wrote down, put together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -51,3 +52,29 @@ def audit_rows(index: int, model: str, audit: Artifact) -> Iterator[dict[str, An
     """What ``model`` learned from, check by check, with ids that stay unique beside the other audits; shares in 0-1."""
     for row in audit.table().to_pylist():
         yield {**row, "id": f"{index:03d}.{row['id']}", "model": model}
+
+
+def pair_rows(
+    index: int, name: str, pairs: Artifact, draw: Artifact | None, ranked: Artifact | None
+) -> Iterator[dict[str, Any]]:
+    """What became of a preference set: its prompts and the responses to them, where a model gave these, and its pairs.
+
+    Of one ``draw`` the prompts tell for all draws. A step's outcomes add up: to the prompts that datasets have, to the responses
+    that were asked for, to the prompts, or pairs, that could have been learned from.
+    """
+    steps: list[tuple[str, Mapping[str, int]]] = []
+    if draw is not None and ranked is not None:
+        left_out = ("duplicate-prompts", "no-prompt")
+        counts = draw.manifest.counts
+        steps.append(("prompts", {"asked": counts["rows"], **{key: counts[key] for key in left_out}}))
+        steps.append(("responses", Counter(ranked.table().column("status").to_pylist())))
+    steps.append(("pairs", pairs.manifest.counts))
+    for number, (step, outcomes) in enumerate(steps):
+        for place, (outcome, count) in enumerate(sorted(outcomes.items(), key=lambda each: (-each[1], each[0]))):
+            yield {
+                "id": f"{index:03d}.{number}.{place:02d}",
+                "preferences": name,
+                "step": step,
+                "outcome": outcome,
+                "count": count,
+            }

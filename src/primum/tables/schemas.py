@@ -1,4 +1,4 @@
-"""The columns of the eight tables. A column that may be unknown is nullable; all others are required."""
+"""The columns of the nine tables. A column that may be unknown is nullable; all others are required."""
 
 from __future__ import annotations
 
@@ -73,6 +73,8 @@ _AUDITS = (
     | _schema({"limit": _FLOAT, "passed": pa.bool_()}, {})
 )
 
+_PAIRS = _schema({"id": _TEXT, "preferences": _TEXT, "step": _TEXT, "outcome": _TEXT, "count": _INT}, {})
+
 SCHEMAS: Mapping[str, pa.Schema] = {
     name: pa.schema(list(fields.values()))
     for name, fields in {
@@ -84,6 +86,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         "training": _TRAINING,
         "curation": _CURATION,
         "audits": _AUDITS,
+        "pairs": _PAIRS,
     }.items()
 }
 

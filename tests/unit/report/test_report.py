@@ -19,6 +19,7 @@ from primum.report.data import Ledger, Study, read_study
 from primum.report.headline import headlines
 from primum.report.lineage import lineage_tree
 from primum.report.numbers import MINUS, NONE, count, decimal, interval, listing, percent, plural, signed
+from primum.report.pairs import pairs_grid
 from primum.report.plots import Curve, curve_panel, share_bar
 from primum.report.skill import accuracy_grid
 from primum.report.stage import render
@@ -96,7 +97,7 @@ def test_the_page_is_well_formed_and_accessible(page: str) -> None:
     assert outline.open == []
     assert outline.all("html")[0]["lang"] == "en"
     tables = outline.all("table")
-    assert len(tables) == len(outline.all("caption")) == 13
+    assert len(tables) == len(outline.all("caption")) == 14
     assert all(cell.get("scope") for cell in outline.all("th"))
     assert all(plot.get("role") == "img" and plot.get("aria-label") for plot in outline.all("svg"))
     ids = [attributes["id"] for _, attributes in outline.elements if "id" in attributes]
@@ -186,7 +187,7 @@ def test_noise_is_called_noise(made: Made) -> None:
 
 
 def test_an_experiment_without_anything_still_has_a_page(tmp_path: Path) -> None:
-    keys = ("scores", "judgements", "generations", "mixtures", "trained", "agreements", "audited")
+    keys = ("scores", "judgements", "generations", "mixtures", "trained", "agreements", "audited", "pairs", "sampled")
     model = {"name": "only", "title": "", "size_class": "small", "kind": "hub", "start": None, "data": None}
     common = {"models": [{**model, "evaluated": True}], "benchmarks": [], "prompts": [], "judges": []}
     common |= {key: [] for key in keys}
@@ -245,6 +246,25 @@ def test_without_audits_the_page_has_no_section(made: Made) -> None:
     page = render(opened(made, lambda _: {"audits": ()}))
     assert "Audits" not in page
     assert "audits-table" not in page
+
+
+def test_pairs_are_sets_by_outcomes(made: Made, page: str) -> None:
+    grid = pairs_grid(opened(made), "id")
+    assert grid is not None
+    assert [(column.sub, column.title) for column in grid.columns] == [
+        *(("Prompts", "duplicate-prompts"), ("Prompts", "asked")),
+        *(("Responses", "ranked"), ("Responses", "alone"), ("Responses", "duplicate")),
+        *(("Pairs", "kept"), ("Pairs", "duplicate"), ("Pairs", "tie"), ("Pairs", "too-few")),
+    ]
+    rows = {row.title: [cell.text for cell in row.cells] for row in grid.groups[0].rows}
+    assert rows == {
+        "stage-1": [*[NONE] * 5, "140", "2", "0", "0"],
+        "on-policy": ["4", "3", "4", "1", "1", "1", "0", "1", "1"],
+    }
+    assert 'href="#pairs"' in page
+    without = render(opened(made, lambda _: {"pairs": ()}))
+    assert "pairs-table" not in without
+    assert 'href="#pairs"' not in without
 
 
 def test_the_lineage_names_every_model_once(made: Made) -> None:

@@ -19,6 +19,7 @@ from study import (
     generation,
     judgement,
     ledger,
+    pairs_inputs,
     save_model,
     save_table,
     score,
@@ -34,6 +35,7 @@ EMPTY: dict[str, Any] = {
     "prompts": [{"name": "harm-set", "kind": "harmful"}],
     "judges": [{"name": "grader", "kind": "rubric"}, {"name": "phrases", "kind": "refusal"}],
     **{key: [] for key in ("scores", "judgements", "generations", "mixtures", "trained", "agreements", "audited")},
+    **{"pairs": [], "sampled": []},
 }
 
 
@@ -254,6 +256,29 @@ def test_audits_are_every_models_checks_in_order(tmp_path: Path) -> None:
     ]
     with pytest.raises(PrimumError, match="1 audited in the spec, but 0 artifacts"):
         make("audits", tmp_path, {}, audited=["a"])
+
+
+def test_pairs_are_counted_step_by_step(tmp_path: Path) -> None:
+    made = make("pairs", tmp_path, pairs_inputs(tmp_path), pairs=["stage-1", "on-policy"], sampled=["on-policy"])
+    found = [(row["preferences"], row["step"], row["outcome"], row["count"]) for row in made]
+    assert found == [
+        ("stage-1", "pairs", "kept", 140),
+        ("stage-1", "pairs", "duplicate", 2),
+        ("stage-1", "pairs", "equal-texts", 0),
+        ("on-policy", "prompts", "duplicate-prompts", 4),
+        ("on-policy", "prompts", "asked", 3),
+        ("on-policy", "prompts", "no-prompt", 0),
+        # Two responses to each of the three prompts that were asked.
+        ("on-policy", "responses", "ranked", 4),
+        ("on-policy", "responses", "alone", 1),
+        ("on-policy", "responses", "duplicate", 1),
+        ("on-policy", "pairs", "kept", 1),
+        ("on-policy", "pairs", "tie", 1),
+        ("on-policy", "pairs", "too-few", 1),
+        ("on-policy", "pairs", "duplicate", 0),
+        ("on-policy", "pairs", "equal-texts", 0),
+    ]
+    assert len({row["id"] for row in made}) == len(made)
 
 
 def test_inputs_must_match_the_spec(tmp_path: Path) -> None:
