@@ -28,6 +28,8 @@ RESOURCES: dict[str, dict[str, int]] = {
     "pretrain": {"mem_mb": 4000, "minutes": 31},
     "sft": {"mem_mb": 3000, "minutes": 32, "gpus": 1},
     "dpo": {"mem_mb": 3000, "minutes": 33, "gpus": 1},  # on two it would be two processes, and other sums
+    "sample": {"mem_mb": 2800, "minutes": 38, "gpus": 1},
+    "rank": {"mem_mb": 2900, "minutes": 39, "gpus": 1},
     "generate": {"mem_mb": 3000, "minutes": 34, "gpus": 1},
     "judge": {"mem_mb": 3000, "minutes": 35, "threads": 2},
     "score": {"mem_mb": 3000, "minutes": 36, "gpus": 1},
@@ -36,7 +38,7 @@ RESOURCES: dict[str, dict[str, int]] = {
 }
 # One model asks for more than its stage does.
 LARGE = {"mem_mb": 3500, "minutes": 37, "gpus": 4}
-MODELS, SCORED = ("base", "sft", "dpo-1", "judge"), ("sft", "dpo-1")
+MODELS, SCORED = ("base", "sft", "dpo-1", "dpo-2-on-policy", "judge"), ("sft", "dpo-2-on-policy")
 STAGES = {
     "read_training": "curate",
     "read_benchmarks": "curate",
@@ -49,6 +51,10 @@ STAGES = {
     "sft_model": "sft",
     "reference_logprobs": "dpo",
     "dpo_model": "dpo",
+    "sample_on-policy-2": "sample",
+    "rank_responses": "rank",
+    "pair_responses": "curate",
+    "find_pair_overlaps": "curate",
     "generate_responses": "generate",
     "judge_harm": "judge",
     "judge_refusal": "judge",
@@ -60,13 +66,14 @@ STAGES = {
 
 
 def document() -> dict[str, Any]:
-    """The demo, of which these models are left."""
+    """The demo, of which these models are left; the first stage ranks its own responses."""
     demo: dict[str, Any] = yaml.safe_load(DEMO)
     return demo | {
         "models": {name: demo["models"][name] for name in MODELS},
+        "rankers": {"stage-2": {"kind": "implicit", "model": "dpo-1"}},
         "evaluate": demo["evaluate"] | {"models": list(SCORED)},
         "resources": RESOURCES,
-        "overrides": {"dpo-1": {"resources": {"score": LARGE}}},
+        "overrides": {"dpo-2-on-policy": {"resources": {"score": LARGE}}},
     }
 
 
@@ -97,11 +104,11 @@ def test_the_demo_is_what_a_local_run_makes(run: Run, request: pytest.FixtureReq
 def test_every_job_had_what_its_rule_asked_for(run: Run) -> None:
     seen = set()
     for job in run.all_jobs():
-        found = re.fullmatch(r"rule_(\w+?)(?:_wildcards_(.*))?", job["Comment"])
+        found = re.fullmatch(r"rule_([\w-]+?)(?:_wildcards_(.*))?", job["Comment"])
         assert found, job["Comment"]
         rule, wildcards = found.groups()
         asked = dict(RESOURCES[STAGES[rule]])
-        asked |= LARGE if (rule, wildcards) == ("score_benchmarks", "dpo-1") else {}
+        asked |= LARGE if (rule, wildcards) == ("score_benchmarks", "dpo-2-on-policy") else {}
         tres = dict(item.split("=") for item in job["AllocTRES"].split(","))
         assert (job["State"], job["NNodes"]) == ("COMPLETED", "1")
         assert (job["ReqMem"], job["Timelimit"]) == (f"{asked['mem_mb']}M", f"00:{asked['minutes']}:00"), rule
@@ -111,7 +118,7 @@ def test_every_job_had_what_its_rule_asked_for(run: Run) -> None:
         seen.add(rule)
     # A job costs half a minute there, whatever it does: what reads small files does so together.
     rules = [job["Comment"].removeprefix("rule_").partition("_wildcards_")[0] for job in run.all_jobs()]
-    assert sum(STAGES[rule] == "curate" for rule in rules) == 8
+    assert sum(STAGES[rule] == "curate" for rule in rules) == 10
     # And nothing of what runs where Snakemake runs: fetching, and tables as CSV.
     assert seen == set(STAGES)
 
