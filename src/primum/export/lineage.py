@@ -24,7 +24,8 @@ _SETTINGS = (
 class Step:
     """A model of a lineage. ``train`` is empty for one that was fetched, whose ``hub`` id and ``revision`` are known.
 
-    ``datasets`` are catalog entries by name, ``counts`` what the manifests of data and model say, ``content`` the model's hash.
+    ``data`` says also who answered and ranked, where a model learns from answers. ``datasets`` are catalog entries by name,
+    ``counts`` what the manifests of data and model say, ``content`` the model's hash.
     """
 
     name: str
@@ -55,8 +56,10 @@ def _step(results: Path, experiment: Mapping[str, Any], name: str, entry: Mappin
     at = partial(manifest_path, str(results))
     train, data = entry.get("train") or "", entry.get("data") or ""
     if train == "dpo":
-        names = experiment["preferences"][data]["datasets"]
-        kept, made = at(PAIRS, preferences=data), at(REFERENCE, model=name)
+        pairs = experiment["preferences"][data]
+        names = pairs["prompts"] if "ranker" in pairs else pairs["datasets"]
+        data = _sampled(experiment, data) if "ranker" in pairs else data
+        kept, made = at(PAIRS, preferences=entry["data"]), at(REFERENCE, model=name)
     else:
         sources = experiment.get("mixtures", {}).get(data, {}).get("sources", {})
         names = [source["dataset"] for source in sources.values()]
@@ -82,6 +85,15 @@ def _step(results: Path, experiment: Mapping[str, Any], name: str, entry: Mappin
         {**entry.get("optimization", {}), **settings},
         counts,
         "" if manifest is None else manifest.content,
+    )
+
+
+def _sampled(experiment: Mapping[str, Any], data: str) -> str:
+    """Who answered the prompts of an on-policy set, and who ranked the answers."""
+    pairs = experiment["preferences"][data]
+    ranker = experiment["rankers"][pairs["ranker"]]
+    return (
+        f"{data}: {pairs['n']} answers a prompt by `{pairs['from']}`, ranked by `{ranker['model']}` ({ranker['kind']})"
     )
 
 

@@ -296,6 +296,14 @@ def test_a_card_says_how_its_model_was_trained(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert text.count("| `tuned` | `dialogues` | org/dialogues | " + "d" * 40 + " | cc-by-4.0 |") == 1
     assert "| `sft` | `pairs-1` | files of the catalog |  | unknown |" in text
+    # Pairs of a model's own answers: their prompts are the data, and the card says who answered and ranked.
+    experiment["rankers"] = {"best": {"kind": "pairrm", "model": "pairrm-hf"}}
+    experiment["preferences"] = {"stage-1": {"from": "tuned", "prompts": ["pairs-1"], "n": 5, "ranker": "best"}}
+    path.write_text(json.dumps(experiment))
+    export(results, "hf", tmp_path / "own", force=False)
+    text = (tmp_path / "own/sft/README.md").read_text()
+    assert "| stage-1: 5 answers a prompt by `tuned`, ranked by `pairrm-hf` (pairrm) |" in text
+    assert "| `sft` | `pairs-1` | files of the catalog |  | unknown |" in text
     # A fetched model has a card of its own where it comes from.
     assert "## Training" not in (tmp_path / "cards/llama3-8b-instruct/README.md").read_text()
 
