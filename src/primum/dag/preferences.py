@@ -105,7 +105,7 @@ def _ranked_by(experiment: Experiment, wildcards: Mapping[str, str]) -> str:
 STAGES = (
     Stage(
         name="sample",
-        help="several responses to each prompt, from a model that is aligned with them",
+        help="a model's own responses to prompts, several to each",
         module="primum.prefer.sample",
         target="sample",
         rule="sample_{preferences}",

@@ -16,6 +16,7 @@ from primum.cluster.site import Site, load_site, shell_prefix
 from primum.dag.dag import STAGES
 from primum.errors import PrimumError
 from primum.experiment import load_experiment
+from primum.experiment.experiment import Override
 
 ROOT = Path(__file__).parents[3]
 PROFILE: dict[str, Any] = yaml.safe_load((ROOT / "slurm/config.v9+.yaml").read_text())
@@ -182,6 +183,35 @@ def test_a_job_waits_for_the_one_that_a_killed_run_left_running() -> None:
     assert extra("judge", "sft", "harm") == "--dependency=afterany:8"
     assert extra("judge", "sft", "refusal") == ""
     assert extra("score", "sft") == ""
+
+
+def test_a_job_without_wildcards_waits_for_its_twin_too() -> None:
+    loaded = load_experiment("demo", ROOT)
+    running = {"rule_sample_on-policy-2": "7", "rule_rank_responses_wildcards_on-policy-2": "8"}
+    drawing = rule_resources(loaded, Site(), running, "sample", preferences="on-policy-2")
+    assert drawing["slurm_extra"](SimpleNamespace()) == "--dependency=afterany:7"
+    ranking = rule_resources(loaded, Site(), running, "rank")
+    assert ranking["slurm_extra"](SimpleNamespace(preferences="on-policy-2")) == "--dependency=afterany:8"
+
+
+def test_drawing_and_ranking_ask_for_the_gpus_of_the_model_that_they_run() -> None:
+    found = asked("med42-v2-8b-on-policy", "sample", H100, preferences="on-policy-2")
+    assert (found["gpu"], found["slurm_partition"], found["runtime"]) == (1, "g", 480)
+    # To put the best against the worst takes no GPU.
+    assert asked("med42-v2-8b-on-policy", "pair", H100, preferences="on-policy-2")["gpu"] == 0
+    loaded = load_experiment("med42-v2-8b-on-policy", ROOT)
+    override = loaded.overrides["llama3-70b-instruct"].resources["generate"]
+    larger = loaded.model_copy(
+        update={
+            "overrides": {
+                "dpo-1": Override(resources={"sample": override}),
+                "pairrm-hf": Override(resources={"rank": override}),
+            }
+        }
+    )
+    for stage in ("sample", "rank"):
+        resources = rule_resources(larger, H100, {}, stage)
+        assert resources["gpu"](SimpleNamespace(preferences="on-policy-2")) == override.gpus
 
 
 def test_every_stage_names_its_rule() -> None:
