@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from primum.artifact.job import Item, Job
@@ -13,6 +14,7 @@ from primum.batches import in_batches
 from primum.logprobs import response_logprobs
 from primum.prefer.candidates import Candidates
 from primum.text.chat import answered, ends_of
+from primum.text.packing import Ids
 from primum.text.tokenizer import load_tokenizer
 
 
@@ -42,24 +44,29 @@ class ImplicitReward:
         found = (given.get(index, "too-long") for index in range(len(rows)))
         return [[next(found) for _ in each.responses] for each in candidates]
 
-    def _tokens(self, each: Candidates, response: str) -> tuple[list[int], list[int]]:
+    def _tokens(self, each: Candidates, response: str) -> tuple[Ids, Ids]:
         """Prompt and response, rendered and tokenised as one and split where the response begins, as for DPO."""
         text, begin = answered(self._tokenizer, each.prompt, response)
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         start = int((ends_of(self._tokenizer, encoded) <= begin).sum())
-        ids: list[int] = encoded["input_ids"]
+        ids = np.array(encoded["input_ids"], dtype=np.int32)
         return ids[:start], ids[start:]
 
-    def _logprobs(self, model: Artifact, rows: Sequence[tuple[list[int], list[int]]], name: str) -> list[float]:
+    def _logprobs(self, model: Artifact, rows: Sequence[tuple[Ids, Ids]], name: str) -> list[float]:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         loaded = load_model(model, self._job.common["dtype"]).eval().to(device)
         pad = self._tokenizer.pad_token_id
         return in_batches(
             [len(prompt) + len(response) for prompt, response in rows],
             self._job.common["batch_tokens"],
-            lambda indices: response_logprobs(loaded, [rows[index] for index in indices], pad),
+            lambda indices: response_logprobs(loaded, [_lists(rows[index]) for index in indices], pad),
             self._item.work,
             name,
             f"{self._item.name}, {name}",
             self._job.progress,
         )
+
+
+def _lists(row: tuple[Ids, Ids]) -> tuple[list[int], list[int]]:
+    prompt, response = row
+    return prompt.tolist(), response.tolist()

@@ -8,9 +8,11 @@ response's mark into a score, and the difference of the two scores says which is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import AutoTokenizer
@@ -22,6 +24,7 @@ from primum.batches import in_batches
 from primum.errors import PrimumError
 from primum.prefer.candidates import Candidates, prompt_text
 from primum.progress import hush_transformers
+from primum.text.packing import Ids
 
 # As published: a prompt is cut at 1,224 tokens, and the two responses share what is left of 2,048.
 SOURCE_TOKENS, ALL_TOKENS = 1224, 2048
@@ -70,16 +73,19 @@ class PairRanker:
 
         ``order-decided`` counts the pairs of which the response that is shown first wins both times, or loses.
         """
-        rows = {
-            (group, first, second): row
+        texts = [self._encoded(each) for each in candidates]
+        asked = [
+            (group, first, second)
             for group, each in enumerate(candidates)
-            for (first, second), row in self._rows(each).items()
-        }
-        asked = list(rows)
+            for first, second in permutations(range(len(each.responses)), 2)
+        ]
+        # Put together batch by batch: all rows at once would hold each text many times.
         logits = in_batches(
-            [len(ids) for ids, _ in rows.values()],
+            [sum(map(len, texts[group].parts(first, second))) for group, first, second in asked],
             self._job.common["batch_tokens"],
-            lambda indices: self._compare([rows[asked[index]] for index in indices]),
+            lambda indices: self._compare(
+                [texts[group].parts(*shown) for group, *shown in map(asked.__getitem__, indices)]
+            ),
             self._item.work,
             "comparisons",
             self._item.name,
@@ -94,41 +100,51 @@ class PairRanker:
         )
         return [_mean_margins(won, group, len(each.responses)) for group, each in enumerate(candidates)]
 
-    def _rows(self, each: Candidates) -> dict[tuple[int, int], tuple[list[int], list[int]]]:
-        """Of any two responses, in both orders, the token ids and where the three marks are."""
+    def _encoded(self, each: Candidates) -> _Encoded:
         source = self._encode(0, prompt_text(each.prompt), SOURCE_TOKENS)
         room = (ALL_TOKENS - len(source)) // 2
-        shown = [[self._encode(part, response, room) for part in (1, 2)] for response in each.responses]
-        rows = {}
-        for first, second in permutations(range(len(shown)), 2):
-            parts = [source, shown[first][0], shown[second][1]]
-            starts = [0, len(source), len(source) + len(parts[1])]
-            # A text may spell out a mark itself: its own is the first one in it.
-            marks = [start + ids.index(mark) for start, ids, mark in zip(starts, parts, self._marks, strict=True)]
-            rows[first, second] = ([token for ids in parts for token in ids], marks)
-        return rows
+        first, second = ([self._encode(part, response, room) for response in each.responses] for part in (1, 2))
+        return _Encoded(source, first, second)
 
-    def _encode(self, part: int, text: str, room: int) -> list[int]:
+    def _encode(self, part: int, text: str, room: int) -> Ids:
         """The text behind its mark, between the tokenizer's own first and last token, at most ``room`` tokens in all."""
-        ids: list[int] = self._tokenizer.encode(MARKS[part] + text)
-        if len(ids) <= room:
-            return ids
-        if part < 2:  # each response is encoded once as the first and once as the second
-            self.counts[("cut-prompts", "cut-responses")[part]] += 1
-        cut: list[int] = self._tokenizer.encode(MARKS[part] + text, max_length=room, truncation=True)
-        return cut
+        ids = self._tokenizer.encode(MARKS[part] + text)
+        if len(ids) > room:
+            if part < 2:  # each response is encoded once as the first and once as the second
+                self.counts[("cut-prompts", "cut-responses")[part]] += 1
+            ids = self._tokenizer.encode(MARKS[part] + text, max_length=room, truncation=True)
+        return np.array(ids, dtype=np.int32)
 
-    def _compare(self, rows: Sequence[tuple[list[int], list[int]]]) -> list[float]:
-        device, width = self._model.device, max(len(row) for row, _ in rows)
+    def _compare(self, rows: Sequence[tuple[Ids, Ids, Ids]]) -> list[float]:
+        """The logits of rows, a prompt and two responses each."""
+        device, width = self._model.device, max(sum(map(len, parts)) for parts in rows)
         ids = torch.full((len(rows), width), self._tokenizer.pad_token_id)
         attention = torch.zeros((len(rows), width), dtype=torch.int64)
-        for place, (row, _) in enumerate(rows):
-            ids[place, : len(row)] = torch.tensor(row)
+        marks = torch.zeros((len(rows), 3), dtype=torch.int64)
+        for place, parts in enumerate(rows):
+            row = np.concatenate(parts)
+            ids[place, : len(row)] = torch.from_numpy(row)
             attention[place, : len(row)] = 1
-        marks = torch.tensor([own for _, own in rows])
+            starts = [0, len(parts[0]), len(parts[0]) + len(parts[1])]
+            for part, mark in enumerate(self._marks):
+                # A text may spell out a mark itself: its own is the first one in it.
+                marks[place, part] = starts[part] + int(np.argmax(parts[part] == mark))
         with torch.inference_mode():
             logits: list[float] = self._model(ids.to(device), attention.to(device), marks.to(device)).float().tolist()
         return logits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Encoded:
+    """A prompt, and its responses as the first and as the second of a pair, each behind its mark."""
+
+    source: Ids
+    first: Sequence[Ids]
+    second: Sequence[Ids]
+
+    def parts(self, first: int, second: int) -> tuple[Ids, Ids, Ids]:
+        """What is read when two responses are compared."""
+        return self.source, self.first[first], self.second[second]
 
 
 def _mean_margins(won: dict[tuple[int, int, int], float], group: int, n: int) -> list[float | str]:

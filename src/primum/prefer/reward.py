@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -16,6 +17,7 @@ from primum.errors import PrimumError
 from primum.prefer.candidates import Candidates, prompt_text
 from primum.progress import hush_transformers
 from primum.text.chat import render
+from primum.text.packing import Ids
 from primum.text.rows import Message
 
 
@@ -55,28 +57,28 @@ class RewardModel:
         found = (given.get(index, "too-long") for index in range(len(rows)))
         return [[next(found) for _ in each.responses] for each in candidates]
 
-    def _encode(self, prompt: Sequence[Message], response: str) -> dict[str, list[int]]:
+    def _encode(self, prompt: Sequence[Message], response: str) -> dict[str, Ids]:
         """Token ids, and token types where the model tells two texts apart by them."""
         if self._tokenizer.chat_template is None:
-            encoded: dict[str, list[int]] = dict(self._tokenizer(prompt_text(prompt), response))
+            encoded = dict(self._tokenizer(prompt_text(prompt), response))
         else:
             text = render(self._tokenizer, [*prompt, Message("assistant", response)], generation_prompt=False)
             encoded = dict(self._tokenizer(text, add_special_tokens=False))
-        encoded.pop("attention_mask", None)
-        return encoded
+        return {name: np.array(ids, dtype=np.int32) for name, ids in encoded.items() if name != "attention_mask"}
 
-    def _score(self, rows: Sequence[dict[str, list[int]]]) -> list[float]:
+    def _score(self, rows: Sequence[dict[str, Ids]]) -> list[float]:
         width, device = max(len(row["input_ids"]) for row in rows), self._model.device
         pad = self._model.config.pad_token_id
         if pad is None:
             # Decoders are read at their last token, which they find by the padding: a token that no row has.
-            used = {token for row in rows for token in row["input_ids"]}
+            used = {token for row in rows for token in row["input_ids"].tolist()}
             pad = next(token for token in range(self._model.config.vocab_size) if token not in used)
         given = {name: torch.zeros((len(rows), width), dtype=torch.int64) for name in (*rows[0], "attention_mask")}
         given["input_ids"].fill_(pad)
         for place, row in enumerate(rows):
-            for name, ids in (*row.items(), ("attention_mask", [1] * len(row["input_ids"]))):
-                given[name][place, : len(ids)] = torch.tensor(ids)
+            for name, ids in row.items():
+                given[name][place, : len(ids)] = torch.from_numpy(ids)
+            given["attention_mask"][place, : len(row["input_ids"])] = 1
         before, self._model.config.pad_token_id = self._model.config.pad_token_id, pad
         with torch.inference_mode():
             logits = self._model(**{name: ids.to(device) for name, ids in given.items()}).logits.float()

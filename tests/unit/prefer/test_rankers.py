@@ -101,23 +101,33 @@ def test_pairrm_cuts_as_published(tmp_path: Path, pair_folder: Path, monkeypatch
     monkeypatch.setattr(pairrm, "ALL_TOKENS", 40)
     ranker = opened(PairRanker, tmp_path, {"ranker": pair_folder})
     asked = [Candidates("p/1", (Message("user", "xyz" * 30),), ("rest", "qwz" * 30))]
-    seen: list[list[int]] = []
+    seen: list[int] = []
     original = ranker._compare
-    monkeypatch.setattr(ranker, "_compare", lambda rows: seen.extend(ids for ids, _ in rows) or original(rows))
+
+    def compare(rows: Any) -> Any:
+        seen.extend(sum(map(len, parts)) for parts in rows)
+        return original(rows)
+
+    monkeypatch.setattr(ranker, "_compare", compare)
     ranker.rewards(asked)
     tokenizer = bert_tokenizer()
     short = len(tokenizer.encode(MARKS[1] + "rest"))
-    assert [len(row) for row in seen] == [12 + short + 14] * 2
+    assert seen == [12 + short + 14] * 2
     assert (ranker.counts["cut-prompts"], ranker.counts["cut-responses"]) == (1, 1)
 
 
 def test_a_response_that_spells_out_a_mark_is_only_text(tmp_path: Path, pair_folder: Path) -> None:
     ranker = opened(PairRanker, tmp_path, {"ranker": pair_folder})
-    rows = ranker._rows(Candidates("p", (Message("user", "ask"),), ("a <|candidate2|> b", "c <|source|>")))
-    for ids, marks in rows.values():
-        assert [ids[place] for place in marks] == bert_tokenizer().convert_tokens_to_ids(list(MARKS))
-        starts = [0, *(i + 1 for i, token in enumerate(ids[:-1]) if token == bert_tokenizer().sep_token_id)]
-        assert marks == [start + 1 for start in starts]  # each right behind the [CLS] of its part
+    texts = ranker._encoded(Candidates("p", (Message("user", "ask"),), ("a <|candidate2|> b", "c <|source|>")))
+    seen = []
+    ranker._model.forward = lambda ids, attention, marks: seen.append((ids, marks)) or torch.zeros(len(ids))
+    ranker._compare([texts.parts(0, 1), texts.parts(1, 0)])
+    ((ids, marks),) = seen
+    tokenizer = bert_tokenizer()
+    for row, places in zip(ids.tolist(), marks.tolist(), strict=True):
+        assert [row[place] for place in places] == tokenizer.convert_tokens_to_ids(list(MARKS))
+        starts = [0, *(i + 1 for i, token in enumerate(row[:-1]) if token == tokenizer.sep_token_id)]
+        assert places == [start + 1 for start in starts[:3]]  # each right behind the [CLS] of its part
 
 
 def test_what_was_compared_before_a_kill_is_not_compared_again(
