@@ -107,7 +107,7 @@ def probed(page: Path, tmp_path: Path, width: int) -> dict[str, object]:
 
 def test_the_browser_shows_the_tables(page: Path, tmp_path: Path) -> None:
     shown = browse(tmp_path, "--dump-dom", page.as_uri())
-    assert shown.count("<table") == shown.count("<caption") == 13
+    assert shown.count("<table") == shown.count("<caption") == 14
     for name in (
         "benchmarks",
         "preferences",
@@ -117,6 +117,7 @@ def test_the_browser_shows_the_tables(page: Path, tmp_path: Path) -> None:
         "subjects",
         "categories",
         "audits-table",
+        "pairs-table",
     ):
         assert f'id="{name}"' in shown
     assert "</html>" in shown
