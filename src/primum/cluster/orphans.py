@@ -29,8 +29,10 @@ def name_prefix(experiment: str, results: str) -> str:
 
 def comment(stage: Stage, wildcards: Mapping[str, str]) -> str | None:
     """The comment of a job's submission, as the plugin writes it; None for stages whose jobs are short."""
-    own = "_".join(value for name, value in wildcards.items() if f"{{{name}}}" not in stage.rule)
-    return f"rule_{stage.rule.format(**wildcards)}" + (f"_wildcards_{own}" if own else "") if stage.long else None
+    if not stage.long:
+        return None
+    own = "_".join(stage.own(wildcards))
+    return f"rule_{stage.rule.format(**wildcards)}" + (f"_wildcards_{own}" if own else "")
 
 
 def take_over(prefix: str, progress: Progress) -> dict[str, str]:

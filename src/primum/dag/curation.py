@@ -107,7 +107,8 @@ def read_preferences(scope: Scope) -> list[str]:
 
 def curated(scope: Scope) -> list[tuple[str, str]]:
     """(kind, name) of the data whose overlap with the benchmarks is looked for before anything is trained."""
-    return sorted(each for each in scope.overlapping() if each[1] not in scope.sampled() or each[0] == "mixtures")
+    later = {("pairs", name) for name in scope.sampled()}
+    return sorted(set(scope.overlapping()) - later)
 
 
 def _overlap(scope: Scope, _: str) -> Plan:

@@ -22,9 +22,15 @@ RANKED = "data/ranked/{preferences}.json"
 _LOCAL = ("pyarrow", "jinja2", *ENGINES["transformers"])
 
 
+def _sampled(experiment: Experiment, name: str) -> SampledPreferences:
+    entry = experiment.preferences[name]
+    assert isinstance(entry, SampledPreferences)  # noqa: S101 - of the names in Scope.sampled
+    return entry
+
+
 def draws(scope: Scope, name: str) -> list[str]:
     """The draws of a set, by number, each an artifact of its own: with more of them, the first stay what they are."""
-    return [f"{draw:03d}" for draw in range(scope.sampled()[name].n)]
+    return [f"{draw:03d}" for draw in range(_sampled(scope.experiment, name).n)]
 
 
 def _samples(scope: Scope, name: str) -> list[str]:
@@ -32,7 +38,7 @@ def _samples(scope: Scope, name: str) -> list[str]:
 
 
 def _sample(scope: Scope, name: str) -> Plan:
-    entry = scope.sampled()[name]
+    entry = _sampled(scope.experiment, name)
     engine, libraries = engine_spec(scope, entry.start)
     common = {
         "engine": engine,
@@ -52,7 +58,7 @@ def _sample(scope: Scope, name: str) -> Plan:
 
 
 def _rank(scope: Scope, name: str) -> Plan:
-    entry = scope.sampled()[name]
+    entry = _sampled(scope.experiment, name)
     ranker = scope.experiment.rankers[entry.ranker]
     common, libraries = _ranker(scope, ranker)
     inputs = {"samples": _samples(scope, name), "ranker": [scope.path(MODEL, model=ranker.model)]}
@@ -88,10 +94,9 @@ def _overlap(scope: Scope, name: str) -> Plan:
     return plan_overlaps(scope, [("pairs", name)])
 
 
-def _sampled(experiment: Experiment, name: str) -> SampledPreferences:
-    entry = experiment.preferences[name]
-    assert isinstance(entry, SampledPreferences)  # noqa: S101 - of the names in Scope.sampled
-    return entry
+def _overlapping(scope: Scope) -> list[str]:
+    sampled = scope.sampled()
+    return [name for kind, name in scope.overlapping() if kind == "pairs" and name in sampled]
 
 
 def _drawn_from(experiment: Experiment, wildcards: Mapping[str, str]) -> str:
@@ -145,7 +150,7 @@ STAGES = (
         target="rank",
         rule="find_pair_overlaps",
         job="{preferences}",
-        jobs=lambda scope: [name for kind, name in scope.overlapping() if kind == "pairs" and name in scope.sampled()],
+        jobs=_overlapping,
         plan=_overlap,
         asks="curate",
     ),

@@ -102,6 +102,10 @@ class Stage:
         """The wildcards in a job's name."""
         return [part.strip("{}") for part in self.job.split("/") if part.startswith("{")]
 
+    def own(self, wildcards: Mapping[str, str]) -> list[str]:
+        """The values of a job's wildcards that are not in the name of its rule."""
+        return [value for name, value in wildcards.items() if f"{{{name}}}" not in self.rule]
+
     def resources(self, experiment: Experiment, model: str | None) -> Resources:
         """What a job that runs ``model`` asks the scheduler for."""
         return experiment.resources_of(self.asks or self.target, model)

@@ -69,8 +69,8 @@ class Workflow:
     def request_path(self, job: Job) -> Path:
         """Where a job finds what it is asked for: under its rule's name and, beside those in it, its wildcards."""
         wildcards = job.stage.wildcards(job.name)
-        own = [value for name, value in wildcards.items() if f"{{{name}}}" not in job.stage.rule]
-        return Path(self.dag.results, "requests", "/".join([job.stage.rule.format(**wildcards), *own]) + ".json")
+        path = "/".join([job.stage.rule.format(**wildcards), *job.stage.own(wildcards)])
+        return Path(self.dag.results, "requests", f"{path}.json")
 
     def request(self, job: Job) -> Request:
         """What ``primum stage`` is asked for, to be run in the folder that Snakemake runs in."""

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from primum.artifact.canonical import canonical_json
 from primum.errors import PrimumError
@@ -18,6 +18,7 @@ Conversation = Sequence[Message]
 Report = Callable[[int, int], None]
 # An endpoint that filtered an answer has answered: asking again would bring nothing else.
 CONTENT_FILTER = "content-filter"
+MOST_ERRORS = 0.2  # of the requests for a table
 STATUSES = ("stop", "length", "prompt-too-long", "error")
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -37,7 +38,20 @@ class Response:
     error: str = ""
 
 
-def refuse_many_errors(name: str, responses: Sequence[Response], most: float) -> None:
+def response_columns(response: Response) -> dict[str, Any]:
+    """What a table of responses has of each."""
+    own = {name: getattr(response, name) for name in ("status", "prompt_tokens", "completion_tokens", "error")}
+    return {"response": response.text, **own}
+
+
+def tokens_spent(responses: Sequence[Response]) -> dict[str, int]:
+    """What responses cost, read and written."""
+    return {
+        name: sum(getattr(response, name) for response in responses) for name in ("prompt_tokens", "completion_tokens")
+    }
+
+
+def refuse_many_errors(name: str, responses: Sequence[Response], most: float = MOST_ERRORS) -> None:
     """PrimumError, with the errors' classes, when more than this share of the requests failed.
 
     Those that an endpoint's own content filter stopped have not.

@@ -11,12 +11,11 @@ import pyarrow as pa
 
 from primum.artifact.job import Item, Job, Result
 from primum.engine import Engine, Response, with_engines
-from primum.engine.protocol import refuse_many_errors
+from primum.engine.protocol import refuse_many_errors, response_columns, tokens_spent
 from primum.experiment.types import Sampling
 from primum.text.prompts import take
 from primum.text.rows import Message, RequestRow, from_table
 
-MOST_ERRORS = 0.2
 SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -56,14 +55,13 @@ def _answer(job: Job, item: Item, engine: Engine, sampling: Sampling, seed: int)
 
     responses = engine.chat([[*head, Message("user", row.request)] for row in rows], sampling, seed, report)
     statuses = Counter(response.status for response in responses)
-    refuse_many_errors(item.name, responses, MOST_ERRORS)
+    refuse_many_errors(item.name, responses)
     return Result(
         item,
         table=to_table(rows, responses),
         counts={"rows": len(rows), **dict(sorted(statuses.items())), "surrogates": engine.surrogates - surrogates},
         cost={
-            "prompt_tokens": sum(response.prompt_tokens for response in responses),
-            "completion_tokens": sum(response.completion_tokens for response in responses),
+            **tokens_spent(responses),
             "seconds": round(time.monotonic() - started, 3),
         },
     )
@@ -76,11 +74,7 @@ def to_table(rows: Sequence[RequestRow], responses: Sequence[Response]) -> pa.Ta
             "id": row.id,
             "category": row.category,
             "request": row.request,
-            "response": response.text,
-            "status": response.status,
-            "prompt_tokens": response.prompt_tokens,
-            "completion_tokens": response.completion_tokens,
-            "error": response.error,
+            **response_columns(response),
         }
         for row, response in zip(rows, responses, strict=True)
     ]

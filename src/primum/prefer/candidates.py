@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
@@ -10,9 +10,6 @@ from typing import Protocol
 import pyarrow as pa
 
 from primum.text.rows import Message, RankedRow
-
-# (rewarded responses, of all, tokens so far)
-Report = Callable[[int, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +84,12 @@ def put_before(rows: Sequence[RankedRow]) -> tuple[list[Candidates], list[int]]:
         groups.append(Candidates(prompt_id, own[0][1].prompt, tuple(row.response for _, row in own)))
         places += [place for place, _ in own]
     return groups, places
+
+
+def by_prompt(candidates: Sequence[Candidates], rewards: Sequence[float | str]) -> list[list[float | str]]:
+    """The rewards of all responses, one prompt's after another's, as a list a prompt."""
+    left = iter(rewards)
+    return [[next(left) for _ in each.responses] for each in candidates]
 
 
 def prompt_text(messages: Sequence[Message]) -> str:

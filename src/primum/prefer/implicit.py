@@ -12,8 +12,8 @@ from primum.artifact.manifest import Artifact
 from primum.artifact.weights import load_model
 from primum.batches import in_batches
 from primum.logprobs import response_logprobs
-from primum.prefer.candidates import Candidates
-from primum.text.chat import answered, ends_of
+from primum.prefer.candidates import Candidates, by_prompt
+from primum.text.chat import answer_tokens
 from primum.text.packing import Ids
 from primum.text.tokenizer import load_tokenizer
 
@@ -28,7 +28,7 @@ class ImplicitReward:
 
     def rewards(self, candidates: Sequence[Candidates]) -> list[list[float | str]]:
         """See :class:`primum.prefer.candidates.Ranker`. A response that is too long with its prompt gets no reward."""
-        rows = [self._tokens(each, response) for each in candidates for response in each.responses]
+        rows = [self._split(each, response) for each in candidates for response in each.responses]
         limit = self._job.common["max_length"]
         fitting = [index for index, (prompt, response) in enumerate(rows) if len(prompt) + len(response) <= limit]
         asked = [rows[index] for index in fitting]
@@ -41,15 +41,11 @@ class ImplicitReward:
         given: dict[int, float | str] = {
             index: beta * (own - other) for index, (own, other) in zip(fitting, ratios, strict=True)
         }
-        found = (given.get(index, "too-long") for index in range(len(rows)))
-        return [[next(found) for _ in each.responses] for each in candidates]
+        return by_prompt(candidates, [given.get(index, "too-long") for index in range(len(rows))])
 
-    def _tokens(self, each: Candidates, response: str) -> tuple[Ids, Ids]:
-        """Prompt and response, rendered and tokenised as one and split where the response begins, as for DPO."""
-        text, begin = answered(self._tokenizer, each.prompt, response)
-        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        start = int((ends_of(self._tokenizer, encoded) <= begin).sum())
-        ids = np.array(encoded["input_ids"], dtype=np.int32)
+    def _split(self, each: Candidates, response: str) -> tuple[Ids, Ids]:
+        tokens, start = answer_tokens(self._tokenizer, each.prompt, response)
+        ids = np.array(tokens, dtype=np.int32)
         return ids[:start], ids[start:]
 
     def _logprobs(self, model: Artifact, rows: Sequence[tuple[Ids, Ids]], name: str) -> list[float]:

@@ -8,11 +8,9 @@ from primum.artifact.job import Item, Job
 from primum.engine import open_engine
 from primum.engine.protocol import refuse_many_errors
 from primum.experiment.types import Sampling
-from primum.prefer.candidates import Candidates, prompt_text
+from primum.prefer.candidates import Candidates, by_prompt, prompt_text
 from primum.text.rubric import question
 from primum.text.verdict import parse
-
-MOST_ERRORS = 0.2
 
 
 class Judged:
@@ -36,14 +34,13 @@ class Judged:
             self._job.progress.update(self._item.name, done, len(questions), tokens, "tokens")
 
         answers = self._engine.chat(questions, Sampling(**common["sampling"]), common["seed"], report)
-        refuse_many_errors(self._item.name, answers, MOST_ERRORS)
+        refuse_many_errors(self._item.name, answers)
         sign = 1 if common["best"] == "highest" else -1
         found: list[float | str] = []
         for answer in answers:
-            verdict = parse(answer.text)
             if answer.status in ("error", "prompt-too-long"):
                 found.append(answer.status)
-            else:
-                found.append(verdict.status if verdict.score is None else float(sign * verdict.score))
-        rewards = iter(found)
-        return [[next(rewards) for _ in each.responses] for each in candidates]
+                continue
+            verdict = parse(answer.text)
+            found.append(verdict.status if verdict.score is None else float(sign * verdict.score))
+        return by_prompt(candidates, found)

@@ -15,15 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from transformers import AutoTokenizer
 from transformers.models.deberta_v2.modeling_deberta_v2 import DebertaV2Model, DebertaV2PreTrainedModel
 
 from primum.artifact.job import Item, Job
-from primum.artifact.manifest import Artifact
 from primum.batches import in_batches
 from primum.errors import PrimumError
 from primum.prefer.candidates import Candidates, prompt_text
-from primum.progress import hush_transformers
+from primum.prefer.loading import load_ranker
 from primum.text.packing import Ids
 
 # As published: a prompt is cut at 1,224 tokens, and the two responses share what is left of 2,048.
@@ -62,7 +60,10 @@ class PairRanker:
     def __init__(self, job: Job, item: Item) -> None:
         self._job, self._item = job, item
         source = item.one("ranker")
-        self._model, self._tokenizer = load_pairrm(source, job.common["dtype"])
+        about = "PairRM that can be loaded: use llm-blender/PairRM-hf"
+        self._model, self._tokenizer, missing = load_ranker(source, PairRM, job.common["dtype"], about)
+        if missing:
+            raise PrimumError(f"{source.data}: has not {missing} weights of a PairRM: use llm-blender/PairRM-hf")
         self._marks = [self._tokenizer.convert_tokens_to_ids(mark) for mark in MARKS]
         if any(mark in (None, self._tokenizer.unk_token_id) for mark in self._marks):
             raise PrimumError(f"{source.data}: its tokenizer has not the marks {', '.join(MARKS)}: it is no PairRM")
@@ -152,28 +153,3 @@ def _mean_margins(won: dict[tuple[int, int, int], float], group: int, n: int) ->
         sum((won[group, own, other] - won[group, other, own]) / 2 for other in range(n) if other != own) / (n - 1)
         for own in range(n)
     ]
-
-
-def load_pairrm(source: Artifact, dtype: str) -> tuple[Any, Any]:
-    """The model, on a GPU if there is one, and its tokenizer. PrimumError for other models, and for missing weights."""
-    hush_transformers()
-    source.verify()
-    try:
-        model, loading = PairRM.from_pretrained(
-            source.data,
-            local_files_only=True,
-            use_safetensors=True,
-            dtype=getattr(torch, dtype),
-            output_loading_info=True,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(source.data, local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError, AttributeError, TypeError) as error:
-        kind = type(error).__name__
-        raise PrimumError(
-            f"{source.data}: is no PairRM that can be loaded ({kind}): use llm-blender/PairRM-hf"
-        ) from None
-    if loading["missing_keys"]:
-        raise PrimumError(
-            f"{source.data}: has not {len(loading['missing_keys'])} weights of a PairRM: use llm-blender/PairRM-hf"
-        )
-    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification
 
 from primum.artifact.job import Item, Job
-from primum.artifact.manifest import Artifact
 from primum.batches import in_batches
 from primum.engine.render import context_length
 from primum.errors import PrimumError
-from primum.prefer.candidates import Candidates, prompt_text
-from primum.progress import hush_transformers
+from primum.prefer.candidates import Candidates, by_prompt, prompt_text
+from primum.prefer.loading import load_ranker
 from primum.text.chat import render
 from primum.text.packing import Ids
 from primum.text.rows import Message
@@ -32,7 +30,10 @@ class RewardModel:
         self.counts: dict[str, int] = {}
         self._job, self._item, self._label = job, item, job.common["label"]
         source = item.one("ranker")
-        self._model, self._tokenizer = load_classifier(source, job.common["dtype"])
+        family, about = AutoModelForSequenceClassification, "sequence classifier that can be loaded: name another model"
+        self._model, self._tokenizer, missing = load_ranker(source, family, job.common["dtype"], about)
+        if missing:  # as of a causal language model, which has no such head
+            raise PrimumError(f"{source.data}: has no weights of a classifier's head: it is no reward model")
         labels = self._model.config.num_labels
         if labels > 1 and self._label is None:
             raise PrimumError(f"{source.data}: has {labels} labels: say which counts with 'label', 0 to {labels - 1}")
@@ -54,8 +55,7 @@ class RewardModel:
             self._job.progress,
         )
         given: dict[int, float | str] = dict(zip(fitting, values, strict=True))
-        found = (given.get(index, "too-long") for index in range(len(rows)))
-        return [[next(found) for _ in each.responses] for each in candidates]
+        return by_prompt(candidates, [given.get(index, "too-long") for index in range(len(rows))])
 
     def _encode(self, prompt: Sequence[Message], response: str) -> dict[str, Ids]:
         """Token ids, and token types where the model tells two texts apart by them."""
@@ -86,26 +86,3 @@ class RewardModel:
         values: torch.Tensor = logits[:, 0] if self._label is None else logits.log_softmax(-1)[:, self._label]
         found: list[float] = values.tolist()
         return found
-
-
-def load_classifier(source: Artifact, dtype: str) -> tuple[Any, Any]:
-    """The classifier, on a GPU if there is one, and its tokenizer. PrimumError for other models, and for missing weights."""
-    hush_transformers()
-    source.verify()
-    try:
-        model, loading = AutoModelForSequenceClassification.from_pretrained(
-            source.data,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=getattr(torch, dtype),
-            output_loading_info=True,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(source.data, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        kind = type(error).__name__
-        raise PrimumError(f"{source.data}: no sequence classifier can be loaded ({kind}): name another model") from None
-    if loading["missing_keys"]:
-        # Of a causal language model the head would be random numbers.
-        raise PrimumError(f"{source.data}: has no weights of a classifier's head: it is no reward model")
-    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer

@@ -11,13 +11,11 @@ import pyarrow as pa
 from primum.artifact.canonical import digest
 from primum.artifact.job import Item, Job, Result
 from primum.engine import Engine, Response, with_engines
-from primum.engine.protocol import refuse_many_errors
+from primum.engine.protocol import refuse_many_errors, response_columns, tokens_spent
 from primum.errors import PrimumError
 from primum.experiment.types import CHOICE_PROMPT, Sampling
 from primum.text.prompts import Prompt, prompts_of, take
-from primum.text.rows import SAMPLES
-
-MOST_ERRORS = 0.2
+from primum.text.rows import SAMPLES, Message
 
 
 def run(job: Job) -> Iterator[Result]:
@@ -36,18 +34,17 @@ def run(job: Job) -> Iterator[Result]:
 
 def _prompts(job: Job) -> tuple[list[Prompt], dict[str, int]]:
     """The prompts to be asked, and how many rows had none, or the same as an earlier one."""
-    found: dict[tuple[tuple[str, str], ...], Prompt] = {}
+    found: dict[tuple[Message, ...], Prompt] = {}
     left_out = {"no-prompt": 0, "duplicate-prompts": 0}
     for artifact in job.items[0].inputs["prompts"]:
         try:
             for prompt in prompts_of(artifact.table(), CHOICE_PROMPT):
-                messages = tuple((message.role, message.content) for message in prompt.messages) if prompt else ()
                 if prompt is None:
                     left_out["no-prompt"] += 1
-                elif messages in found:
+                elif prompt.messages in found:
                     left_out["duplicate-prompts"] += 1
                 else:
-                    found[messages] = prompt
+                    found[prompt.messages] = prompt
         except PrimumError as error:
             raise PrimumError(f"{artifact.name}: {error}") from None
     if not found:
@@ -69,7 +66,7 @@ def _answer(job: Job, item: Item, engine: Engine, prompts: Sequence[Prompt], lef
     conversations = [prompt.messages for prompt in prompts]
     seed = draw_seed(job.common["seed"], draw)
     responses = engine.chat(conversations, Sampling(**job.common["sampling"]), seed, report)
-    refuse_many_errors(f"draw {draw + 1}", responses, MOST_ERRORS)
+    refuse_many_errors(f"draw {draw + 1}", responses)
     statuses = Counter(response.status for response in responses)
     return Result(
         item,
@@ -81,8 +78,7 @@ def _answer(job: Job, item: Item, engine: Engine, prompts: Sequence[Prompt], lef
             "surrogates": engine.surrogates - surrogates,
         },
         cost={
-            "prompt_tokens": sum(response.prompt_tokens for response in responses),
-            "completion_tokens": sum(response.completion_tokens for response in responses),
+            **tokens_spent(responses),
             "seconds": round(time.monotonic() - started, 3),
         },
     )
@@ -95,11 +91,7 @@ def to_table(prompts: Sequence[Prompt], responses: Sequence[Response]) -> pa.Tab
             "id": prompt.id,
             "source": prompt.source,
             "prompt": [{"role": message.role, "content": message.content} for message in prompt.messages],
-            "response": response.text,
-            "status": response.status,
-            "prompt_tokens": response.prompt_tokens,
-            "completion_tokens": response.completion_tokens,
-            "error": response.error,
+            **response_columns(response),
         }
         for prompt, response in zip(prompts, responses, strict=True)
     ]

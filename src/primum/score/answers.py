@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from primum.artifact.job import Item, Job, Result
 from primum.engine import Engine, Response, with_engines
-from primum.engine.protocol import refuse_many_errors
+from primum.engine.protocol import refuse_many_errors, tokens_spent
 from primum.experiment.types import Sampling
 from primum.score.documents import choices, documents, target
 from primum.score.documents import question as document_question
@@ -66,8 +66,7 @@ def _answer(job: Job, item: Item, engine: Engine) -> Result:
         table=pa.Table.from_pylist(records, schema=SCORES),
         counts=counts,
         cost={
-            "prompt_tokens": sum(response.prompt_tokens for response in responses),
-            "completion_tokens": sum(response.completion_tokens for response in responses),
+            **tokens_spent(responses),
             "seconds": round(time.monotonic() - started, 3),
         },
     )

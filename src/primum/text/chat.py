@@ -248,6 +248,19 @@ def _inside(spans: Sequence[tuple[int, int]], start: int, end: int) -> bool:
     return any(a <= start and end <= b for a, b in spans)
 
 
+def answer_tokens(tokenizer: Any, messages: Sequence[Message], response: str) -> tuple[list[int], int]:
+    """The token ids of the conversation that ends with ``response``, and how many of them come before it.
+
+    It is rendered and tokenised as a whole, as a model reads it, and split where the response begins: a tokenizer that marks
+    the start of a text (SentencePiece's) would mark that of a response by itself. A token that reaches over the place belongs to
+    the response. PrimumError as :func:`answered`.
+    """
+    text, begin = answered(tokenizer, messages, response)
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    ids: list[int] = encoded["input_ids"]
+    return ids, int((ends_of(tokenizer, encoded) <= begin).sum())
+
+
 def ends_of(tokenizer: Any, encoded: Any) -> npt.NDArray[np.int64]:
     """Where each token ends, in characters, int64 (tokens,). Without the white space that a special token may swallow behind it,
     as Phi-3's do: that is the beginning of what follows."""

@@ -6,23 +6,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from primum.text.audit import Check, ends_turn, has_two_bos
-from primum.text.chat import answered, ends_of
+from primum.text.chat import answer_tokens
 from primum.text.rows import PreferenceRow
 
 
 def tokenize_pair(tokenizer: Any, row: PreferenceRow, limit: int) -> tuple[dict[str, Any] | None, list[str]]:
     """The pair as tokens, at most ``limit`` a sequence (responses lose their end), and its outcome.
 
-    Each conversation is rendered and tokenised as a whole, as a model reads it, and split where its response begins: a
-    tokenizer that marks the start of a text (SentencePiece's) would mark that of a response by itself. The prompt is what the
-    two have in common before that; a token that reaches over the place belongs to the response.
+    The prompt is what the two conversations have in common before their responses (:func:`primum.text.chat.answer_tokens`).
     """
     sides, starts = [], []
     for response in (row.chosen, row.rejected):
-        text, begin = answered(tokenizer, row.prompt, response)
-        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        sides.append(encoded["input_ids"])
-        starts.append(int((ends_of(tokenizer, encoded) <= begin).sum()))
+        ids, start = answer_tokens(tokenizer, row.prompt, response)
+        sides.append(ids)
+        starts.append(start)
     shared = next((i for i, (a, b) in enumerate(zip(*sides, strict=False)) if a != b), min(map(len, sides)))
     start = min(shared, *starts)
     prompt = sides[0][:start]
