@@ -17,6 +17,7 @@ from primum.progress import Progress
 from primum.text.packing import IGNORED
 from primum.train import attention
 from primum.train.common import arguments, fit
+from primum.train.order import InOrder
 from primum.train.sharding import is_sharded, set_precision
 
 
@@ -54,7 +55,7 @@ class ChunkCollator:
         return {"input_ids": ids, "labels": labels, "position_ids": positions}
 
 
-class _ChunkTrainer(SFTTrainer):  # type: ignore[misc]
+class _ChunkTrainer(InOrder, SFTTrainer):  # type: ignore[misc]
     """TRL's trainer; on a CPU with the same loss computed at the labelled positions alone.
 
     Without Triton TRL scores every position, and their entropies, which took 44% of the time of a small model's steps.

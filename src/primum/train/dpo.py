@@ -16,13 +16,14 @@ from primum.artifact.job import Job, Result
 from primum.text.tokenizer import load_tokenizer
 from primum.train.common import arguments, fit, start
 from primum.train.loading import load_trainable
+from primum.train.order import InOrder
 from primum.train.saving import save
 from primum.train.sharding import set_precision
 
 _COLUMNS = ["prompt_ids", "chosen_ids", "rejected_ids", "ref_chosen_logps", "ref_rejected_logps"]
 
 
-class _PrecomputedDPOTrainer(DPOTrainer):  # type: ignore[misc]
+class _PrecomputedDPOTrainer(InOrder, DPOTrainer):  # type: ignore[misc]
     """Takes the pairs and their reference log-probabilities as they are; TRL's own would compute both again."""
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any, **__: Any) -> Dataset:
