@@ -167,7 +167,14 @@ def primum_sft(shape: shapes.Shape, steps: int, change: dict[str, Any]) -> Itera
     optimization = OPTIMIZATION | {"batch": batch, "micro_batch": micro, "steps": WARM + steps}
     optimization["dtype"] = change.get("dtype", "bfloat16")
     with tempfile.TemporaryDirectory() as work:
-        spec = {"threads": 1, "seed": 0, "lora": None, "attention_reset": True, "optimization": optimization}
+        spec = {
+            "threads": 1,
+            "seed": 0,
+            "lora": None,
+            "attention_reset": True,
+            "held_out": None,
+            "optimization": optimization,
+        }
         spec |= {"template": None, "fold_system": False}
         spec["attention"] = change.get("attention", "varlen")
         devices = Devices(activation_checkpointing=change.get("checkpointing", False))
@@ -225,7 +232,7 @@ def primum_dpo(shape: shapes.Shape, steps: int, change: dict[str, Any]) -> Itera
     arguments = dpo.arguments
     changed = patch.object(dpo, "arguments", lambda *a: arguments(*a) | change.get("settings", {}))
     with tempfile.TemporaryDirectory() as work:
-        spec = {"threads": 1, "seed": 0, "beta": 0.1, "optimization": optimization}
+        spec = {"threads": 1, "seed": 0, "beta": 0.1, "held_out": None, "optimization": optimization}
         item = Stand(pa.Table.from_pylist(records, schema=reference.REFERENCE), spec, Path(work))
         trainer, clock = _run(dpo, dpo, shapes.llama(shape), item, [changed])
     row = clock.row(trainer, mfu=False)

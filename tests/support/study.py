@@ -119,6 +119,8 @@ def save_model(history: Sequence[Mapping[str, Any]], folder: Path) -> Artifact:
     columns = {"step": pa.int32(), "loss": pa.float64(), "learning_rate": pa.float64()}
     if "reward_margin" in history[0]:
         columns |= {"reward_accuracy": pa.float64(), "reward_margin": pa.float64()}
+    if "held_out_loss" in history[-1]:
+        columns |= {"held_out_loss": pa.float64()}
     pq.write_table(pa.Table.from_pylist(list(history), schema=pa.schema(columns)), folder / "history.parquet")
     files = folder_files(folder)
     save_manifest(Manifest("folder", "test", {}, {}, "0" * 64, folder_hash(files), {}, files=files), folder / MANIFEST)
@@ -321,8 +323,10 @@ def _history(kind: str, chance: random.Random) -> list[dict[str, Any]]:
             row |= {"reward_margin": 2.2 * done + chance.gauss(0, 0.1)}
         else:
             row |= {"loss": 0.6 + 6 * math.exp(-5 * done) + chance.gauss(0, 0.05)}
+        if kind == "sft" and step % 100 == 0:
+            row |= {"held_out_loss": 0.8 + 5 * math.exp(-4 * done)}
         history.append(row)
-    return history
+    return history if kind != "sft" else [{"step": 0, "held_out_loss": 5.8}, *history]
 
 
 def _agreement(chance: random.Random) -> list[dict[str, Any]]:

@@ -62,6 +62,8 @@ _ADDED: dict[tuple[Any, ...], Any] = {
     ("models", "sft", "template"): "alpaca",
     ("models", "sft", "fold_system"): True,
     ("models", "sft", "published_steps"): 7,
+    ("models", "base", "held_out"): {"take": 2, "eval_steps": 10},
+    ("models", "dpo-1", "held_out"): {"take": 2, "eval_steps": 10},
     ("models", "sft", "limits"): {
         **{"no_loss_tokens": 0.2, "end_unlearned": 0.2, "two_bos": 0.2, "labels_across_samples": 0.2},
         **{"truncated": 0.2, "unfilled": 0.2},

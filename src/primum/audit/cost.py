@@ -25,7 +25,6 @@ from primum.experiment.models import (
     Architecture,
     DPOModel,
     HubModel,
-    Optimization,
     PretrainedModel,
     SFTModel,
     Shape,
@@ -158,9 +157,9 @@ def training_steps(run: Workflow, model: str, known: Mapping[str, Manifest]) -> 
     """Optimizer steps of a training; None where it takes epochs of data that is not there yet."""
     entry = run.experiment.models[model]
     if isinstance(entry, DPOModel):
-        examples = _examples(entry.optimization, _pairs(run, model, entry, known))
+        examples = _examples(entry, _pairs(run, model, entry, known))
     elif isinstance(entry, PretrainedModel | SFTModel):
-        examples = _examples(entry.optimization, _count(known.get(run.dag.path(PACKED, model=model)), "chunks"))
+        examples = _examples(entry, _count(known.get(run.dag.path(PACKED, model=model)), "chunks"))
     else:
         return None
     return None if examples is None else examples / entry.optimization.batch
@@ -188,12 +187,14 @@ def training_tokens(run: Workflow, model: str, known: Mapping[str, Manifest]) ->
     return steps * tokens_a_step(entry)
 
 
-def _examples(optimization: Optimization, there_are: float | None) -> float | None:
+def _examples(entry: TrainedModel, there_are: float | None) -> float | None:
     """Chunks or pairs over the whole run, the last batch of an epoch full, as ``primum.train`` counts steps."""
+    optimization = entry.optimization
     if optimization.steps is not None:
         return optimization.steps * optimization.batch
     if there_are is None or optimization.epochs is None:
         return None
+    there_are -= entry.held_out.take if entry.held_out else 0
     return max(1, round(math.ceil(there_are / optimization.batch) * optimization.epochs)) * optimization.batch
 
 

@@ -21,6 +21,7 @@ from primum.experiment.models import (
     PretrainedModel,
     SFTLimits,
     SFTModel,
+    TrainedModel,
 )
 from primum.experiment.types import Frozen
 from primum.text.templates import template_text
@@ -32,6 +33,10 @@ MODEL = "models/{model}/manifest.json"
 
 _WEIGHTS = ("torch", "transformers", "tokenizers", "safetensors", "pyarrow")
 _TRAIN = (*_WEIGHTS, "trl", "accelerate")
+
+
+def _held_out(model: TrainedModel) -> dict[str, Any] | None:
+    return None if model.held_out is None else _dump(model.held_out)
 
 
 def _dump(value: Frozen) -> dict[str, Any]:
@@ -99,6 +104,7 @@ def _pretrain(scope: Scope, name: str) -> Plan:
     spec = {
         "architecture": _dump(model.architecture),
         "optimization": _dump(model.optimization),
+        "held_out": _held_out(model),
         "chunk_tokens": model.chunk_tokens,
         "threads": model.threads,
         "seed": _seed(scope, name),
@@ -112,6 +118,7 @@ def _sft(scope: Scope, name: str) -> Plan:
     assert isinstance(model, SFTModel)  # noqa: S101
     spec = {
         "optimization": _dump(model.optimization),
+        "held_out": _held_out(model),
         "attention": model.attention,
         "attention_reset": model.attention_reset,
         "lora": None if model.lora is None else _dump(model.lora),
@@ -146,6 +153,7 @@ def _dpo(scope: Scope, name: str) -> Plan:
     assert isinstance(model, DPOModel)  # noqa: S101
     spec = {
         "optimization": _dump(model.optimization),
+        "held_out": _held_out(model),
         "beta": model.beta,
         "threads": model.threads,
         "seed": _seed(scope, name),

@@ -116,10 +116,21 @@ class LoRA(Frozen):
     modules: tuple[str, ...] = ("q_proj", "v_proj")
 
 
+class HeldOut(Frozen):
+    """``take`` packed chunks (pretrain, sft) or pairs (dpo), drawn with the seed, that a training does not learn from.
+
+    Their loss is computed before the first step, after every ``eval_steps`` steps, and after the last one.
+    """
+
+    take: AtLeastOne
+    eval_steps: AtLeastOne
+
+
 class _Trained(_Model):
     """``published_steps`` are those of the paper, for `primum plan` to set beside its own; in no spec."""
 
     data: Name
+    held_out: HeldOut | None = None
     published_steps: AtLeastOne | None = None
     optimization: Optimization
     threads: AtLeastOne = 1

@@ -150,6 +150,9 @@ class Step:
     loss: float | None
     reward_accuracy: float | None
     reward_margin: float | None
+    held_out_loss: float | None
+    held_out_reward_accuracy: float | None
+    held_out_reward_margin: float | None
 
 
 @dataclass(frozen=True, slots=True)

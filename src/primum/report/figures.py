@@ -6,7 +6,7 @@ import math
 
 from markupsafe import Markup
 
-from primum.report.data import Accuracy, Safety, Study
+from primum.report.data import Accuracy, Model, Safety, Study
 from primum.report.numbers import MINUS, decimal, interval, percent, signed
 from primum.report.plots import Axis, Curve, Mark, curve_panel, dot_plot
 
@@ -123,23 +123,29 @@ def refusal_figure(study: Study) -> Markup | None:
 def loss_figures(study: Study) -> list[Markup]:
     """A panel of training loss for every trained model."""
     return [
-        curve_panel(Curve(model.label, f"{model.kind}, loss", model.kind, points))
+        curve_panel(
+            Curve(model.label, f"{model.kind}, loss", model.kind, points, _points(study, model, "held_out_loss"))
+        )
         for model in study.models
-        if (points := tuple((s.step, s.loss) for s in study.steps if s.model == model.name and s.loss is not None))
+        if (points := _points(study, model, "loss"))
     ]
+
+
+def _points(study: Study, model: Model, column: str) -> tuple[tuple[int, float], ...]:
+    """A column of ``training`` over a model's steps, where it has a value."""
+    steps = [(step.step, getattr(step, column)) for step in study.steps if step.model == model.name]
+    return tuple((step, value) for step, value in steps if value is not None)
 
 
 def reward_figures(study: Study) -> list[Markup]:
     """A panel of reward margin and one of reward accuracy for every DPO model."""
     panels = []
     for model in study.models:
-        steps = [step for step in study.steps if step.model == model.name]
-        margins = tuple((s.step, s.reward_margin) for s in steps if s.reward_margin is not None)
-        shares = tuple((s.step, s.reward_accuracy) for s in steps if s.reward_accuracy is not None)
-        if margins:
-            panels.append(
-                curve_panel(Curve(model.label, f"reward margin, chosen {MINUS} rejected", model.kind, margins, 0.0))
-            )
-        if shares:
-            panels.append(curve_panel(Curve(model.label, "share of pairs ranked right", model.kind, shares, 0.5)))
+        for column, unit, reference in (
+            ("reward_margin", f"reward margin, chosen {MINUS} rejected", 0.0),
+            ("reward_accuracy", "share of pairs ranked right", 0.5),
+        ):
+            if points := _points(study, model, column):
+                held_out = _points(study, model, f"held_out_{column}")
+                panels.append(curve_panel(Curve(model.label, unit, model.kind, points, held_out, reference)))
     return panels

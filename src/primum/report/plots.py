@@ -88,29 +88,32 @@ def _mark(mark: Mark, y: float, x: float, low: float | None, high: float | None)
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A value over training steps, in a panel of its own."""
+    """A value over training steps, in a panel of its own; ``held_out`` is the same of what was held out."""
 
     title: str
     unit: str
     class_: str
     points: tuple[tuple[int, float], ...]
+    held_out: tuple[tuple[int, float], ...] = ()
     reference: float | None = None
 
 
 def curve_panel(curve: Curve) -> Markup:
-    """A small panel: the curve, three ticks a side, its last value by name."""
+    """A small panel: the curve, three ticks a side, its last value by name; held-out values are hollow dots."""
     width, height, left, right, top, bottom = 240.0, 142.0, 34.0, 8.0, 42.0, 20.0
-    points = [(step, value) for step, value in curve.points if math.isfinite(value)]
-    head = [text(4, 13, shorten(curve.title, 32), "head"), text(4, 27, curve.unit, "tick")]
+    points, held_out = ([(s, v) for s, v in each if math.isfinite(v)] for each in (curve.points, curve.held_out))
+    unit = f"{curve.unit}; held out: \u25cb" if held_out else curve.unit
+    head = [text(4, 13, shorten(curve.title, 32), "head"), text(4, 27, unit, "tick")]
     if not points:
         return drawing(
             width, height, f"{curve.title}: no finite value", [*head, text(left, 80, "no finite value", "row")]
         )
-    values = [value for _, value in points] + ([] if curve.reference is None else [curve.reference])
+    values = [value for _, value in points + held_out] + ([] if curve.reference is None else [curve.reference])
     low, high = min(values), max(values)
     if low == high:
         low, high = low - 0.5, high + 0.5
-    first, last = points[0][0], max(points[-1][0], points[0][0] + 1)
+    first = min(points[0][0], *(step for step, _ in held_out)) if held_out else points[0][0]
+    last = max(points[-1][0], first + 1)
 
     def x(step: float) -> float:
         return left + (step - first) / (last - first) * (width - left - right)
@@ -132,7 +135,11 @@ def curve_panel(curve: Curve) -> Markup:
     parts.append(element("path", d=path, class_=f"curve stroke-{curve.class_}"))
     end = points[-1]
     parts.append(element("circle", cx=x(end[0]), cy=y(end[1]), r=2.5, class_=f"fill-{curve.class_}"))
+    for step, value in held_out:
+        parts.append(element("circle", cx=x(step), cy=y(value), r=2.5, class_=f"hollow stroke-{curve.class_}"))
     label = f"{curve.title}, {curve.unit}: from {points[0][1]:.3g} to {end[1]:.3g} at step {end[0]}"
+    if held_out:
+        label += f"; held out: from {held_out[0][1]:.3g} to {held_out[-1][1]:.3g} at step {held_out[-1][0]}"
     return drawing(width, height, label, [tip(label), *parts], "plot panel")
 
 

@@ -15,31 +15,28 @@ from primum.tables.statistics import thin
 
 HISTORY = "history.parquet"
 POINTS = 200
+_HELD_OUT = "held_out_loss"
+_OPTIONAL = ("reward_accuracy", "reward_margin", _HELD_OUT, "held_out_reward_accuracy", "held_out_reward_margin")
 
 
 def training_rows(index: int, model: str, artifact: Artifact) -> Iterator[dict[str, Any]]:
-    """A trained model's history, thinned to at most 200 points; reward columns are null where the model has none.
+    """A trained model's history, thinned to at most 200 steps, and 200 at which what it held out was looked at.
 
-    Loss is in nats a token; a reward is beta times the log-ratio to the reference. Raises PrimumError for a damaged or
-    incomplete history.
+    Columns are null where a step, or the model, has no such value. Loss is in nats a token; a reward is beta times the
+    log-ratio to the reference. Raises PrimumError for a damaged or incomplete history.
     """
     path = artifact.file(HISTORY)
     try:
         history = pq.read_table(path, page_checksum_verification=True)
-        points = history.select(["step", "loss", "learning_rate"]).to_pylist()
-        rewards = [c for c in ("reward_accuracy", "reward_margin") if c in history.column_names]
-        extra = history.select(rewards).to_pylist() if rewards else [{}] * len(points)
+        there = [name for name in _OPTIONAL if name in history.column_names]
+        points = history.select(["step", "loss", "learning_rate", *there]).to_pylist()
     except (OSError, KeyError, pa.ArrowException) as error:
         raise PrimumError(f"{path}: not a training history ({type(error).__name__}): train {model} again") from None
-    for position in thin(len(points), POINTS):
-        yield {
-            "id": f"{index:03d}.{position:08d}",
-            "model": model,
-            "reward_accuracy": None,
-            "reward_margin": None,
-            **points[position],
-            **extra[position],
-        }
+    trained = [place for place, point in enumerate(points) if point["loss"] is not None]
+    asked = [place for place, point in enumerate(points) if point.get(_HELD_OUT) is not None]
+    drawn = {places[at] for places in (trained, asked) for at in thin(len(places), POINTS)}
+    for place in sorted(drawn):
+        yield {"id": f"{index:03d}.{place:08d}", "model": model, **dict.fromkeys(_OPTIONAL), **points[place]}
 
 
 def curation_rows(index: int, ledger: Artifact) -> Iterator[dict[str, Any]]:

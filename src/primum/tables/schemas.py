@@ -49,9 +49,10 @@ _JUDGES = _schema(
     {"exact": _FLOAT, "within_one": _FLOAT, "quadratic_kappa": _FLOAT},
 )
 
-_TRAINING = _schema(
-    {"id": _TEXT, "model": _TEXT, "step": _INT, "loss": _FLOAT, "learning_rate": _FLOAT},
-    {"reward_accuracy": _FLOAT, "reward_margin": _FLOAT},
+_TRAINING = (
+    _schema({"id": _TEXT, "model": _TEXT, "step": _INT}, dict.fromkeys(("loss", "learning_rate"), _FLOAT))
+    | _schema({}, dict.fromkeys(("reward_accuracy", "reward_margin"), _FLOAT))
+    | _schema({}, {f"held_out_{name}": _FLOAT for name in ("loss", "reward_accuracy", "reward_margin")})
 )
 
 _CURATION = _schema(

@@ -9,13 +9,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 from primum.artifact.job import ALONE, Devices
 from primum.progress import Progress
 from primum.text.packing import IGNORED
-from primum.train import attention
+from primum.train import attention, held_out
 from primum.train.common import arguments, fit
 from primum.train.order import InOrder
 from primum.train.sharding import is_sharded, set_precision
@@ -77,6 +76,17 @@ class _ChunkTrainer(InOrder, SFTTrainer):  # type: ignore[misc]
         logits = core.get_output_embeddings()(states[:, :-1][learned]).float()
         return torch.nn.functional.cross_entropy(logits, labels[learned], reduction="sum") / num_items_in_batch
 
+    def prediction_step(
+        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: list[str] | None = None
+    ) -> tuple[None, torch.Tensor, torch.Tensor]:
+        """Of each held-out chunk the summed loss in nats, and how many tokens it is of; both (chunks, 1)."""
+        inputs = self._prepare_inputs(inputs)
+        if self.model.config._attn_implementation == "varlen":
+            attention.set_bounds(inputs["position_ids"])
+        with torch.no_grad(), self.compute_loss_context_manager():
+            found = model(**inputs, use_cache=False, fused_lm_head=True)
+        return None, -found.log_probs.sum(1, keepdim=True), found.label_mask.sum(1, keepdim=True)
+
     def _scores_here(self, ids: torch.Tensor) -> bool:
         """One float32 process on a CPU: autocast and several processes work through the whole model's forward.
 
@@ -99,15 +109,17 @@ def train_on_chunks(
 ) -> list[dict[str, Any]]:
     """Train ``model`` in place on packed chunks (``primum.text.packing.PACKED``); returns the trainer's log, one entry a step."""
     optimization = item["optimization"]
-    settings = arguments(optimization, chunks.num_rows, item["seed"], work, devices)
+    chunks, kept_back = held_out.hold_out(chunks, item["held_out"], item["seed"], name)
+    settings = arguments(item, chunks.num_rows, work, devices)
     config = SFTConfig(**settings, max_length=None, packing=False, dataset_kwargs={"skip_prepare_dataset": True})
     set_precision(config, optimization["dtype"])
-    # A fingerprint of its own, since the data set's would pickle and hash all of the table.
-    dataset = Dataset(chunks.select(["input_ids", "labels", "seq_lengths"]), fingerprint="chunks")
+    columns = ["input_ids", "labels", "seq_lengths"]
     trainer = _ChunkTrainer(
         model=model,
         args=config,
-        train_dataset=dataset,
+        train_dataset=held_out.data(chunks.select(columns)),
+        eval_dataset=held_out.data(kept_back.select(columns)),
+        compute_metrics=held_out.mean_loss,
         processing_class=tokenizer,
         data_collator=ChunkCollator(tokenizer.pad_token_id, attention_reset),
     )

@@ -15,7 +15,7 @@ from transformers import PrinterCallback, TrainerCallback, set_seed
 from primum.artifact.job import ALONE, Devices
 from primum.errors import PrimumError
 from primum.progress import Progress, hush_transformers
-from primum.train import sharding
+from primum.train import held_out, sharding
 from primum.train.checkpoints import Vouch, whole_checkpoint
 from primum.train.metrics import Metrics, services
 from primum.train.sharding import CheckSharded, all_agree, any_of, is_sharded, local
@@ -39,14 +39,13 @@ def start(threads: int, seed: int) -> None:
     set_seed(seed)
 
 
-def arguments(
-    optimization: Mapping[str, Any], examples: int, seed: int, work: Path, devices: Devices = ALONE
-) -> dict[str, Any]:
-    """The keyword arguments of transformers' TrainingArguments for ``optimization`` over ``examples`` examples.
+def arguments(item: Mapping[str, Any], examples: int, work: Path, devices: Devices = ALONE) -> dict[str, Any]:
+    """The keyword arguments of transformers' TrainingArguments for the spec ``item`` over ``examples`` examples.
 
     The batch is over all devices: the accumulation steps follow from ``WORLD_SIZE`` and ``micro_batch``. Raises
     PrimumError when they do not divide it.
     """
+    optimization, seed = item["optimization"], item["seed"]
     world = int(os.environ.get("WORLD_SIZE", "1"))
     batch = optimization["batch"]
     micro = optimization["micro_batch"] or max(1, batch // world)
@@ -86,6 +85,7 @@ def arguments(
         "report_to": "none",
         "dataloader_num_workers": 0,
         "remove_unused_columns": False,
+        **held_out.settings(item["held_out"], micro),
         **sharding.settings(devices),
     }
 
@@ -99,7 +99,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self._tokens = tokens_per_step
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-        for key in ("loss", "grad_norm"):
+        for key in ("loss", "grad_norm", "eval_loss"):
             value = (logs or {}).get(key)
             if value is not None and not math.isfinite(float(value)):
                 raise PrimumError(
@@ -109,6 +109,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             note = f"loss {float(logs['loss']):.3f}"
             done = state.global_step
             self._progress.update(self._name, done, state.max_steps, done * self._tokens, "tokens", note)
+        if logs and "eval_loss" in logs:
+            self._progress.say(f"{self._name}: held-out loss {logs['eval_loss']:.4f} after step {state.global_step}")
 
 
 class Interruption(TrainerCallback):  # type: ignore[misc]
@@ -137,12 +139,15 @@ def fit(trainer: Any, name: str, work: Path, progress: Progress, tokens_per_step
     trainer.add_callback(Metrics(progress, tokens_per_step))
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(CheckSharded())
+    trainer.add_callback(held_out.AskAtLast())
     trainer.add_callback(Watch(name, progress, tokens_per_step))
     trainer.add_callback(Vouch(progress))
     trainer.add_callback(interruption)
+    checkpoint = whole_checkpoint(work, progress)
+    trainer.args.eval_on_start = trainer.args.eval_strategy != "no" and checkpoint is None
     before = signal.signal(signal.SIGTERM, interruption.ask)
     try:
-        trainer.train(resume_from_checkpoint=whole_checkpoint(work, progress))
+        trainer.train(resume_from_checkpoint=checkpoint)
     finally:
         signal.signal(signal.SIGTERM, before)
     step, steps = trainer.state.global_step, trainer.args.max_steps

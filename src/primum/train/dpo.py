@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pyarrow.compute as pc
+import torch
 from datasets import Dataset
 from trl import DPOConfig, DPOTrainer
 from trl.trainer import dpo_trainer
@@ -14,6 +15,7 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from primum.artifact.job import Job, Result
 from primum.text.tokenizer import load_tokenizer
+from primum.train import held_out
 from primum.train.common import arguments, fit, start
 from primum.train.loading import load_trainable
 from primum.train.order import InOrder
@@ -31,6 +33,25 @@ class _PrecomputedDPOTrainer(InOrder, DPOTrainer):  # type: ignore[misc]
 
     def _precompute_ref_logps(self, dataset: Dataset, *_: Any, **__: Any) -> Dataset:
         return dataset
+
+    def prediction_step(
+        self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: list[str] | None = None
+    ) -> tuple[None, torch.Tensor, torch.Tensor]:
+        """Of each held-out pair ``held_out.REWARDS``, (pairs, 5), and labels that say nothing, (pairs, 1)."""
+        inputs = self._prepare_inputs(inputs)
+        ids, learned = inputs["input_ids"], inputs["completion_mask"]
+        labels = ids.masked_fill(learned == 0, -100)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            asked = {"attention_mask": inputs["attention_mask"], "labels": labels, "use_cache": False}
+            found = model(input_ids=ids, **asked, fused_lm_head=True)
+        chosen, rejected = found.log_probs.sum(1).chunk(2)
+        rewards = [
+            self.beta * (chosen - inputs["ref_chosen_logps"]),
+            self.beta * (rejected - inputs["ref_rejected_logps"]),
+        ]
+        margins = rewards[0] - rewards[1]
+        values = [-torch.nn.functional.logsigmoid(margins), *rewards, (margins > 0).float(), margins]
+        return None, torch.stack(values, 1), torch.zeros(len(margins), 1, device=margins.device)
 
 
 @contextmanager
@@ -56,14 +77,17 @@ def run(job: Job) -> Iterator[Result]:
         model.config._name_or_path = ""  # nowhere to load it from again, whatever TRL has in mind
         table = item.one("pairs").table().select(_COLUMNS)
         optimization = item.spec["optimization"]
-        settings = arguments(optimization, table.num_rows, item.spec["seed"], item.work, job.devices)
+        table, kept_back = held_out.hold_out(table, item.spec["held_out"], item.spec["seed"], item.name)
+        settings = arguments(item.spec, table.num_rows, item.work, job.devices)
         config = DPOConfig(**settings, beta=item.spec["beta"], precompute_ref_log_probs=True, max_length=None)
         set_precision(config, optimization["dtype"])
         with _no_reference_model():
             trainer = _PrecomputedDPOTrainer(
                 model=model,
                 args=config,
-                train_dataset=Dataset(table, fingerprint="pairs"),
+                train_dataset=held_out.data(table),
+                eval_dataset=held_out.data(kept_back),
+                compute_metrics=held_out.mean_rewards,
                 processing_class=tokenizer,
                 data_collator=DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id),
             )

@@ -92,8 +92,11 @@ def test_the_tokens_of_a_training_run(tmp_path: Path) -> None:
     assert training_tokens(demo, "dpo-1", {}) == 45 * 16 * 2 * 512
     # 3.5 epochs of chunks that are not packed yet.
     assert training_tokens(demo, "sft", {}) is None
-    # 100 chunks are 34 batches of 3; 3.5 epochs of them are 119 steps.
-    assert training_tokens(demo, "sft", {demo.dag.path(PACKED, model="sft"): _counted(chunks=100)}) == 119 * 3 * 128
+    # 100 chunks are 34 batches of 3; 3.5 epochs of them are 119 steps. Of the 116 of sft 16 are held out.
+    for model, chunks in (("medical", 100), ("sft", 116)):
+        assert (
+            training_tokens(demo, model, {demo.dag.path(PACKED, model=model): _counted(chunks=chunks)}) == 119 * 3 * 128
+        )
 
 
 def test_gpu_hours_of_training(tmp_path: Path) -> None:

@@ -282,6 +282,16 @@ def test_curves_survive_what_training_may_write() -> None:
     assert "nan" not in str(curve_panel(Curve("m", "loss", "sft", ((5, 2.0), (6, math.nan), (7, 1.0)))))
 
 
+def test_held_out_values_are_dots_beside_the_curve() -> None:
+    """From 0 to 10 steps and from 1 to 3 nats, 198 by 80 pixels: the dots lie where the values are, the curve's own too."""
+    panel = str(curve_panel(Curve("m", "loss", "sft", ((1, 2.0), (10, 1.0)), ((0, 3.0), (5, 2.0), (10, math.nan)))))
+    dots = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="2.5" class="hollow stroke-sft"', panel)
+    assert [tuple(map(float, dot)) for dot in dots] == [(34, 42), (34 + 99, 82)]
+    assert 'd="M53.8 82.0L232.0 122.0"' in panel
+    assert "loss; held out: ○" in panel
+    assert "held out: from 3 to 2 at step 5" in panel
+
+
 def test_a_bar_is_cut_in_proportion() -> None:
     widths = re.findall(
         r'<rect x="([\d.]+)" y="0" width="([\d.]+)"', str(share_bar("l", [("a", 3, "x"), ("b", 1, "y")]))

@@ -223,6 +223,17 @@ def test_training_is_thinned_and_keeps_what_there_is(tmp_path: Path) -> None:
     assert [row["reward_margin"] for row in made if row["model"] == "b"] == [-0.5] * 3
 
 
+def test_what_was_held_out_is_not_thinned_away(tmp_path: Path) -> None:
+    """Looked at before the first step and after every 7th: none of these steps is among the 200 evenly spaced ones by rights."""
+    steps = [{"step": i, "loss": float(i) if i else None, "learning_rate": 0.1 if i else None} for i in range(1001)]
+    history = [{**row, "held_out_loss": 2.0 if row["step"] % 7 == 0 else None} for row in steps]
+    made = make("training", tmp_path, {"trained": [save_model(history, tmp_path / "m/a")]}, trained=["a"])
+    assert [row["step"] for row in made if row["held_out_loss"] is not None] == list(range(0, 1001, 7))
+    assert made[0]["loss"] is None
+    assert [row["step"] for row in made] == sorted({row["step"] for row in made})
+    assert len(made) <= 200 + 143
+
+
 def test_curation_is_every_ledger(tmp_path: Path) -> None:
     rows = ledger("x", [("s", "medical", {"kept": 3, "no-answer": 1}, 9)])
     paths = [tmp_path / "l/1.json", tmp_path / "l/2.json"]

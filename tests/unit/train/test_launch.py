@@ -34,7 +34,8 @@ def saved(artifact: Artifact) -> Artifact:
 def job_of(work: Path, model: Path, stage: str, table: pa.Table, **changes: Any) -> Job:
     """A job of ``stage`` (sft or dpo) whose inputs other processes can open."""
     own = {name: changes.pop(name, default) for name, default in (("lora", None), ("attention", "sdpa"))}
-    spec = {"optimization": _optimization(**changes), "threads": 1, "seed": 3}
+    held_out = changes.pop("held_out", None)
+    spec = {"optimization": _optimization(**changes), "held_out": held_out, "threads": 1, "seed": 3}
     spec |= (
         {**own, "attention_reset": True, "template": None, "fold_system": False} if stage == "sft" else {"beta": 0.1}
     )

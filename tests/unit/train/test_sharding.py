@@ -22,12 +22,13 @@ import torch
 from stage_artifacts import folder_artifact
 from test_launch import train
 from test_train_dpo import PAIRS, _reference
-from test_train_sft import _chunks, _digests, _folder, _losses, _weights
+from test_train_sft import _chunks, _digests, _folder, _logged, _losses, _weights
 
 from primum.artifact.job import ALONE, Devices, Result
 from primum.errors import PrimumError
 from primum.progress import Progress
 from primum.train import checkpoints, loading, sharding
+from primum.train.history import HISTORY
 
 TWO = Devices(1, 2, activation_checkpointing=True)
 LORA = {"r": 2, "alpha": 4, "dropout": 0.0, "modules": ["q_proj", "v_proj"]}
@@ -47,6 +48,8 @@ def assert_equal(one: Result, several: Result, start: Path, within: float = 1e-3
     """The same losses and weights but for rounding, and a training that moved the weights by far more than that."""
     assert several.counts == one.counts
     assert _losses(several) == pytest.approx(_losses(one), abs=1e-4)
+    for name in (name for name in HISTORY.names if name.startswith("held_out")):
+        assert _logged(several, name) == pytest.approx(_logged(one, name), abs=1e-4), name
     before, alone, shared = _weights(start), _weights(_folder(one)), _weights(_folder(several))
     assert list(alone) == list(shared)
     moved = max((alone[name] - before[name]).abs().max().item() for name in alone)
@@ -60,9 +63,12 @@ def assert_equal(one: Result, several: Result, start: Path, within: float = 1e-3
 def test_two_processes_train_as_one_does(
     tmp_path: Path, tiny_model: Path, chunks: pa.Table, pairs: pa.Table, kind: str
 ) -> None:
-    """The two hold half of the model each, and compute activations again in the backward pass."""
+    """The two hold half of the model each, and compute activations again in the backward pass.
+
+    They are asked about an odd number of held-out rows, so that one of them has nothing to do at last.
+    """
     stage, table = ("dpo", pairs) if kind == "dpo" else ("sft", chunks)
-    changes: dict[str, Any] = {"micro_batch": 4}
+    changes: dict[str, Any] = {"micro_batch": 4, "held_out": {"take": 5, "eval_steps": 3}}
     changes |= {"lora": LORA, "learning_rate": 0.01} if kind == "lora" else {}
     changes |= {"optimizer": "rmsprop"} if kind == "dpo" else {}
     one = train(tmp_path / "1", tiny_model, stage, table, ALONE, **changes)

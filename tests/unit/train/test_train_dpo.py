@@ -42,8 +42,10 @@ def _reference(work: Path, model: Path, pairs: list[PreferenceRow], limit: int =
 
 
 def _dpo(work: Path, model: Path, table: pa.Table, beta: float = 0.1, **changes: Any) -> Path:
+    held_out = changes.pop("held_out", None)
     settings = {"learning_rate": 1e-3, "batch": 8, "steps": 4, "optimizer": "rmsprop", **changes}
     spec = {
+        "held_out": held_out,
         "optimization": Optimization.model_validate(settings).model_dump(mode="json"),
         "beta": beta,
         "threads": 1,

@@ -26,6 +26,7 @@ def _pretrain(work: Path, rows: list[Row], **changes: Any) -> Result:
     spec = {
         "architecture": Architecture.model_validate({**size, "max_length": 64}).model_dump(mode="json"),
         "optimization": Optimization.model_validate(settings).model_dump(mode="json"),
+        "held_out": None,
         "chunk_tokens": 64,
         "threads": 1,
         "seed": 3,

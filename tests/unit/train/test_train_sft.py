@@ -44,8 +44,9 @@ def _sft(
     work: Path, model: Path, chunks: pa.Table, lora: dict[str, Any] | None = None, reset: bool = True, **changes: Any
 ) -> Result:
     spec = {
+        "held_out": changes.pop("held_out", None),
+        "attention": changes.pop("attention", "sdpa"),
         "optimization": _optimization(**changes),
-        "attention": "sdpa",
         "attention_reset": reset,
         "lora": None if lora is None else LoRA.model_validate(lora).model_dump(mode="json"),
         "template": None,
@@ -75,9 +76,14 @@ def _folder(result: Result) -> Path:
     return result.folder
 
 
+def _logged(result: Result, column: str) -> dict[int, float]:
+    """A column of the history, by the steps at which it has a value."""
+    rows = pq.read_table(_folder(result) / "history.parquet").to_pylist()
+    return {row["step"]: row[column] for row in rows if row[column] is not None}
+
+
 def _losses(result: Result) -> list[float]:
-    losses: list[float] = pq.read_table(_folder(result) / "history.parquet").column("loss").to_pylist()
-    return losses
+    return list(_logged(result, "loss").values())
 
 
 @pytest.fixture(scope="module")
@@ -297,12 +303,13 @@ def test_adapters_resume_to_the_same_bytes(
 ) -> None:
     pytest.importorskip("peft")
     lora = {"r": 2, "dropout": 0.1}
-    whole = _sft(tmp_path / "1", tiny_model, chunks, lora)
+    asked = {"held_out": {"take": 3, "eval_steps": 3}}
+    whole = _sft(tmp_path / "1", tiny_model, chunks, lora, **asked)
     with monkeypatch.context() as killed:
         _stop_after(killed, 2)
         with pytest.raises(KeyboardInterrupt):
-            _sft(tmp_path / "2", tiny_model, chunks, lora, checkpoint_steps=1)
-    resumed = _sft(tmp_path / "2", tiny_model, chunks, lora, checkpoint_steps=1)
+            _sft(tmp_path / "2", tiny_model, chunks, lora, checkpoint_steps=1, **asked)
+    resumed = _sft(tmp_path / "2", tiny_model, chunks, lora, checkpoint_steps=1, **asked)
     assert "resuming from checkpoint-2" in (tmp_path / "2" / "log.txt").read_text()
     assert _digests(_folder(resumed)) == _digests(_folder(whole))
 
@@ -316,15 +323,20 @@ def test_adapters_of_layers_that_are_not_there_are_an_error(tmp_path: Path, tiny
 def test_epochs_and_warm_up_in_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # 85,136 chunks of 8,192 tokens at a batch of 32, twice: the 5,321 steps of Med42-v2's 8B model.
     optimization = _optimization(batch=32, steps=None, epochs=2, warmup_ratio=0.03, micro_batch=1)
-    made = arguments(optimization, 85_136, 0, tmp_path)
+
+    def made_of(**changes: Any) -> dict[str, Any]:
+        spec = {"optimization": {**optimization, **changes}, "held_out": None, "seed": 0}
+        return arguments(spec, 85_136, tmp_path)
+
+    made = made_of()
     assert made["max_steps"] == 2 * 2661
     assert made["warmup_steps"] == 160
     assert made["gradient_accumulation_steps"] == 32
     monkeypatch.setenv("WORLD_SIZE", "16")
-    assert arguments({**optimization, "micro_batch": 2}, 85_136, 0, tmp_path)["gradient_accumulation_steps"] == 1
+    assert made_of(micro_batch=2)["gradient_accumulation_steps"] == 1
     with pytest.raises(PrimumError, match="batch=32 is no multiple of micro_batch=3 x 16"):
-        arguments({**optimization, "micro_batch": 3}, 85_136, 0, tmp_path)
+        made_of(micro_batch=3)
     for steps, epochs in ((None, None), (3, 1)):
         with pytest.raises(PrimumError, match="either 'steps' or 'epochs'"):
-            arguments({**optimization, "steps": steps, "epochs": epochs}, 10, 0, tmp_path)
+            made_of(steps=steps, epochs=epochs)
     assert PACKED.names == ["id", "input_ids", "labels", "seq_lengths"]
