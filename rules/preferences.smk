@@ -71,6 +71,7 @@ rule rank_responses:
         spec=spec("rank"),
     shell:
         "exec primum stage rank --request {REQUESTS}/{rule}/{wildcards.preferences}.json --log {log:q}"
+        " {resources.launch}"
 
 
 rule pair_responses:

@@ -21,9 +21,9 @@ from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from primum.artifact.job import ALONE, Devices, Job
+from primum.parallel.scorer import Scorer
 from primum.progress import Progress
 from primum.train import chunks, dpo, reference, sft
-from primum.train.scorer import Scorer
 
 WARM = 3
 # Dense bfloat16 FLOP/s of an H100 or H200 (SXM), by their datasheets.

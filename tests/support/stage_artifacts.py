@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from primum.artifact.folder import folder_files, folder_hash
 from primum.artifact.job import Item, Job
-from primum.artifact.manifest import Artifact, Manifest
+from primum.artifact.manifest import Artifact, Manifest, save_manifest
 from primum.artifact.table import content_hash, write_table
 from primum.engine import Report, Response
 from primum.engine.protocol import Conversation
@@ -31,6 +31,12 @@ def folder_artifact(folder: Path) -> Artifact:
     return Artifact(
         folder / "manifest.json", Manifest("folder", "test", {}, {}, "k", folder_hash(files), {}, files=files)
     )
+
+
+def saved(artifact: Artifact) -> Artifact:
+    """``artifact`` with its manifest on the disk, where another process finds it."""
+    save_manifest(artifact.manifest, artifact.path)
+    return artifact
 
 
 def make_job(

@@ -73,8 +73,8 @@ OUTSIDE = {
     "curate.snapshot",
     "table4",
     "tables.csv",
-    # How many processes train is a resource.
-    "train.worker",
+    # How many processes work together is a resource.
+    "parallel.worker",
 }
 DOCUMENT: Document = yaml.safe_load(DEMO)
 MEANING = Meaning(DOCUMENT)
@@ -179,7 +179,7 @@ def test_a_statement_in_a_module_plans_the_stages_that_import_it(
         ("primum.tables.averages", {"tables", "report"}),
         ("primum.report.svg", {"report"}),
         ("primum.artifact.weights", {"sft", "reference", "dpo", "rank", "score"}),
-        ("primum.logprobs", {"reference", "rank"}),
+        ("primum.parallel.logprobs", {"reference", "rank"}),
         ("primum.prefer.pairrm", {"rank"}),
         ("primum.text.prompts", {"sample", "generate"}),
         ("primum.artifact.table", set(STAGES)),

@@ -1,4 +1,4 @@
-"""Processes that train, or score pairs, together: one a GPU, on one node or, inside a Slurm allocation, on several.
+"""Processes that train, or score responses, together: one a GPU, on one node or, inside a Slurm allocation, on several.
 
 The job's own process looks into the store, holds the key's lock and publishes; the processes that it launches here train into
 the item's work folder and end. torchrun starts them, on several nodes through one srun task a node. Without GPUs they are CPU
@@ -33,9 +33,12 @@ TABLE = "table.parquet"  # what processes that make a table leave in the item's 
 _FIRST_PORT, _PORTS = 20_000, 10_000
 
 
-def is_launched(item: Item, devices: Devices) -> bool:
-    """Whether ``item`` is trained, or scored, by processes of its own; to look at tokens one is enough."""
-    if item.spec.get("output") == "audit":
+def is_launched(job: Job, item: Item, devices: Devices) -> bool:
+    """Whether ``item`` is trained, scored or ranked by processes of its own.
+
+    To look at tokens one is enough, and a judge is asked by one, whose engine has all GPUs.
+    """
+    if item.spec.get("output") == "audit" or job.common.get("kind") == "judge":
         return False
     trained = item.spec.get("optimization")
     return devices.processes > 1 or (trained is not None and (devices.cpu_offload or trained["dtype"] != "float32"))
@@ -52,7 +55,7 @@ class Launch:
     def run(self, job: Job) -> Iterator[Result]:
         """As the module's own ``run``. PrimumError with the processes' own error, or saying that they died."""
         for item in job.items:
-            if not is_launched(item, self.devices):
+            if not is_launched(job, item, self.devices):
                 yield from importlib.import_module(self.module).run(replace(job, items=[item], devices=self.devices))
                 continue
             self._train(job, item)
@@ -96,7 +99,7 @@ class Launch:
         if left or each < 1:
             raise PrimumError(f"{processes} processes cannot be spread evenly over {nodes} nodes")
         torchrun = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={each}"]
-        worker = ["-m", "primum.train.worker", str(request)]
+        worker = ["-m", "primum.parallel.worker", str(request)]
         if nodes == 1:
             return [*torchrun, "--standalone", *worker]
         job = os.environ.get("SLURM_JOB_ID")

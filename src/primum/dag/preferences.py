@@ -19,7 +19,7 @@ from primum.experiment.types import Sampling
 SAMPLES = "data/samples/{preferences}/{draw}.json"
 RANKED = "data/ranked/{preferences}.json"
 
-_LOCAL = ("pyarrow", "jinja2", *ENGINES["transformers"])
+_LOCAL = ("pyarrow", "jinja2", "accelerate", *ENGINES["transformers"])
 
 
 def _sampled(experiment: Experiment, name: str) -> SampledPreferences:
@@ -130,6 +130,7 @@ STAGES = (
         jobs=Scope.sampled,
         plan=_rank,
         model=_ranked_by,
+        several=True,
         long=True,
     ),
     Stage(

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from primum.artifact.job import Item, Job
 from primum.artifact.manifest import Artifact
-from primum.artifact.weights import load_model
-from primum.batches import in_batches
-from primum.logprobs import response_logprobs
+from primum.parallel.batches import in_batches
+from primum.parallel.logprobs import response_logprobs
+from primum.parallel.scorer import load_scorer
 from primum.prefer.candidates import Candidates, by_prompt
 from primum.text.chat import answer_tokens
 from primum.text.packing import Ids
@@ -19,7 +18,10 @@ from primum.text.tokenizer import load_tokenizer
 
 
 class ImplicitReward:
-    """The model is asked about every response first, then the reference: one of them is in memory at a time."""
+    """The model is asked about every response first, then the reference: one of them is in memory at a time.
+
+    Each is whole in every process, or shared between them where a GPU cannot hold it.
+    """
 
     def __init__(self, job: Job, item: Item) -> None:
         self.counts: dict[str, int] = {}
@@ -29,12 +31,13 @@ class ImplicitReward:
     def rewards(self, candidates: Sequence[Candidates]) -> list[list[float | str]]:
         """See :class:`primum.prefer.candidates.Ranker`. A response that is too long with its prompt gets no reward."""
         rows = [self._split(each, response) for each in candidates for response in each.responses]
+        ids = [each.id for each in candidates for _ in each.responses]
         limit = self._job.common["max_length"]
         fitting = [index for index, (prompt, response) in enumerate(rows) if len(prompt) + len(response) <= limit]
-        asked = [rows[index] for index in fitting]
+        asked, labels = [rows[index] for index in fitting], [ids[index] for index in fitting]
         ratios = zip(
-            self._logprobs(self._item.one("ranker"), asked, "model"),
-            self._logprobs(self._item.one("reference"), asked, "reference"),
+            self._logprobs(self._item.one("ranker"), asked, labels, "model"),
+            self._logprobs(self._item.one("reference"), asked, labels, "reference"),
             strict=True,
         )
         beta = self._job.common["beta"]
@@ -48,18 +51,21 @@ class ImplicitReward:
         ids = np.array(tokens, dtype=np.int32)
         return ids[:start], ids[start:]
 
-    def _logprobs(self, model: Artifact, rows: Sequence[tuple[Ids, Ids]], name: str) -> list[float]:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        loaded = load_model(model, self._job.common["dtype"]).eval().to(device)
+    def _logprobs(
+        self, model: Artifact, rows: Sequence[tuple[Ids, Ids]], labels: Sequence[str], name: str
+    ) -> list[float]:
+        scorer = load_scorer(model, self._job.common["dtype"])
         pad = self._tokenizer.pad_token_id
         return in_batches(
             [len(prompt) + len(response) for prompt, response in rows],
             self._job.common["batch_tokens"],
-            lambda indices: response_logprobs(loaded, [_lists(rows[index]) for index in indices], pad),
+            lambda indices: response_logprobs(scorer.model, [_lists(rows[index]) for index in indices], pad),
             self._item.work,
             name,
             f"{self._item.name}, {name}",
             self._job.progress,
+            label=labels.__getitem__,
+            together=scorer.shared,
         )
 
 

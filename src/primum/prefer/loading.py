@@ -9,6 +9,7 @@ from transformers import AutoTokenizer
 
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
+from primum.parallel.processes import local_rank
 from primum.progress import hush_transformers
 
 
@@ -19,7 +20,8 @@ def load_ranker(source: Artifact, family: Any, dtype: str, about: str) -> tuple[
     says what was expected, and what to do.
     """
     hush_transformers()
-    source.verify()
+    if local_rank() == 0:  # one process a node looks at the files' checksums
+        source.verify()
     try:
         model, loading = family.from_pretrained(
             source.data,

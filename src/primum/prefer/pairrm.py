@@ -18,8 +18,8 @@ from torch import nn
 from transformers.models.deberta_v2.modeling_deberta_v2 import DebertaV2Model, DebertaV2PreTrainedModel
 
 from primum.artifact.job import Item, Job
-from primum.batches import in_batches
 from primum.errors import PrimumError
+from primum.parallel.batches import in_batches
 from primum.prefer.candidates import Candidates, prompt_text
 from primum.prefer.loading import load_ranker
 from primum.text.packing import Ids
@@ -91,6 +91,7 @@ class PairRanker:
             "comparisons",
             self._item.name,
             self._job.progress,
+            label=lambda index: candidates[asked[index][0]].id,
         )
         won = dict(zip(asked, logits, strict=True))
         self.counts["comparisons"] = len(asked)

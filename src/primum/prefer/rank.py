@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from primum.artifact.job import Item, Job, Result
 from primum.errors import PrimumError
+from primum.parallel.processes import join
 from primum.prefer.candidates import Ranker, put_before, rows_of_draws
 from primum.text.rows import RankedRow, to_table
 
@@ -22,6 +23,7 @@ def run(job: Job) -> Iterator[Result]:
     rewards that are not finite, or fails.
     """
     for item in job.items:
+        join()
         started = time.monotonic()
         rows = rows_of_draws([artifact.table() for artifact in item.inputs["samples"]])
         groups, places = put_before(rows)

@@ -9,9 +9,9 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from primum.artifact.job import Item, Job
-from primum.batches import in_batches
 from primum.engine.render import context_length
 from primum.errors import PrimumError
+from primum.parallel.batches import in_batches
 from primum.prefer.candidates import Candidates, by_prompt, prompt_text
 from primum.prefer.loading import load_ranker
 from primum.text.chat import render
@@ -44,6 +44,7 @@ class RewardModel:
     def rewards(self, candidates: Sequence[Candidates]) -> list[list[float | str]]:
         """See :class:`primum.prefer.candidates.Ranker`."""
         rows = [self._encode(each.prompt, response) for each in candidates for response in each.responses]
+        ids = [each.id for each in candidates for _ in each.responses]
         fitting = [index for index, row in enumerate(rows) if len(row["input_ids"]) <= self._limit]
         values = in_batches(
             [len(rows[index]["input_ids"]) for index in fitting],
@@ -53,6 +54,7 @@ class RewardModel:
             "rewards",
             self._item.name,
             self._job.progress,
+            label=lambda index: ids[fitting[index]],
         )
         given: dict[int, float | str] = dict(zip(fitting, values, strict=True))
         return by_prompt(candidates, [given.get(index, "too-long") for index in range(len(rows))])

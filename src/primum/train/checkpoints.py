@@ -19,8 +19,8 @@ from transformers import TrainerCallback
 
 from primum.artifact.folder import file_sha256
 from primum.errors import PrimumError
+from primum.parallel.processes import all_agree, from_first, gathered, is_launched, rank, world_size
 from primum.progress import Progress
-from primum.train.sharding import all_agree, from_first, gathered, is_sharded, rank, world_size
 
 _MARK = "complete-{}.json"
 # Of the files of a checkpoint those with a process' number in their name: its shards, its random states.
@@ -37,7 +37,7 @@ def vouch(folder: Path) -> int:
     """Write this process' mark for a checkpoint: the checksum of each file that it wrote. Returns their bytes."""
     written = [path for path in sorted(folder.rglob("*")) if path.is_file() and _mine(path)]
     files = {path.relative_to(folder).as_posix(): file_sha256(path) for path in written if "complete-" not in path.name}
-    record = {"processes": world_size(), "sharded": is_sharded(), "files": files}
+    record = {"processes": world_size(), "sharded": is_launched(), "files": files}
     mark = folder / _MARK.format(rank())
     half = mark.with_suffix(".tmp")
     half.write_text(json.dumps(record), encoding="utf-8")
@@ -108,12 +108,12 @@ def _is_whole(folder: Path, marks: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _check_readable(folder: Path, mark: Mapping[str, Any]) -> None:
-    if mark["sharded"] == is_sharded():
+    if mark["sharded"] == is_launched():
         return
     kind = (
         f"{mark['processes']} processes that share the model" if mark["sharded"] else "one process with a whole model"
     )
-    now = f"{world_size()} processes that share it" if is_sharded() else "one process"
+    now = f"{world_size()} processes that share it" if is_launched() else "one process"
     raise PrimumError(
         f"{folder.name} was saved by {kind}, and {now} cannot read it: give the training the GPUs that it had, or delete "
         f"{os.path.relpath(folder.parent)} to begin again"

@@ -12,12 +12,13 @@ import torch
 from trl import SFTConfig, SFTTrainer
 
 from primum.artifact.job import ALONE, Devices
+from primum.parallel.processes import is_launched
 from primum.progress import Progress
 from primum.text.packing import IGNORED
 from primum.train import attention, held_out
 from primum.train.common import arguments, fit
 from primum.train.order import InOrder
-from primum.train.sharding import is_sharded, set_precision
+from primum.train.sharding import set_precision
 
 
 class ChunkCollator:
@@ -93,7 +94,7 @@ class _ChunkTrainer(InOrder, SFTTrainer):  # type: ignore[misc]
         And an architecture whose logits are its head's output, which others scale or cap (Gemma 2, Granite, Cohere).
         """
         plain = self.model.config.model_type in ("llama", "mistral") and not self.args.bf16
-        return plain and ids.device.type == "cpu" and not is_sharded()
+        return plain and ids.device.type == "cpu" and not is_launched()
 
 
 def train_on_chunks(

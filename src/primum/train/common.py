@@ -14,11 +14,12 @@ from transformers import PrinterCallback, TrainerCallback, set_seed
 
 from primum.artifact.job import ALONE, Devices
 from primum.errors import PrimumError
+from primum.parallel.processes import all_agree, any_of, is_launched
 from primum.progress import Progress, hush_transformers
 from primum.train import held_out, sharding
 from primum.train.checkpoints import Vouch, whole_checkpoint
 from primum.train.metrics import Metrics, services
-from primum.train.sharding import CheckSharded, all_agree, any_of, is_sharded, local
+from primum.train.sharding import CheckSharded, local
 
 
 def start(threads: int, seed: int) -> None:
@@ -27,8 +28,6 @@ def start(threads: int, seed: int) -> None:
     A process that torchrun started finds the others.
     """
     hush_transformers()
-    if is_sharded() and torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     sharding.join()
     # cuBLAS reads it when it is first used; without it its results differ from run to run.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -71,7 +70,7 @@ def arguments(item: Mapping[str, Any], examples: int, work: Path, devices: Devic
         "weight_decay": optimization["weight_decay"],
         "max_grad_norm": optimization["max_grad_norm"],
         # Said even where it is false: TRL's own default is true. A shared model has a policy of its own (set_precision).
-        "bf16": optimization["dtype"] == "bfloat16" and not is_sharded(),
+        "bf16": optimization["dtype"] == "bfloat16" and not is_launched(),
         "use_cpu": not torch.cuda.is_available(),
         "seed": seed,
         "data_seed": seed,

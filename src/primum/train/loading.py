@@ -1,27 +1,15 @@
-"""The model that a training begins with, or that of a process to which another sends the weights."""
+"""The model that a training begins with: read by one process, without weights in those to which it sends them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
-from transformers import AutoConfig, AutoModelForCausalLM
 
 from primum.artifact.manifest import Artifact
 from primum.artifact.weights import load_model
-from primum.progress import hush_transformers
-from primum.train.sharding import rank
-
-
-def on_meta(model: Artifact, dtype: str) -> Any:
-    """The model of an artifact without its weights, which are on the meta device; its buffers are there."""
-    hush_transformers()
-    config = AutoConfig.from_pretrained(model.data, local_files_only=True, trust_remote_code=False)
-    with init_empty_weights(include_buffers=False):
-        empty = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
-    empty.tie_weights()
-    return empty
+from primum.parallel.processes import rank
+from primum.parallel.scorer import on_meta
 
 
 def load_trainable(model: Artifact) -> Any:

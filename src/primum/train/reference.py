@@ -7,9 +7,8 @@ it has done: whoever comes after a kill, as many processes or not, goes on from 
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from primum.artifact.job import Item, Job, Result
-from primum.batches import into_batches, journal_line, read_journals
 from primum.errors import PrimumError
-from primum.logprobs import response_logprobs
+from primum.parallel.batches import in_batches
+from primum.parallel.logprobs import response_logprobs
+from primum.parallel.processes import from_first, rank
+from primum.parallel.scorer import Scorer, load_scorer
 from primum.progress import Progress
 from primum.text.audit import audit_table
 from primum.text.rows import PreferenceRow, from_table
 from primum.text.tokenizer import load_tokenizer
 from primum.train.common import start
 from primum.train.pairs import faults, pair_checks, tokenize_pair
-from primum.train.scorer import Scorer, load_scorer
-from primum.train.sharding import all_agree, from_first, rank, world_size
 
 _IDS = pa.list_(pa.int32())
 _TOKENS = [pa.field("id", pa.string(), nullable=False)] + [
@@ -38,7 +37,6 @@ REFERENCE = pa.schema(
 )
 # Padding included: the logits of a batch are this many times the vocabulary.
 _BATCH_TOKENS = 8192
-_JOURNAL = "logprobs"
 
 
 def run(job: Job) -> Iterator[Result]:
@@ -107,37 +105,26 @@ def add_logprobs(
 ) -> None:
     """Give every record its ``ref_chosen_logps`` and ``ref_rejected_logps``. PrimumError when one is not finite.
 
-    ``work`` has the journals: a line a batch, its number and its sums.
+    ``work`` has the journals.
     """
     asked = [(record, side) for record in records for side in ("chosen", "rejected")]
-    lengths = [len(record["prompt_ids"]) + len(record[f"{side}_ids"]) for record, side in asked]
-    batches = into_batches(lengths, _BATCH_TOKENS)
-    done = from_first(read_journals(work, _JOURNAL) if rank() == 0 else None)
-    if done:
-        progress.say(f"{name}: {len(done):,} of {len(batches):,} batches are done already")
-    left = [number for number in range(len(batches)) if number not in done]
-    mine = left[rank() :: world_size()]
-    # A shared model is asked by all processes at the same time: whoever has no batch left goes along with another's.
-    rounds = math.ceil(len(left) / world_size()) if scorer.shared else len(mine)
-    tokens = 0
-    with (work / f"{_JOURNAL}-{rank()}.jsonl").open("a", encoding="utf-8") as journal:
-        for turn in range(rounds):
-            number = mine[turn] if turn < len(mine) else left[0]
-            batch = [asked[index] for index in batches[number]]
-            sequences = [(record["prompt_ids"], record[f"{side}_ids"]) for record, side in batch]
-            sums = response_logprobs(scorer.model, sequences, pad)
-            for (record, _), value in zip(batch, sums, strict=True):
-                if not math.isfinite(value):
-                    raise PrimumError(
-                        f"{name}: {record['id']}: its log-probability is not finite: check the reference model"
-                    )
-            if turn < len(mine):
-                print(journal_line(number, sums), file=journal, flush=True)
-            tokens += sum(len(prompt) + len(response) for prompt, response in sequences)
-            together = min(len(batches), len(done) + (turn + 1) * world_size())
-            progress.update(name, together, len(batches), tokens * world_size(), "tokens")
-    all_agree(True)  # every journal is complete
-    for number, sums in read_journals(work, _JOURNAL).items():
-        for index, value in zip(batches[number], sums, strict=True):
-            record, side = asked[index]
-            record[f"ref_{side}_logps"] = value
+
+    def compute(indices: Sequence[int]) -> list[float]:
+        batch = [asked[index] for index in indices]
+        return response_logprobs(
+            scorer.model, [(record["prompt_ids"], record[f"{side}_ids"]) for record, side in batch], pad
+        )
+
+    sums = in_batches(
+        [len(record["prompt_ids"]) + len(record[f"{side}_ids"]) for record, side in asked],
+        _BATCH_TOKENS,
+        compute,
+        work,
+        "logprobs",
+        name,
+        progress,
+        label=lambda index: asked[index][0]["id"],
+        together=scorer.shared,
+    )
+    for (record, side), value in zip(asked, sums, strict=True):
+        record[f"ref_{side}_logps"] = value

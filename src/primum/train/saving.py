@@ -13,8 +13,9 @@ from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import save_file
 from transformers.core_model_loading import revert_weight_conversion
 
+from primum.parallel.processes import rank
 from primum.train.history import history
-from primum.train.sharding import full, rank
+from primum.train.sharding import full
 
 _LARGEST = "5GB"  # as Hugging Face's own
 _WEIGHTS = "model{suffix}.safetensors"

@@ -18,31 +18,15 @@ from transformers import TrainerCallback
 
 from primum.artifact.job import Devices
 from primum.errors import PrimumError
-
-
-def is_sharded() -> bool:
-    """Whether this process shares its model: whether torchrun started it."""
-    return dist.is_torchelastic_launched()
-
-
-def rank() -> int:
-    """This process's number among those that train together; 0 where there is one."""
-    return dist.get_rank() if dist.is_initialized() else 0
-
-
-def world_size() -> int:
-    """How many processes train together."""
-    return dist.get_world_size() if dist.is_initialized() else 1
+from primum.parallel import processes
+from primum.parallel.processes import is_launched, world_size
 
 
 def join() -> None:
-    """Find the other processes, if torchrun started this one; again is no harm.
-
-    On GPUs gloo is there as well, for what lies in the CPUs' memory.
-    """
-    if is_sharded() and not dist.is_initialized():
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    """Find the other processes, if torchrun started this one; a model is then shared between them."""
+    if is_launched() and not dist.is_initialized():
         _shard_on_cpus()
+    processes.join()
 
 
 def _shard_on_cpus() -> None:
@@ -60,7 +44,7 @@ def _shard_on_cpus() -> None:
 
 def settings(devices: Devices) -> dict[str, Any]:
     """Keyword arguments of transformers' TrainingArguments that share the model."""
-    if not is_sharded():
+    if not is_launched():
         options = {"use_reentrant": False} if devices.activation_checkpointing else None
         return {"gradient_checkpointing": devices.activation_checkpointing, "gradient_checkpointing_kwargs": options}
     config = {
@@ -93,7 +77,7 @@ class CheckSharded(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(
         self, args: Any, state: Any, control: Any, model: Any = None, optimizer: Any = None, **_: Any
     ) -> None:
-        if not is_sharded():
+        if not is_launched():
             return
         for name, parameter in model.named_parameters():
             if not isinstance(parameter, DTensor) or parameter.device_mesh.size() != world_size():
@@ -115,35 +99,3 @@ def full(value: torch.Tensor) -> torch.Tensor:
 def local(value: torch.Tensor) -> torch.Tensor:
     """This process's share of a tensor."""
     return value.to_local() if isinstance(value, DTensor) else value
-
-
-def all_agree(value: bool) -> bool:
-    """Whether it is true in all processes."""
-    if not dist.is_initialized():
-        return value
-    agreed = torch.tensor(int(value))
-    dist.all_reduce(agreed, dist.ReduceOp.MIN)
-    return bool(agreed)
-
-
-def any_of(value: bool) -> bool:
-    """Whether it is true in any process."""
-    return not all_agree(not value)
-
-
-def from_first(value: Any) -> Any:
-    """What the first process has, in all of them."""
-    if not dist.is_initialized():
-        return value
-    held = [value]
-    dist.broadcast_object_list(held, src=0)
-    return held[0]
-
-
-def gathered(value: Any) -> list[Any]:
-    """What each process has, in order, in all of them."""
-    if not dist.is_initialized():
-        return [value]
-    values: list[Any] = [None] * world_size()
-    dist.all_gather_object(values, value)
-    return values

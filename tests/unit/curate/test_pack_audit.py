@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from stage_artifacts import folder_artifact, make_job, table_artifact
+from stage_artifacts import folder_artifact, make_job, saved, table_artifact
 
 from primum.artifact.canonical import canonical_json
 from primum.artifact.job import Result, execute
-from primum.artifact.manifest import Artifact, load_manifest, save_manifest
+from primum.artifact.manifest import load_manifest
 from primum.artifact.request import Asked, Request
 from primum.artifact.store import Store
 from primum.curate import pack as stage
@@ -42,12 +42,6 @@ def _both(
     own = {"chunks": {}, "audit": {"limits": limits.model_dump()}}
     items = {f"m/{output}": (SPEC | settings | {"output": output, **own[output]}, inputs) for output in outputs}
     return list(stage.run(make_job(work, {}, items)))
-
-
-def saved(artifact: Artifact) -> Artifact:
-    """``artifact`` with its manifest on the disk, where a job finds it."""
-    save_manifest(artifact.manifest, artifact.path)
-    return artifact
 
 
 def _audit(work: Path, model: Path, rows: list[Row], **settings: Any) -> dict[str, tuple[int, int]]:

@@ -10,11 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from stage_artifacts import folder_artifact, make_job, table_artifact
+from stage_artifacts import folder_artifact, make_job, saved, table_artifact
 from test_train_sft import _chunks, _digests, _folder, _optimization, _sft
 
 from primum.artifact.job import Devices, Job, Result
-from primum.artifact.manifest import Artifact, save_manifest
 from primum.cluster.launch import Launch
 from primum.errors import PrimumError
 from primum.train import common
@@ -23,12 +22,6 @@ from primum.train import common
 @pytest.fixture(scope="module")
 def chunks() -> pa.Table:
     return _chunks(32)
-
-
-def saved(artifact: Artifact) -> Artifact:
-    """``artifact`` with its manifest on the disk, where another process finds it."""
-    save_manifest(artifact.manifest, artifact.path)
-    return artifact
 
 
 def job_of(work: Path, model: Path, stage: str, table: pa.Table, **changes: Any) -> Job:

@@ -9,8 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from stage_artifacts import folder_artifact, make_job, table_artifact
-from test_launch import saved
+from stage_artifacts import folder_artifact, make_job, saved, table_artifact
 from test_train_dpo import PAIRS
 
 from primum.artifact.job import ALONE, Devices, Job
@@ -40,7 +39,8 @@ def made(work: Path, model: Path, devices: Devices = ALONE) -> pa.Table:
 WORKER = """
 import sys
 from pathlib import Path
-from primum.train import reference, scorer, worker
+from primum.parallel import scorer, worker
+from primum.train import reference
 reference._BATCH_TOKENS = {tokens}
 if {shared}:
     scorer._holds_all = lambda _: False

@@ -198,7 +198,7 @@ def test_a_training_that_asked_for_sharding_and_did_not_get_it_fails(monkeypatch
     optimizer = SimpleNamespace(param_groups=[{"params": list(model.parameters())}])
     check = sharding.CheckSharded()
     check.on_train_begin(None, None, None, model=model, optimizer=optimizer)
-    monkeypatch.setattr(sharding, "is_sharded", lambda: True)
+    monkeypatch.setattr(sharding, "is_launched", lambda: True)
     with pytest.raises(PrimumError, match="weight is not shared between 1 processes"):
         check.on_train_begin(None, None, None, model=model, optimizer=optimizer)
     monkeypatch.setattr(sharding, "DTensor", torch.nn.Parameter)

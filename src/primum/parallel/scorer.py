@@ -1,21 +1,22 @@
-"""The reference model, ready to be asked: whole in each process where its GPU holds it, else shared between them."""
+"""A model that is asked, and not trained: whole in each process where its GPU holds it, else shared between them."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from accelerate import init_empty_weights
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from primum.artifact.manifest import Artifact
 from primum.artifact.weights import load_model
-from primum.train.loading import on_meta
-from primum.train.sharding import rank, world_size
+from primum.parallel.processes import local_rank, rank, world_size
+from primum.progress import hush_transformers
 
 _SHARE = 0.6  # of a GPU's memory, at most, for a whole model: the rest is for a batch
 
@@ -32,9 +33,9 @@ def load_scorer(source: Artifact, dtype: str) -> Scorer:
     """The model of ``source`` in ``dtype``."""
     if world_size() > 1 and not _holds_all(source):
         return Scorer(_shared(source, dtype), True)
-    device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+    device = f"cuda:{local_rank()}" if torch.cuda.is_available() else "cpu"
     # One process a node looks at the files' checksums; what they all read is the same.
-    model = load_model(source, dtype, verify=os.environ.get("LOCAL_RANK", "0") == "0")
+    model = load_model(source, dtype, verify=local_rank() == 0)
     return Scorer(model.eval().to(device), False)
 
 
@@ -61,3 +62,13 @@ def _shared(source: Artifact, dtype: str) -> Any:
             setattr(module, name, buffer.to(device))
     dist.barrier()
     return model.eval()
+
+
+def on_meta(model: Artifact, dtype: str) -> Any:
+    """The model of an artifact without its weights, which are on the meta device; its buffers are there."""
+    hush_transformers()
+    config = AutoConfig.from_pretrained(model.data, local_files_only=True, trust_remote_code=False)
+    with init_empty_weights(include_buffers=False):
+        empty = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
+    empty.tie_weights()
+    return empty

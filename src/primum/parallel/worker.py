@@ -1,4 +1,4 @@
-"""One process of several that :mod:`primum.cluster.launch` started: ``python -m primum.train.worker REQUEST``."""
+"""One process of several that :mod:`primum.cluster.launch` started: ``python -m primum.parallel.worker REQUEST``."""
 
 from __future__ import annotations
 
