@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from primum.dag.workflow import Workflow
 
 Argument = tuple[tuple[str, ...], dict[str, Any]]
-GROUPS = ("Look", "Change", "Export", "Data")
+GROUPS = ("Look", "Fetch", "Change", "Export", "Data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,25 @@ def _plan(given: argparse.Namespace) -> None:
     from primum.audit.forecast import print_plan
 
     print_plan(_opened(given))
+
+
+def _pin(given: argparse.Namespace) -> None:
+    from primum.errors import PrimumError
+    from primum.pins.pin import check, pin
+
+    root = project_root(given.experiment)
+    if given.check and given.update:
+        raise PrimumError("--check and --update do not go together: give one of them")
+    if given.check:
+        check(root, given.experiment)
+    else:
+        pin(root, given.experiment, given.update)
+
+
+def _mirror(given: argparse.Namespace) -> None:
+    from primum.pins.mirror import mirror
+
+    mirror(project_root(given.experiment), given.experiment, given.folder, not given.datasets_only)
 
 
 def _adopt(given: argparse.Namespace) -> None:
@@ -138,6 +157,30 @@ COMMANDS = (
         (
             _argument("experiment", nargs="?", default="demo", help="a name or a path, as for check (default: demo)"),
             *_RUN,
+        ),
+    ),
+    Command(
+        "pin",
+        "Fetch",
+        "write down which commits of a hub are meant where an entry gives no revision",
+        "primum pin med42-v2-8b",
+        _pin,
+        (
+            _argument("experiment", nargs="?", help="a name or a path, as for check (default: all that is shipped)"),
+            _argument("--check", action="store_true", help="say what the hub has moved on from, and write nothing"),
+            _argument("--update", metavar="NAME", help="take what the hub has now of one entry, or of a repository"),
+        ),
+    ),
+    Command(
+        "mirror",
+        "Fetch",
+        "bring all that an experiment reads into a folder, for a machine without network",
+        "primum mirror med42-v2-8b /media/disk/mirror",
+        _mirror,
+        (
+            _argument("experiment", help="a name or a path, as for check"),
+            _argument("folder", type=Path, help="a new one, or one to complete: what is whole in it stays"),
+            _argument("--datasets-only", action="store_true", help="leave models out"),
         ),
     ),
     Command(

@@ -18,10 +18,11 @@ ROOMS = {
     "project": set(),
     "demo": set(),
     "artifact": set(),
-    "experiment": set(),
+    "hub": set(),
+    "experiment": {"hub"},
     "text": {"artifact"},
     "engine": {"artifact", "experiment", "text"},
-    "curate": {"artifact", "experiment", "text"},
+    "curate": {"artifact", "experiment", "hub", "text"},
     "parallel": {"artifact"},
     "train": {"artifact", "text", "parallel"},
     "prefer": {"artifact", "experiment", "text", "engine", "parallel"},
@@ -30,14 +31,15 @@ ROOMS = {
     "score": {"artifact", "experiment", "text", "engine"},
     "tables": {"artifact"},
     "report": {"artifact", "tables"},  # which columns a table has
-    "dag": {"artifact", "experiment", "text"},  # the chat template that an experiment names
+    "dag": {"artifact", "experiment", "hub", "text"},  # the chat template that an experiment names
     "cluster": {"artifact", "experiment", "dag"},
     "table4": {"artifact", "experiment", "tables", "dag"},
     "export": {"artifact", "dag"},
-    "audit": {"artifact", "experiment", "text", "dag", "cluster"},
+    "audit": {"artifact", "experiment", "hub", "text", "dag", "cluster"},
+    "pins": {"artifact", "experiment", "dag", "hub", "curate"},
     "terminal": {"dag"},
     "run_stage": {"artifact", "dag", "cluster"},
-    "commands": {"artifact", "experiment", "dag", "project", "audit", "demo", "tables", "table4", "export"},
+    "commands": {"artifact", "experiment", "dag", "project", "audit", "pins", "demo", "tables", "table4", "export"},
     "cli": {"dag", "commands", "run_stage"},
 }
 

@@ -71,6 +71,8 @@ OUTSIDE = {
     "run_stage",
     "experiment.schema",
     "curate.snapshot",
+    "hub.locked",
+    "pins",
     "table4",
     "tables.csv",
     # How many processes work together is a resource.

@@ -12,6 +12,7 @@ from primum.artifact.manifest import Artifact
 from primum.audit.learned import learned_text, tokenizer_of
 from primum.dag.scope import Scope
 from primum.experiment.load import read_experiment, validate
+from primum.hub.lock import UNKNOWN_REVISION
 
 # The columns of text that hold names and slugs only. Any other text may be harmful or a model's own, and a column added
 # tomorrow is hidden until it is named here.
@@ -93,12 +94,15 @@ def check(name: str, root: Path) -> None:
         *(
             f"models.{n}"
             for n in experiment.needed_models()
-            if getattr(experiment.models[n], "revision", "") == "unknown"
+            if getattr(experiment.models[n], "revision", "") == UNKNOWN_REVISION
         ),
-        *(f"datasets.{n}" for n in datasets if experiment.datasets[n].revision == "unknown"),
+        *(f"datasets.{n}" for n in datasets if experiment.datasets[n].revision == UNKNOWN_REVISION),
     ]
     if unknown:
-        print(f"  {len(unknown)} entries have no pinned revision and are refused when fetched: {', '.join(unknown)}")
+        print(
+            f"  {len(unknown)} entries have no pinned revision and are refused when fetched; `primum pin {name}` resolves them: "
+            f"{', '.join(unknown)}"
+        )
     missing = [
         file.path
         for dataset in (experiment.datasets[n] for n in datasets)

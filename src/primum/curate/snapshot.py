@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from primum.artifact.job import Item, Job, Result
 from primum.errors import PrimumError
-from primum.experiment.types import UNKNOWN_REVISION
+from primum.hub.bring import bring
+from primum.hub.source import Source
 from primum.text.templates import folded
 
-# safetensors only: no pickled weights, and no code.
+# safetensors only: no pickled weights, and no code. `model` is what transformers reads; some repositories have the same weights
+# for other programs beside it, as `consolidated`, which would double the size.
 _MODEL_FILES = (
-    "*.safetensors",
-    "*.safetensors.index.json",
+    "model*.safetensors",
     "*.json",
     *("tokenizer.model", "spm.model", "spiece.model", "sentencepiece.bpe.model"),
     "*.txt",
@@ -28,18 +29,21 @@ def run(job: Job) -> Iterator[Result]:
     """One folder artifact a model: safetensors and tokenizer; for an endpoint ``endpoint.json``, without the key."""
     for item in job.items:
         folder = item.work / "model"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        if "endpoint" in item.spec:
+        folder.mkdir(parents=True, exist_ok=True)  # with the whole files that an attempt which failed has left
+        source = repository(item.name, item.spec)
+        if source is None:
             (folder / "endpoint.json").write_text(json.dumps(dict(item.spec), sort_keys=True) + "\n", encoding="utf-8")
         else:
-            hub_snapshot(f"models.{item.name}", item.spec["hub"], item.spec["revision"], folder, "model", _MODEL_FILES)
-            if not any(folder.glob("*.safetensors")):
-                raise PrimumError(
-                    f"models.{item.name}: {item.spec['hub']} has no safetensors: choose a revision that has"
-                )
+            bring(source, folder, item.name, job.progress)
             _set_template(item, folder)
         yield Result(item, folder=folder)
+
+
+def repository(name: str, spec: Mapping[str, Any]) -> Source | None:
+    """The repository of the model ``name``, by its spec; None if it is behind an endpoint."""
+    if "endpoint" in spec:
+        return None
+    return Source(f"models.{name}", "model", spec["hub"], spec["revision"], _MODEL_FILES)
 
 
 def _set_template(item: Item, folder: Path) -> None:
@@ -63,22 +67,3 @@ def _own_template(folder: Path) -> str | None:
     if isinstance(found, list):
         found = {each["name"]: each["template"] for each in found}.get("default")
     return found
-
-
-def hub_snapshot(where: str, hub: str, revision: str, folder: Path, kind: str, patterns: Sequence[str]) -> None:
-    """Download the files of ``hub`` at ``revision`` that match ``patterns`` into ``folder``.
-
-    Raises PrimumError naming the entry ``where`` when the revision is unknown or the hub cannot be reached.
-    """
-    if revision == UNKNOWN_REVISION:
-        raise PrimumError(f"{where}: the revision of {hub} is unknown: put the 40-digit commit to use into its entry")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        snapshot_download(
-            hub, revision=revision, repo_type=kind, local_dir=folder, allow_patterns=list(patterns), max_workers=4
-        )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise PrimumError(f"{where}: {hub}@{revision[:12]} cannot be fetched ({type(error).__name__})") from None
-    shutil.rmtree(folder / ".cache", ignore_errors=True)

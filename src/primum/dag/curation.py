@@ -11,6 +11,7 @@ from primum.dag.scope import Scope
 from primum.dag.stage import Output, Plan, Stage
 from primum.experiment.preferences import ReadPreferences
 from primum.experiment.types import Mixture
+from primum.hub.mirror import mirror_folder
 
 RAW = "data/raw/{dataset}/manifest.json"
 ROWS = "data/rows/{dataset}.json"
@@ -38,11 +39,11 @@ def _fetch(scope: Scope, name: str) -> Plan:
     dataset = scope.experiment.datasets[name]
     files = [file.model_dump(mode="json") for file in dataset.files]
     for file in files:
-        # Shipped files are pinned by what they hold now, so that an edit is a change of the spec. One that is not there
-        # has no checksum, and is refused when it is about to be fetched.
-        path = scope.root / file["path"]
-        if file["url"] is None and file["sha256"] is None and dataset.hub is None and path.is_file():
-            file["sha256"] = file_sha256(path)
+        # Files of the project are pinned by what they hold now, so that an edit is a change of the spec. One that is neither
+        # here nor in the mirror has no checksum, and is refused when it is about to be fetched.
+        if file["url"] is None and file["sha256"] is None and dataset.hub is None:
+            places = [folder / file["path"] for folder in (scope.root, mirror_folder()) if folder is not None]
+            file["sha256"] = next((file_sha256(path) for path in places if path.is_file()), None)
     spec = {"files": files, "hub": dataset.hub, "revision": dataset.revision}
     return Plan([Output(name, scope.path(RAW, dataset=name), spec)])
 

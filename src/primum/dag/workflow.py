@@ -22,9 +22,9 @@ from primum.dag.dag import STAGES, TARGETS, TRAINING, Dag, Job
 from primum.dag.refresh import refreshed
 from primum.errors import PrimumError
 from primum.experiment import Experiment, load_experiment
+from primum.hub.mirror import MIRROR_VARIABLE
 
 CONFIG_KEYS = ("experiment", "refresh", "recompute", "mirror", "report_to", "store", "results")
-MIRROR_VARIABLE = "PRIMUM_MIRROR"
 REPORT_VARIABLE = "PRIMUM_REPORT_TO"
 _SERVICES = ("mlflow", "tensorboard", "trackio", "wandb")  # names of transformers' and of the packages
 

@@ -17,6 +17,7 @@ from primum.experiment.experiment import Experiment
 from primum.experiment.extends import BASES, extended
 from primum.experiment.grid import SECTIONS, expand
 from primum.experiment.tasks import load_task, task_path
+from primum.hub.lock import UNKNOWN_REVISION, read_lock
 
 
 class _UniqueKeys(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
@@ -76,8 +77,11 @@ def load_experiment(name: str, root: Path) -> Experiment:
     return validate(read_experiment(name, root))
 
 
-def read_experiment(name: str, root: Path) -> Document:
-    """What :func:`load_experiment` checks: the file, what it extends, catalogs and task files, with grids as their entries."""
+def read_experiment(name: str, root: Path, locked: bool = True) -> Document:
+    """What :func:`load_experiment` checks: the file, what it extends, catalogs and task files, with grids as their entries.
+
+    An unknown revision is the lock's, where it has the repository and ``locked`` does not forbid it.
+    """
     path = experiment_path(name, root)
     if path.resolve().parent == (root / BASES).resolve():
         raise PrimumError(
@@ -85,6 +89,8 @@ def read_experiment(name: str, root: Path) -> Document:
         )
     document = expand(_with_catalogs(extended(path, root, read_yaml), root))
     _merge_tasks(document, root)
+    if locked:
+        _pin(document, root)
     return document
 
 
@@ -107,6 +113,21 @@ def _with_catalogs(document: Document, root: Path) -> Document:
                 own[key] = entry
                 places |= {where: file, **places_of({where: entry}, file)}
     return replace(document, content=content, places=places)
+
+
+def _pin(document: Document, root: Path) -> None:
+    """Give every entry of a hub whose revision is unknown the commit that the lock has of its repository."""
+    lock = read_lock(root)
+    for section in ("datasets", "models"):
+        entries = document.content.get(section)
+        if not isinstance(entries, dict):
+            continue
+        for name, entry in entries.items():
+            if not isinstance(entry, dict) or entry.get("revision") != UNKNOWN_REVISION:
+                continue
+            found = lock.get((section.removesuffix("s"), str(entry.get("hub"))))
+            if found is not None:
+                entries[name] = {**entry, "revision": found.commit}
 
 
 def _merge_tasks(document: Document, root: Path) -> None:

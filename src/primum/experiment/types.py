@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 SLUG = r"[a-z0-9]+(?:[.-][a-z0-9]+)*"
-UNKNOWN_REVISION = "unknown"
 CHOICE_PROMPT = "{% if context %}{{ context }}\n{% endif %}{{ question }}"
 
 Name = Annotated[str, Field(pattern=f"^{SLUG}$", max_length=64)]

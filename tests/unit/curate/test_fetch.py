@@ -8,14 +8,16 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from stage_artifacts import make_job
-from tenacity import wait_none
 
 from primum.curate import fetch
 from primum.errors import PrimumError
+from primum.hub import web
+from primum.hub.mirror import MIRROR_VARIABLE
 
 DATA = b"id,question\n1,What is gout?\n" * 5000
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -32,6 +34,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
         elif self.path == "/missing" or (self.path == "/busy" and len(self.asked) < 3) or self.path == "/down":
             self.send_error(404 if self.path == "/missing" else 503)
+        elif self.path == "/closed" or (self.path == "/limited" and len(self.asked) < 3):
+            self.send_response(429)
+            self.send_header("Retry-After", "7" if self.path == "/limited" else "7200")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
         else:
             self.send_response(200)
             self.send_header("Content-Length", str(len(DATA)))
@@ -45,8 +52,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.delenv(fetch.MIRROR_VARIABLE, raising=False)
-    monkeypatch.setattr(fetch._stream.retry, "wait", wait_none())
+    monkeypatch.delenv(MIRROR_VARIABLE, raising=False)
+    monkeypatch.setattr(web, "time", SimpleNamespace(sleep=lambda _: None))
     _Handler.asked = []
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     thread = threading.Thread(target=httpd.serve_forever)
@@ -109,7 +116,7 @@ def test_a_missing_file_is_asked_for_once(tmp_path: Path, server: str) -> None:
 @pytest.mark.parametrize(("path", "reason"), [("broken", "RemoteProtocolError"), ("down", "HTTP 503")])
 def test_a_server_that_stays_broken_is_an_error(tmp_path: Path, server: str, path: str, reason: str) -> None:
     assert reason in _refused(tmp_path, _file(f"{server}/{path}"))
-    assert len(_Handler.asked) == 4
+    assert len(_Handler.asked) == 5
 
 
 def test_a_wrong_checksum_names_the_file_and_both_sums(tmp_path: Path, server: str) -> None:
@@ -119,13 +126,18 @@ def test_a_wrong_checksum_names_the_file_and_both_sums(tmp_path: Path, server: s
     assert "000000000000" in message
 
 
-def test_no_network_mentions_the_mirror(tmp_path: Path, server: str) -> None:
+def test_no_network_is_said_at_once_and_mentions_the_mirror(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
+    waited: list[float] = []
+    monkeypatch.setattr(web, "time", SimpleNamespace(sleep=waited.append))
     message = _refused(tmp_path, _file(f"http://127.0.0.1:{port}/file.csv"))
     assert "ConnectError" in message
     assert "mirror=FOLDER" in message
+    assert waited == []
 
 
 def test_a_mirror_is_used_instead_of_the_network_and_checked_alike(
@@ -134,7 +146,7 @@ def test_a_mirror_is_used_instead_of_the_network_and_checked_alike(
     mirror = tmp_path / "mirror"
     (mirror / "a").mkdir(parents=True)
     (mirror / "a" / "file.csv").write_bytes(DATA)
-    monkeypatch.setenv(fetch.MIRROR_VARIABLE, str(mirror))
+    monkeypatch.setenv(MIRROR_VARIABLE, str(mirror))
     assert (_fetch(tmp_path, _file(f"{server}/file.csv")) / "a/file.csv").read_bytes() == DATA
     assert "mirror" in _refused(tmp_path, _file(f"{server}/file.csv", "other.csv"))
     assert "mirror" in _refused(tmp_path, _file(f"{server}/file.csv", "a"))
@@ -143,23 +155,23 @@ def test_a_mirror_is_used_instead_of_the_network_and_checked_alike(
     assert _Handler.asked == []
 
 
-def test_a_mirror_holds_hub_datasets_too_and_is_never_passed_by(
+def test_a_busy_server_is_waited_for_as_long_as_it_asks_for_but_not_for_hours(
     tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mirror = tmp_path / "mirror"
-    (mirror / "org" / "set" / "data.d").mkdir(parents=True)
-    (mirror / "org" / "set" / "data.csv").write_bytes(DATA)
-    monkeypatch.setenv(fetch.MIRROR_VARIABLE, str(mirror))
-    monkeypatch.setattr("primum.curate.snapshot.hub_snapshot", lambda *_: pytest.fail("went to the network"))
-    wanted = _file(None, "data*", None), _file(None, "*.csv", None)
-    folder = _fetch(tmp_path, *wanted, hub="org/set")
-    assert [path.name for path in folder.iterdir()] == ["data.csv"]
-    assert "org/other" in _refused(tmp_path, *wanted, hub="org/other")
+    waited: list[float] = []
+    monkeypatch.setattr(web, "time", SimpleNamespace(sleep=waited.append))
+    folder = _fetch(tmp_path, _file(f"{server}/limited"))
+    assert (folder / "a/file.csv").read_bytes() == DATA
+    assert waited == [8, 8]  # as asked, and a second more
+    _Handler.asked = []
+    assert "HTTP 429" in _refused(tmp_path, _file(f"{server}/closed"))
+    assert _Handler.asked == ["/closed"]
 
 
 def test_a_shipped_file_is_copied_and_one_that_is_not_there_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv(MIRROR_VARIABLE, raising=False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "shipped.csv").write_bytes(DATA)
     assert (_fetch(tmp_path, _file(None, "shipped.csv")) / "shipped.csv").read_bytes() == DATA
