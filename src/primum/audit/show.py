@@ -96,7 +96,12 @@ def check(name: str, root: Path) -> None:
             for n in experiment.needed_models()
             if getattr(experiment.models[n], "revision", "") == UNKNOWN_REVISION
         ),
-        *(f"datasets.{n}" for n in datasets if experiment.datasets[n].revision == UNKNOWN_REVISION),
+        *(
+            f"datasets.{n}"
+            for n in datasets
+            if UNKNOWN_REVISION
+            in (experiment.datasets[n].revision, *(f.revision for f in experiment.datasets[n].files))
+        ),
     ]
     if unknown:
         print(
@@ -107,7 +112,7 @@ def check(name: str, root: Path) -> None:
         file.path
         for dataset in (experiment.datasets[n] for n in datasets)
         for file in dataset.files
-        if dataset.hub is None and file.url is None and not (root / file.path).is_file()
+        if dataset.hub is None and file.hub is None and file.url is None and not (root / file.path).is_file()
     ]
     if missing:
         print(f"  {len(missing)} files have no address and are not here, put them in place: {', '.join(missing)}")

@@ -7,7 +7,7 @@ makes and ``--config mirror=FOLDER`` gives, nothing is downloaded: that is how a
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,27 +28,34 @@ def run(job: Job) -> Iterator[Result]:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
-            source = repository(item.name, item.spec)
-            if source is not None:
-                bring(source, folder, item.name, job.progress)
-            else:
-                _from_files(item, folder, job.progress)
+            sources = repositories(item.name, item.spec)
+            brought = [path for source in sources for path in bring(source, folder, item.name, job.progress)]
+            if len(set(brought)) < len(brought):
+                raise PrimumError(f"datasets.{item.name}: two of its repositories have files of one name: name others")
+            _from_files(item, folder, job.progress)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         yield Result(item, folder=folder, counts={"files": sum(path.is_file() for path in folder.rglob("*"))})
 
 
-def repository(name: str, spec: Mapping[str, Any]) -> Source | None:
-    """The repository that the dataset ``name`` is read from, by its spec; None if its files have addresses of their own."""
-    if spec["hub"] is None:
-        return None
-    patterns = tuple(file["path"] for file in spec["files"])
-    return Source(f"datasets.{name}", "dataset", spec["hub"], spec["revision"], patterns)
+def repositories(name: str, spec: Mapping[str, Any]) -> list[Source]:
+    """The repositories that the dataset ``name`` is read from, by its spec: its own, and those that its files name."""
+    patterns: dict[tuple[str, str], list[str]] = {}
+    for file in spec["files"]:
+        at = file if file["hub"] is not None else spec
+        if at["hub"] is not None:
+            patterns.setdefault((at["hub"], at["revision"]), []).append(file["path"])
+    return [Source(f"datasets.{name}", "dataset", *at, tuple(paths)) for at, paths in patterns.items()]
+
+
+def single_files(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The files of a dataset that are in no repository, by its spec."""
+    return [file for file in spec["files"] if spec["hub"] is None and file["hub"] is None]
 
 
 def _from_files(item: Item, folder: Path, progress: Progress) -> None:
-    files: Sequence[Mapping[str, Any]] = item.spec["files"]
+    files = single_files(item.spec)
     mirror = mirror_folder()
     for done, file in enumerate(files, 1):
         target = folder / file["path"]

@@ -30,20 +30,20 @@ def run(job: Job) -> Iterator[Result]:
     for item in job.items:
         folder = item.work / "model"
         folder.mkdir(parents=True, exist_ok=True)  # with the whole files that an attempt which failed has left
-        source = repository(item.name, item.spec)
-        if source is None:
+        sources = repositories(item.name, item.spec)
+        if not sources:
             (folder / "endpoint.json").write_text(json.dumps(dict(item.spec), sort_keys=True) + "\n", encoding="utf-8")
-        else:
+        for source in sources:
             bring(source, folder, item.name, job.progress)
             _set_template(item, folder)
         yield Result(item, folder=folder)
 
 
-def repository(name: str, spec: Mapping[str, Any]) -> Source | None:
-    """The repository of the model ``name``, by its spec; None if it is behind an endpoint."""
+def repositories(name: str, spec: Mapping[str, Any]) -> list[Source]:
+    """The repository of the model ``name``, by its spec; none if it is behind an endpoint."""
     if "endpoint" in spec:
-        return None
-    return Source(f"models.{name}", "model", spec["hub"], spec["revision"], _MODEL_FILES)
+        return []
+    return [Source(f"models.{name}", "model", spec["hub"], spec["revision"], _MODEL_FILES)]
 
 
 def _set_template(item: Item, folder: Path) -> None:

@@ -41,7 +41,7 @@ def _fetch(scope: Scope, name: str) -> Plan:
     for file in files:
         # Files of the project are pinned by what they hold now, so that an edit is a change of the spec. One that is neither
         # here nor in the mirror has no checksum, and is refused when it is about to be fetched.
-        if file["url"] is None and file["sha256"] is None and dataset.hub is None:
+        if file["url"] is None and file["sha256"] is None and file["hub"] is None and dataset.hub is None:
             places = [folder / file["path"] for folder in (scope.root, mirror_folder()) if folder is not None]
             file["sha256"] = next((file_sha256(path) for path in places if path.is_file()), None)
     spec = {"files": files, "hub": dataset.hub, "revision": dataset.revision}

@@ -17,7 +17,7 @@ from primum.experiment.experiment import Experiment
 from primum.experiment.extends import BASES, extended
 from primum.experiment.grid import SECTIONS, expand
 from primum.experiment.tasks import load_task, task_path
-from primum.hub.lock import UNKNOWN_REVISION, read_lock
+from primum.hub.lock import UNKNOWN_REVISION, Lock, read_lock
 
 
 class _UniqueKeys(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
@@ -123,11 +123,17 @@ def _pin(document: Document, root: Path) -> None:
         if not isinstance(entries, dict):
             continue
         for name, entry in entries.items():
-            if not isinstance(entry, dict) or entry.get("revision") != UNKNOWN_REVISION:
-                continue
-            found = lock.get((section.removesuffix("s"), str(entry.get("hub"))))
-            if found is not None:
-                entries[name] = {**entry, "revision": found.commit}
+            entries[name] = pinned = _pinned(entry, lock, section.removesuffix("s"))
+            if isinstance(pinned, dict) and isinstance(pinned.get("files"), list):
+                entries[name] = {**pinned, "files": [_pinned(file, lock, "dataset") for file in pinned["files"]]}
+
+
+def _pinned(entry: Any, lock: Lock, kind: str) -> Any:
+    """What names a repository, with the lock's revision if it gives none."""
+    if not isinstance(entry, dict) or entry.get("revision") != UNKNOWN_REVISION:
+        return entry
+    found = lock.get((kind, str(entry.get("hub"))))
+    return entry if found is None else {**entry, "revision": found.commit}
 
 
 def _merge_tasks(document: Document, root: Path) -> None:

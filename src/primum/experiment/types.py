@@ -61,14 +61,25 @@ class Frozen(BaseModel):
 
 
 class DataFile(Frozen):
-    """One raw file: shipped with the project (``path`` alone), or fetched from ``url`` and checked against ``sha256``."""
+    """One raw file: shipped with the project (``path`` alone), or fetched from ``url`` and checked against ``sha256``.
+
+    Of a hub dataset ``path`` is a pattern in its repository, or in another one that ``hub`` and ``revision`` name.
+    """
 
     path: RelativePath
     url: Annotated[str, Field(pattern=r"^https://")] | None = None
     sha256: Sha256 | None = None
+    hub: HubId | None = None
+    revision: Revision | None = None
 
     @model_validator(mode="after")
     def _fetched_files_are_pinned(self) -> DataFile:
+        if (self.hub is None) != (self.revision is None):
+            raise ValueError(f"file {self.path!r}: 'hub' and 'revision' belong together: give both or neither")
+        if self.hub is not None and (self.url is not None or self.sha256 is not None):
+            raise ValueError(
+                f"file {self.path!r} is one of a hub, which has its own checksum: leave url and sha256 out"
+            )
         if self.url is not None and self.sha256 is None:
             raise ValueError(f"file {self.path!r} has a url but no sha256: add the checksum of the pinned file")
         return self

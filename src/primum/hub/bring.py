@@ -12,10 +12,10 @@ from primum.hub.transfer import copy, download, in_megabytes, missing
 from primum.progress import Progress
 
 
-def bring(source: Source, folder: Path, name: str, progress: Progress) -> None:
+def bring(source: Source, folder: Path, name: str, progress: Progress) -> list[str]:
     """Bring the files of ``source`` into ``folder``; each is what the lock, or else the hub or the mirror's record, states.
 
-    Whole files that are there already stay.
+    Whole files that are there already stay. Returns the paths of all of them.
 
     PrimumError naming the entry and the remedy. OSError when the disk does not take a file.
     """
@@ -28,13 +28,14 @@ def bring(source: Source, folder: Path, name: str, progress: Progress) -> None:
         listing = ask(source.where, source.kind, source.hub, source.revision, progress.say).listing
     else:  # what is wrong with the network or the repository is said at once, where the client's downloads would try again
         check_there(source.where, source.kind, source.hub, source.revision, progress.say)
-    paths = source.select(listing.files)
-    paths = missing(listing, paths, folder, lambda _: None)
+    chosen = source.select(listing.files)
+    paths = missing(listing, chosen, folder, lambda _: None)
     report = in_megabytes(progress, name, sum(listing.files[path].size for path in paths))
     if mirror is not None:
         copy(mirror, source, listing, paths, folder, report)
     else:
         download(source, listing, paths, folder, report)
+    return chosen
 
 
 def _locked(source: Source) -> Listing | None:

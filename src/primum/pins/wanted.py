@@ -15,9 +15,9 @@ from primum.experiment.models import HubModel
 from primum.hub.source import Source
 
 # How each stage that brings things here reads its own specs.
-_REPOSITORY: Mapping[str, Callable[[str, Mapping[str, Any]], Source | None]] = {
-    "fetch": fetch.repository,
-    "snapshot": snapshot.repository,
+_REPOSITORIES: Mapping[str, Callable[[str, Mapping[str, Any]], list[Source]]] = {
+    "fetch": fetch.repositories,
+    "snapshot": snapshot.repositories,
 }
 
 
@@ -51,13 +51,14 @@ def wanted(experiment: Experiment, root: Path) -> Wanted:
             continue
         for name in stage.jobs(dag):
             for output in dag.job(stage.name, name).plan.outputs:
-                source = _REPOSITORY[stage.name](output.name, output.spec)
-                if source is not None:
-                    sources.append(source)
-                    continue
-                where = f"datasets.{output.name}"
-                files += [File(where, **each) for each in output.spec.get("files", ())]
+                sources += _REPOSITORIES[stage.name](output.name, output.spec)
+                files += _files(output.name, output.spec)
     return Wanted(tuple(sources), tuple(files))
+
+
+def _files(name: str, spec: Mapping[str, Any]) -> list[File]:
+    found = fetch.single_files(spec) if "files" in spec else []
+    return [File(f"datasets.{name}", each["path"], each["url"], each["sha256"]) for each in found]
 
 
 def written(name: str, root: Path) -> tuple[Source, ...]:
@@ -75,10 +76,7 @@ def catalogued(root: Path) -> tuple[Source, ...]:
 
 def _entries(experiment: Experiment) -> Iterator[Source]:
     for name, dataset in experiment.datasets.items():
-        source = fetch.repository(name, dataset.model_dump(mode="json"))
-        if source is not None:
-            yield source
+        yield from fetch.repositories(name, dataset.model_dump(mode="json"))
     for name, model in experiment.models.items():
-        source = snapshot.repository(name, model.model_dump(mode="json")) if isinstance(model, HubModel) else None
-        if source is not None:
-            yield source
+        if isinstance(model, HubModel):
+            yield from snapshot.repositories(name, model.model_dump(mode="json"))

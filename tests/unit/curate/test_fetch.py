@@ -65,7 +65,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def _file(url: str | None, path: str = "a/file.csv", sha256: str | None = SHA256) -> dict[str, str | None]:
-    return {"path": path, "url": url, "sha256": sha256}
+    return {"path": path, "url": url, "sha256": sha256, "hub": None, "revision": None}
 
 
 def _fetch(work: Path, *files: dict[str, str | None], hub: str | None = None) -> Path:

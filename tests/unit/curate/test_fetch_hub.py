@@ -34,7 +34,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
 
 
 def dataset(work: Path, commit: str, *patterns: str, hub: str = "org/chat") -> Path:
-    files = [{"path": pattern, "url": None, "sha256": None} for pattern in patterns or PATTERNS]
+    files = [dict.fromkeys(("url", "sha256", "hub", "revision")) | {"path": path} for path in patterns or PATTERNS]
     job = make_job(work, {}, {"d": ({"files": files, "hub": hub, "revision": commit}, {})})
     result = next(iter(fetch.run(job)))
     assert result.folder is not None
@@ -170,6 +170,22 @@ def test_the_lock_s_checksums_hold_for_what_the_hub_gives(hub: Hub, tmp_path: Pa
     write_lock(tmp_path, {("dataset", "org/chat"): ask("here", "dataset", "org/chat", commit, print).listing})
     hub.repositories["dataset", "org/chat"].commits[commit]["data/train-0.json"] = b"[]"
     assert "data/train-0.json is not what the hub states of it" in refused(dataset, tmp_path, commit)
+
+
+def test_files_of_two_repositories_do_not_hide_one_another(hub: Hub, tmp_path: Path) -> None:
+    one, two = hub.push("dataset", "org/chat", CHAT), hub.push("dataset", "org/more", {"more.json": b"[]", **CHAT})
+
+    def both(pattern: str) -> Path:
+        plain = dict.fromkeys(("url", "sha256", "hub", "revision"))
+        files = [plain | {"path": PATTERNS[0]}, plain | {"path": pattern, "hub": "org/more", "revision": two}]
+        job = make_job(tmp_path, {}, {"d": ({"files": files, "hub": "org/chat", "revision": one}, {})})
+        folder = next(iter(fetch.run(job))).folder
+        assert folder is not None
+        return folder
+
+    assert sorted(content(both("*.json"))) == ["data/train-0.json", "data/train-1.json", "more.json"]
+    assert "two of its repositories have files of one name" in refused(both, "data/train-1.json")
+    assert not (tmp_path / "work/d/raw").exists()
 
 
 def mirror_of(folder: Path, record: Listing, files: dict[str, bytes]) -> Path:

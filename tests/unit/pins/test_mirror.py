@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import socket
 import threading
@@ -107,6 +108,32 @@ def test_all_that_an_experiment_reads_comes_from_its_mirror(
         "snapshot base": model,
         "snapshot judge": model,
     }
+
+
+def test_a_dataset_may_have_files_of_another_repository(
+    project: Path, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commits = hub_project.fill(hub)
+    experiment = hub_project.document(commits)
+    more = {"path": "more-*.json", "hub": "org/more", "revision": "unknown"}
+    experiment["datasets"]["chat"]["files"] = [{"path": "data/train-*.json"}, more]
+    hub_project.write(project, experiment)
+    pushed = hub.push("dataset", "org/more", {"more-1.json": b"[]", "less.json": b"[]"})
+    main(["check", NAME])
+    assert "1 entries have no pinned revision" in (said := capsys.readouterr().out)
+    assert said.rstrip().endswith(f"`primum pin {NAME}` resolves them: datasets.chat")
+    main(["pin", NAME])
+    assert hub_project.locked(project)["datasets/org/more"]["commit"] == pushed
+    folder = tmp_path / "mirror"
+    main(["mirror", NAME, str(folder), "--datasets-only"])
+    no_network(monkeypatch)
+    monkeypatch.setenv(MIRROR_VARIABLE, str(folder))
+    dag = Dag(load_experiment(NAME, project), project, "results")
+    ((_, item),) = json.loads(dag.job("fetch", "chat").spec)["items"]
+    (result,) = fetch.run(make_job(tmp_path, {}, {"chat": (item, {})}))
+    assert sorted(result.counts.items()) == [("files", 3)]
+    assert result.folder is not None
+    assert (result.folder / "more-1.json").read_bytes() == b"[]"
 
 
 def test_a_mirror_changes_no_spec(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
