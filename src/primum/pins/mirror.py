@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from primum.artifact.folder import file_sha256
 from primum.errors import PrimumError
@@ -23,6 +24,8 @@ from primum.hub.web import size as size_at
 from primum.pins.wanted import File, wanted
 from primum.progress import Progress
 
+T = TypeVar("T")
+R = TypeVar("R")
 _AT_ONCE = 8  # sizes of files that are asked for
 
 
@@ -83,18 +86,36 @@ def _listed(root: Path, folder: Path, sources: Sequence[Source], progress: Progr
     groups: dict[tuple[str, str, str], list[Source]] = {}
     for source in sources:
         groups.setdefault((source.kind, source.hub, source.revision), []).append(source)
-    repositories = []
-    for done, ((kind, hub, commit), group) in enumerate(groups.items(), 1):
-        listing, first = lock.get((kind, hub)), group[0]
-        if listing is None or listing.commit != commit:
+
+    def one(group: Sequence[Source]) -> _Repository:
+        first = group[0]
+        listing = lock.get((first.kind, first.hub))
+        if listing is None or listing.commit != first.revision:
             if record_of(mirrored(folder, first)).is_file():
                 listing = recorded(folder, first)
             else:
-                listing = client.ask(first.where, kind, hub, commit, progress.say).listing
+                listing = client.ask(first.where, first.kind, first.hub, first.revision, progress.say).listing
         paths = {path for source in group for path in source.select(listing.files)}
-        repositories.append(_Repository(first, listing, tuple(sorted(paths))))
-        progress.update("repositories", done, len(groups), done, "repositories")
-    return repositories
+        return _Repository(first, listing, tuple(sorted(paths)))
+
+    return _each(list(groups.values()), one, progress)
+
+
+def _each(items: Sequence[T], work: Callable[[T], R], progress: Progress) -> list[R]:
+    """``work`` of every item. PrimumError at the end where some were refused, each told before; at once without a hub."""
+    results, refused = [], 0
+    for done, item in enumerate(items, 1):
+        try:
+            results.append(work(item))
+        except Unreachable:
+            raise
+        except PrimumError as error:
+            refused += 1
+            progress.say(f"{error}")
+        progress.update("repositories", done, len(items), done, "repositories")
+    if refused:
+        raise PrimumError(f"{refused} of {len(items)} repositories cannot be read: see above; nothing was fetched")
+    return results
 
 
 def _distinct(files: Iterable[File]) -> list[File]:
@@ -149,23 +170,14 @@ def _check_room(
 
 def _check_access(folder: Path, repositories: Sequence[_Repository], progress: Progress) -> None:
     """PrimumError where a repository that is not whole yet is gone, or may not be read: before anything is fetched."""
-    refused = 0
-    for repository in repositories:
+
+    def one(repository: _Repository) -> None:
         source = repository.source
-        try:
-            if repository.lacking(folder):
-                client.check_there(source.where, source.kind, source.hub, source.revision, progress.say)
-                if repository.listing.gated and not client.may_read(
-                    source.where, source.kind, source.hub, progress.say
-                ):
-                    raise PrimumError(f"{source.where}: {source.hub}: {gated(source.kind, source.hub)}")
-        except Unreachable:
-            raise
-        except PrimumError as error:
-            refused += 1
-            progress.say(f"{error}")
-    if refused:
-        raise PrimumError(f"{refused} repositories cannot be read: see above; nothing was fetched")
+        client.check_there(source.where, source.kind, source.hub, source.revision, progress.say)
+        if repository.listing.gated and not client.may_read(source.where, source.kind, source.hub, progress.say):
+            raise PrimumError(f"{source.where}: {source.hub}: {gated(source.kind, source.hub)}")
+
+    _each([each for each in repositories if each.lacking(folder)], one, progress)
 
 
 def _bring(folder: Path, repository: _Repository, progress: Progress) -> None:
