@@ -54,7 +54,7 @@ class Shape(Frozen):
 
 
 class HubModel(_Templated):
-    """A published model at a pinned revision (40 hex digits). ``unknown`` is refused when it is about to be fetched.
+    """A published model at a pinned revision (40 hex digits). ``unknown`` is the lock's, and refused where that has none.
 
     ``shape`` is for ``primum plan`` and in no spec.
     """
