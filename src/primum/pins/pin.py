@@ -49,7 +49,8 @@ def pin(root: Path, experiment: str | None, update: str | None) -> None:
             failed += 1
             _print(f"[{done}/{len(chosen)}] {_name(key)}  not pinned\n  {error}")
     pinned = len(chosen) - failed
-    _print(f"{pinned} of {len(chosen)} repositories without a revision of their own are pinned in {root / LOCK}")
+    if chosen:
+        _print(f"{pinned} of {len(chosen)} repositories without a revision of their own are pinned in {root / LOCK}")
     if failed:
         raise PrimumError(f"{failed} of {len(chosen)} repositories could not be pinned: see above")
 
@@ -78,11 +79,13 @@ def check(root: Path, experiment: str | None) -> None:
 
 
 def _unpinned(sources: Iterable[Source]) -> dict[Key, list[Source]]:
-    """The entries that leave their revision to the lock, by repository."""
+    """The entries that leave their revision to the lock, by repository; says so where there are none."""
     groups: dict[Key, list[Source]] = {}
     for source in sources:
         if source.revision == UNKNOWN_REVISION:
             groups.setdefault((source.kind, source.hub), []).append(source)
+    if not groups:
+        _print("every entry of a hub gives its revision itself: nothing is left to the lock")
     return dict(sorted(groups.items()))
 
 

@@ -135,6 +135,22 @@ def _pushed(hub: Hub) -> str:
     return "org/chat"
 
 
+@pytest.mark.parametrize("kind", ["dataset", "model"])
+def test_renamed_removed_and_gated_repositories_of_both_kinds(
+    hub: Hub, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, files, run = ("org/chat", CHAT, dataset) if kind == "dataset" else ("org/base", MODEL, model)
+    commit = hub.push(kind, "lab/new", files, gated=True)
+    hub.renamed[name] = "lab/new"
+    page = f"{hub.url}/datasets/{name}" if kind == "dataset" else f"{hub.url}/{name}"
+    assert f": is gated: ask for access at {page}, then set HF_TOKEN" in refused(run, tmp_path, commit)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    assert len(content(run(tmp_path, commit))) == (2 if kind == "dataset" else len(READ))
+    shutil.rmtree(tmp_path / "work")
+    hub.repositories.clear()
+    assert "is not on the hub, or is private" in refused(run, tmp_path, commit)
+
+
 def test_a_hub_that_is_busy_between_files_is_waited_for(hub: Hub, tmp_path: Path) -> None:
     commit = hub.push("dataset", "org/chat", CHAT)
     record = ask("here", "dataset", "org/chat", commit, print).listing

@@ -16,6 +16,7 @@ import hub_server
 import pytest
 from hub_project import CHAT, MODEL
 from hub_server import TOKEN, Hub, checksum
+from shipped import ROOT
 
 from primum.cli import main
 from primum.dag.dag import Dag
@@ -268,3 +269,12 @@ def test_the_address_and_offline_mode_are_the_client_s_own(project: Path, hub: H
     done = run(HF_ENDPOINT=hub.url, HF_TOKEN=TOKEN)
     assert (done.returncode, done.stderr) == (0, "")
     assert hub_project.locked(project)["models/org/base"]["commit"] == commits["base"]
+
+
+def test_the_demo_leaves_nothing_to_a_lock(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("went to the network"))
+    before = (ROOT / LOCK).read_bytes()
+    main(["pin", "demo"])
+    assert "nothing is left to the lock" in capsys.readouterr().out
+    assert (ROOT / LOCK).read_bytes() == before
