@@ -88,10 +88,13 @@ def test_a_cell_longer_than_the_csv_modules_default() -> None:
 
 SECRET = "SECRET"
 BROKEN = {
-    "not UTF-8": ("x.csv", b"a\nSECRET\xff\n", "is not UTF-8"),
-    "not UTF-8 lines": ("x.jsonl", b'{"a": "SECRET\xff"}\n', "is not UTF-8"),
+    "not UTF-8": ("x.csv", b"a\nSECRET\xff\n", "line 2: is not UTF-8"),
+    "not UTF-8 lines": ("x.jsonl", b'{}\n{}\n{"a": "SECRET\xff"}\n', "line 3: is not UTF-8"),
+    "cut in a character": ("x.csv", b"a\nSECRET\n\xe2\x82", "line 3: is not UTF-8"),
     "unbalanced quote": ("x.csv", b'a,b\n1,"SECRET\n2,3\n4,5\n', r"line \d+: is not valid CSV"),
     "text after a quote": ("x.csv", b'a,b\n1,"SECRET" x\n', r"line 2: is not valid CSV"),
+    "text after a quote, tabs": ("x.tsv", b'a\tb\n1\t"SECRET" x\n', r"line 2: is not valid CSV \(a quote"),
+    "a lone carriage return": ("x.csv", b"a,b\n1,SECRET\rx\n", "row 2: has 1 cells, the header 2"),
     "short row": ("x.csv", b"a,b\nSECRET\n", "row 1: has 1 cells, the header 2"),
     "long row": ("x.tsv", b"a\tb\n1\t2\nSECRET\t2\t3\n", "row 2: has 3 cells, the header 2"),
     "repeated header": ("x.csv", b"a,a\nSECRET,2\n", "same name"),
@@ -99,6 +102,7 @@ BROKEN = {
     "half a line": ("x.jsonl", b'{"a": 1}\n{"a": "SECR', "line 2: is not valid JSON"),
     "not an object": ("x.jsonl", b'"SECRET"\n', "row 1: is a str where an object is expected"),
     "deep": ("x.jsonl", b'{"a": ' + b"[" * 200_000 + b"\n", "nested too deeply"),
+    "deep object": ("x.json", b'{\n"a":\n' + b"[" * 200_000, "x.json: is not valid JSON"),
     "deep array": ("x.json", b"[" * 200_000, "nested too deeply"),
     "long number": ("x.jsonl", b'{"a": ' + b"1" * 5000 + b"}\n", "a number is too long"),
     "cut array": ("x.json", b'[{"a": 1}, {"a": "SECRET"}', "row 2: is not followed by"),
@@ -120,8 +124,49 @@ def test_broken_files_are_one_line_without_their_text(case: str) -> None:
         written(content, name)
     message = str(caught.value)
     assert message.startswith(name)
-    assert "\n" not in message
+    assert message.isprintable()
     assert SECRET not in message
+
+
+def test_the_line_that_is_not_utf_8_is_found_beyond_the_first_chunk() -> None:
+    euros = "\u20ac".encode() * (_CHUNK // 3)  # a character lies across the end of the chunk
+    with pytest.raises(PrimumError, match=r"^x.csv line 3: "):
+        written(b"a\n" + euros + b"\n1,\xff\n", "x.csv")
+
+
+IN_PARQUET = {
+    "the year 10,000": (
+        pa.table({"b": [1, 2], "a": pa.array([0, 2_932_897], pa.date32())}),
+        "row 2: the value in column 2",
+    ),
+    "no such zone": (pa.table({"a": pa.array([1], pa.timestamp("s", "Mars/Deimos"))}), "row 1: the value in column 1"),
+    "a column twice": (pa.table([[1], [2]], ["a", "a"]), "two of its columns have the same name"),
+    "a field twice": (
+        pa.table({"a": pa.StructArray.from_arrays([[1], [2]], ["b", "b"])}),
+        "row 1: the value in column 1",
+    ),
+    "not UTF-8": (
+        pa.table(
+            {"a": pa.Array.from_buffers(pa.string(), 1, [None, *map(pa.py_buffer, (b"\0\0\0\0\1\0\0\0", b"\xff"))])}
+        ),
+        "row 1: text in column 1 is not UTF-8",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", IN_PARQUET)
+def test_what_python_cannot_hold_of_parquet_is_one_line(case: str) -> None:
+    table, problem = IN_PARQUET[case]
+    stream = io.BytesIO()
+    pq.write_table(table, stream)
+    with pytest.raises(PrimumError, match=f"^x.parquet:? {problem}"):
+        written(stream.getvalue(), "x.parquet")
+
+
+def test_an_id_that_an_object_has_twice_is_two_records(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"11": {"a": 1}, "12": {"a": 2}, "11": {"a": 3}}')
+    found = list(records(RawFile(tmp_path / "x.json", "x.json")))
+    assert [(record.key, record.fields) for record in found] == [("11", {"a": 1}), ("12", {"a": 2}), ("11", {"a": 3})]
 
 
 def test_a_flipped_bit_in_a_checksummed_page_is_noticed(tmp_path: Path) -> None:
@@ -158,6 +203,9 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
         ("<p>a</p> <pre>  b\n\n  c</pre> d", "a\n\n  b\n\n  c\n\nd"),
         ("<table><tr><td>a</td> <td>b</td></tr> <tr><td>c</td></tr></table>", "a b\nc"),
         ("", ""),
+        ("a <![x b]> c", "a c"),
+        ("a <![ b", "a <![ b"),
+        ("a <![CDATA[b > c]]> d", "a d"),
     ],
 )
 def test_html_text(html: str, text: str) -> None:

@@ -46,6 +46,20 @@ def test_ultrafeedback_ties_and_identical_texts_are_dropped(upstream: Upstream) 
     assert reasons(rows[1:]) == lost
 
 
+def test_scores_that_are_no_numbers_are_dropped(upstream: Upstream) -> None:
+    """NaN passes every comparison; pandas writes it into Parquet for what is missing."""
+    nan = float("nan")
+    scores = [(nan, 5.0), (8.0, nan), (float("inf"), 5.0)]
+    rows = [pair(f"p{n}", "good", "bad", score_chosen=a, score_rejected=b) for n, (a, b) in enumerate(scores)]
+    assert reasons(upstream.parquet("t.parquet", *rows).read("ultrafeedback")) == ["bad-label"] * 3
+    ranked = Upstream(upstream.folder).lines(
+        "s.jsonl",
+        pair("a", "good", "bad", all_rm_scores=[0.5, None, "x"]),
+        pair("b", "good", "bad", all_rm_scores=[None] * 5),
+    )
+    assert reasons(ranked.read("snorkel")) == ["", "tie"]
+
+
 def test_snorkel_keeps_earlier_turns_in_the_prompt(upstream: Upstream) -> None:
     history = [("user", "Q"), ("assistant", "A"), ("user", "R")]
     messages = [{"role": role, "content": text} for role, text in history]
@@ -136,6 +150,21 @@ def test_text_that_cannot_be_encoded_is_dropped(upstream: Upstream, bad: str) ->
 def test_unusable_ids_are_refused(upstream: Upstream, id: str | None) -> None:
     with pytest.raises(PrimumError, match=r"^c.jsonl row 1: column 'id' is not an id"):
         upstream.lines("c.jsonl", {"id": id, "text": "T"}).read("text")
+
+
+def test_ids_made_of_text_are_dropped_where_they_are_unusable(upstream: Upstream) -> None:
+    question = {"question": "Q", "choices": ["a", "b"], "answer": 0}
+    upstream.lines(
+        "h.jsonl", *({**question, "subject": subject} for subject in ("a", "two\nlines", "x" * 600, "\ud800"))
+    )
+    rows = upstream.read("mmlu")
+    assert reasons(rows) == ["", "bad-id", "bad-id", "bad-unicode"]
+    assert all(row.id.isprintable() and len(row.id) <= 600 for row in rows)
+
+
+def test_missing_text_is_empty_in_parquet_too(upstream: Upstream) -> None:
+    rows = upstream.parquet("t.parquet", {"instruction": "I", "input": float("nan"), "output": "Y"}).read("instruction")
+    assert rows[0].messages[0].content == "I"
 
 
 def test_unknown_adapters_and_options_list_the_valid_ones(upstream: Upstream) -> None:

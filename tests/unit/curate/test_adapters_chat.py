@@ -58,6 +58,13 @@ def test_stack_exchange_takes_the_selected_answer_else_the_best(upstream: Upstre
     assert reasons(upstream.read("stack_exchange"))[5] == ""
 
 
+@pytest.mark.parametrize("address", ["http://[x", "biology", ""])
+def test_stack_exchange_without_an_address_is_refused(upstream: Upstream, address: str) -> None:
+    upstream.lines("t.jsonl", post(1, "biology"), {**post(2, "biology"), "metadata": [address]})
+    with pytest.raises(PrimumError, match=r"^t.jsonl row 2: column 'metadata' holds no address"):
+        upstream.read("stack_exchange")
+
+
 def test_stack_exchange_from_parquet(upstream: Upstream) -> None:
     upstream.parquet("t.parquet", post(1, "biology", answer(1, 1, False, "a"), answer(2, 2, False, "b")))
     assert upstream.read("stack_exchange")[0].messages[1].content == "b"
@@ -173,7 +180,16 @@ def test_medquad_drops_blanked_answers_and_keeps_collections_apart(upstream: Ups
     assert len({row.id for row in rows}) == 6
 
 
-@pytest.mark.parametrize("content", [MEDQUAD[:300], "", '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', b"<a>\xff</a>"])
+DOCTYPE = '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(MEDQUAD[:300], "", DOCTYPE, DOCTYPE.encode("utf-16"), b"<a>\xff</a>", "<a>&b;</a>"),
+        *(f'<?xml version="1.0" encoding="{name}"?><a/>' for name in ("none-such", "hex", "idna", "big5", "utf-16")),
+    ],
+)
 def test_medquad_broken_xml_is_one_line(upstream: Upstream, content: str | bytes) -> None:
     with pytest.raises(PrimumError, match=r"^m/1_A/x.xml[^\n]*$"):
         upstream.write("m/1_A/x.xml", content).read("medquad")

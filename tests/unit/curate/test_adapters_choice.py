@@ -161,6 +161,20 @@ def test_usmle_with_solutions_and_images_beside(upstream: Upstream) -> None:
     assert [row.target for row in rows if isinstance(row, ChoiceRow)] == [1, 1, 0]
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("e_solutions.json", "[]", "is not an object of letters by question"),
+        ("question_with_images.json", "[]", "is not an object of positions by step"),
+        ("question_with_images.json", '{"e": 0}', "the positions of a step are not a list"),
+    ],
+)
+def test_usmle_with_broken_lists_beside(upstream: Upstream, name: str, content: str, problem: str) -> None:
+    record = {"no": 1, "question": "Q", "options": {"A": "x", "B": "y"}, "answer_idx": "B"}
+    with pytest.raises(PrimumError, match=f"^{name}: {problem}"):
+        upstream.write("e.json", json.dumps([record])).write(name, content).read("usmle")
+
+
 def test_usmle_options_absent_from_a_row_are_null_in_parquet(upstream: Upstream) -> None:
     base = {"question": "Q", "answer_idx": "B"}
     few, many = {"A": "x", "B": "y", "C": None}, {"A": "x", "B": "y", "C": "z"}
@@ -170,9 +184,9 @@ def test_usmle_options_absent_from_a_row_are_null_in_parquet(upstream: Upstream)
 
 def test_toxigen_threshold(upstream: Upstream) -> None:
     record = {"text": "T", "target_group": "g"}
-    scores = [(2.5, 3.0), (2.6, 3.0), (1, 1), (5, 5), (None, 3), (0, 5), ("x", 3), (float("nan"), 5)]
+    scores = [(2.5, 3.0), (2.6, 3.0), (1, 1), (5, 5), (None, 3), (0, 5), ("x", 3), (float("nan"), 5), (10**400, 3)]
     upstream.lines("t.jsonl", *({**record, "toxicity_ai": ai, "toxicity_human": human} for ai, human in scores))
     rows = upstream.read("toxigen")
     assert [row.target for row in rows[:4]] == [0, 1, 0, 1]
     assert (rows[0].choices, rows[0].context, rows[0].subject) == (("No", "Yes"), "T", "g")
-    assert reasons(rows[4:]) == ["bad-label"] * 4
+    assert reasons(rows[4:]) == ["bad-label"] * 5

@@ -88,8 +88,9 @@ ADAPTERS: Mapping[str, Adapter] = MappingProxyType(
 def read(adapter: str, files: Sequence[RawFile], dataset: str, options: Mapping[str, object]) -> Iterator[Row | Drop]:
     """The rows and drops of ``dataset``, in upstream order, with unique ids and text that later stages can encode.
 
-    To the adapter's own drops it adds ``duplicate-id`` (the first record with an id is kept) and ``bad-unicode`` (a
-    lone surrogate or NUL, on which Parquet, tokenizers and endpoints fail).
+    To the adapter's own drops it adds ``duplicate-id`` (the first record with an id is kept), ``bad-unicode`` (a
+    lone surrogate or NUL, on which Parquet, tokenizers and endpoints fail) and ``bad-id`` (not printable, or longer than
+    anybody's id).
 
     Raises:
         PrimumError: an unknown adapter or option, a missing option, no files; later, while iterating, a file that
@@ -111,11 +112,15 @@ def read(adapter: str, files: Sequence[RawFile], dataset: str, options: Mapping[
     return _checked(ADAPTERS[adapter].read(files, dataset, **options))
 
 
+_MAX_ID = 500
+
+
 def _checked(rows: Iterator[Row | Drop]) -> Iterator[Row | Drop]:
     seen: set[str] = set()
     for row in rows:
-        if not _encodable(row.id):
-            yield Drop(row.id.encode(errors="backslashreplace").decode().replace("\0", "\\0"), "bad-unicode")
+        if not row.id.isprintable() or len(row.id) > _MAX_ID:
+            shown = row.id[:_MAX_ID].encode("unicode_escape").decode()
+            yield Drop(shown, "bad-id" if _encodable(row.id) else "bad-unicode")
         elif row.id in seen:
             yield Drop(row.id, "duplicate-id")
         else:

@@ -68,7 +68,10 @@ def _selected(answer: Mapping[str, object]) -> bool:
 def _site(record: Record) -> str:
     """The first part of the host in the record's addresses: ``biology`` of https://biology.stackexchange.com/..."""
     addresses = record.strings("metadata")
-    host = urlsplit(addresses[0]).hostname if addresses else None
+    try:
+        host = urlsplit(addresses[0]).hostname if addresses else None
+    except ValueError:
+        host = None
     if not host:
         raise record.error("metadata", "holds no address of the question's site")
     return host.removesuffix(".com").removesuffix(".stackexchange")

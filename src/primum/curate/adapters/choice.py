@@ -188,9 +188,7 @@ def pubmedqa(files: Sequence[RawFile], dataset: str, *, split: str) -> Iterator[
     lists = [file for file in files if file.stem == "test_ground_truth"]
     if len(lists) != 1 or not questions:
         raise PrimumError(f"dataset {dataset!r}: adapter pubmedqa needs the questions and one test_ground_truth.json")
-    test = load_json(lists[0])
-    if not isinstance(test, dict):
-        raise PrimumError(f"{lists[0].name}: is not an object of labels by pmid: fetch it again")
+    test = _object(lists[0], "labels by pmid")
     found = set()
     for _, record in all_records(questions):
         if not record.key:
@@ -214,6 +212,13 @@ def pubmedqa(files: Sequence[RawFile], dataset: str, *, split: str) -> Iterator[
         raise PrimumError(f"{lists[0].name}: {missing} of its {len(test)} ids have no question: fetch both files again")
 
 
+def _object(file: RawFile, what: str) -> dict[str, Any]:
+    whole = load_json(file)
+    if not isinstance(whole, dict):
+        raise PrimumError(f"{file.name}: is not an object of {what}: fetch it again")
+    return whole
+
+
 def usmle(files: Sequence[RawFile], dataset: str) -> Iterator[ChoiceRow | Drop]:
     """USMLE self-assessment and sample examination: one file a step, or all in one.
 
@@ -225,9 +230,11 @@ def usmle(files: Sequence[RawFile], dataset: str) -> Iterator[ChoiceRow | Drop]:
     steps = []
     for file in files:
         if file.stem.endswith("_solutions"):
-            solutions[file.stem.removesuffix("_solutions")] = load_json(file)
+            solutions[file.stem.removesuffix("_solutions")] = _object(file, "letters by question")
         elif file.stem == "question_with_images":
-            images = load_json(file)
+            images = _object(file, "positions by step")
+            if not all(isinstance(positions, list) for positions in images.values()):
+                raise PrimumError(f"{file.name}: the positions of a step are not a list: fetch it again")
         else:
             steps.append(file)
     for file in steps:
@@ -276,6 +283,6 @@ def _score(value: object) -> float:
     """A number from 1 to 5; NaN for anything else."""
     try:
         number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
-    except ValueError:
+    except (ValueError, OverflowError):
         return math.nan
     return number if 1 <= number <= 5 else math.nan

@@ -100,15 +100,33 @@ def medquad(files: Sequence[RawFile], dataset: str) -> Iterator[ChatRow | Drop]:
             yield exchange(id, dataset, _inner(question), "" if answer is None else _inner(answer))
 
 
+class _NoDoctype(ElementTree.TreeBuilder):
+    """Told by the parser, which knows the encoding, before any entity is defined."""
+
+    def doctype(self, *_: str | None) -> None:
+        raise _DoctypeError
+
+
+class _DoctypeError(Exception):
+    pass
+
+
 def _document(file: RawFile) -> ElementTree.Element:
     try:
-        content = file.path.read_bytes()
-        if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-            raise PrimumError(f"{file.name}: declares a document type, which MedQuAD's files do not: fetch it again")
-        return ElementTree.fromstring(content)  # noqa: S314 - documents that could define entities are refused
+        parser = ElementTree.XMLParser(target=_NoDoctype())  # noqa: S314 - documents that could define entities are refused
+        parser.feed(file.path.read_bytes())
+        root: ElementTree.Element = parser.close()
+        return root
+    except _DoctypeError:
+        problem = "declares a document type, which MedQuAD's files do not"
+        raise PrimumError(f"{file.name}: {problem}: fetch it again") from None
     except OSError as error:
         raise PrimumError(f"{file.name}: cannot be read ({error.strerror}): fetch it again") from error
-    except (ElementTree.ParseError, UnicodeError, ValueError) as error:
+    except (
+        ElementTree.ParseError,
+        ValueError,
+        LookupError,
+    ) as error:  # an encoding may be unknown, or no text encoding
         line = f" line {error.position[0]}" if isinstance(error, ElementTree.ParseError) else ""
         raise PrimumError(f"{file.name}{line}: is not valid XML: fetch it again") from None
 

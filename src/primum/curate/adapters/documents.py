@@ -20,7 +20,7 @@ def documents(files: Sequence[RawFile], dataset: str) -> Iterator[DocumentRow | 
         id = numbered(dataset, position)
         try:
             text = json.dumps(dict(record.fields), ensure_ascii=False, allow_nan=False)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             yield Drop(id, "not-json")
             continue
         yield DocumentRow(id, dataset, text)

@@ -6,6 +6,7 @@ row. No message ever quotes what a file says: it may hold harmful requests or cl
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import re
@@ -52,7 +53,21 @@ def _opened(file: RawFile) -> Iterator[TextIO]:
     except OSError as error:
         raise PrimumError(f"{file.name}: cannot be read ({error.strerror}): fetch it again") from error
     except UnicodeDecodeError:
-        raise PrimumError(f"{file.name}: is not UTF-8: fetch it again, or convert it to UTF-8") from None
+        raise PrimumError(
+            f"{file.name} line {_undecodable(file)}: is not UTF-8: fetch it again, or convert it to UTF-8"
+        ) from None
+
+
+def _undecodable(file: RawFile) -> int:
+    """The line, from 1, of the first byte that is not UTF-8: text is decoded ahead of the line that is being read."""
+    decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
+    with file.path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            try:
+                line += decoder.decode(chunk).count("\n")
+            except UnicodeDecodeError as error:
+                return line + error.object[: error.start].count(b"\n")
+    return line  # the last character is cut short
 
 
 def csv_rows(file: RawFile) -> Iterator[tuple[int, list[str]]]:
@@ -68,10 +83,9 @@ def csv_rows(file: RawFile) -> Iterator[tuple[int, list[str]]]:
         while True:
             try:
                 cells = next(reader, None)
-            except csv.Error as error:
-                raise PrimumError(
-                    f"{file.name} line {reader.line_num}: is not valid CSV ({error}): fetch it again"
-                ) from None
+            except csv.Error:  # whose own words have the delimiter in them, be it a tab
+                problem = "is not valid CSV (a quote or a line end is out of place)"
+                raise PrimumError(f"{file.name} line {reader.line_num}: {problem}: fetch it again") from None
             if cells is None:
                 return
             if cells:
@@ -83,7 +97,21 @@ def _constant(_: str) -> None:
     """NaN and infinities, which JSON does not have and pandas writes for missing values, are null."""
 
 
+class _Repeating(dict[str, Any]):
+    """An object with a key twice. A dict keeps the last of its values: where they are records, one would be lost."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.pairs = pairs
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else _Repeating(pairs)
+
+
 _DECODER = json.JSONDecoder(parse_constant=_constant)
+_WHOLE = json.JSONDecoder(parse_constant=_constant, object_pairs_hook=_object)
 
 
 def load_json(file: RawFile) -> Any:
@@ -93,15 +121,18 @@ def load_json(file: RawFile) -> Any:
         PrimumError: the file is not UTF-8 or not JSON; the message gives the line.
     """
     with _opened(file) as stream:
-        return _decode(stream.read(), file.name, 1)
+        return _decode(stream.read(), file.name)
 
 
-def _decode(text: str, name: str, line: int) -> Any:
+def _decode(text: str, name: str, line: int | None = None) -> Any:
+    """The value of ``text``, which is one ``line`` of the file ``name``, or all of it."""
     try:
-        return _DECODER.decode(text)
+        return (_WHOLE if line is None else _DECODER).decode(text)
     except (ValueError, RecursionError) as error:
-        at = line + error.lineno - 1 if isinstance(error, json.JSONDecodeError) else line
-        raise PrimumError(f"{name} line {at}: is not valid JSON ({_reason(error)}): repair it") from None
+        if line is None and isinstance(error, json.JSONDecodeError):
+            line = error.lineno
+        at = "" if line is None else f" line {line}"
+        raise PrimumError(f"{name}{at}: is not valid JSON ({_reason(error)}): repair it") from None
 
 
 def _reason(error: Exception) -> str:
@@ -136,8 +167,9 @@ def json_values(file: RawFile) -> Iterator[tuple[str, Any]]:
             yield "", value
         return
     whole = load_json(file)
-    if isinstance(whole, dict) and whole and all(isinstance(value, dict) for value in whole.values()):
-        yield from whole.items()
+    pairs = whole.pairs if isinstance(whole, _Repeating) else list(whole.items()) if isinstance(whole, dict) else []
+    if pairs and all(isinstance(value, dict) for _, value in pairs):
+        yield from pairs
     else:
         yield "", whole
 
@@ -197,16 +229,48 @@ def _array(stream: TextIO, start: str, name: str) -> Iterator[Any]:
 
 
 def parquet_rows(file: RawFile) -> Iterator[dict[str, Any]]:
-    """The rows of a Parquet file as Python values; page checksums, where the writer left any, are verified."""
+    """The rows of a Parquet file as Python values; page checksums, where the writer left any, are verified.
+
+    Raises:
+        PrimumError: a file that is no Parquet or damaged, two columns of one name, a value that Python cannot hold.
+    """
     row = 0
     try:
         with pq.ParquetFile(file.path, page_checksum_verification=True) as parquet:
+            names = parquet.schema_arrow.names
+            if len(set(names)) != len(names):
+                raise PrimumError(f"{file.name}: two of its columns have the same name: rename one")
             for batch in parquet.iter_batches(batch_size=1024):
-                for fields in batch.to_pylist():
+                for fields in _values(batch, file.name, row):
                     row += 1
                     yield fields
     except (pa.ArrowException, OSError) as error:
         problem = f"cannot be read as Parquet after row {row} ({type(error).__name__})"
         raise PrimumError(f"{file.name}: {problem}: fetch it again") from None
-    except UnicodeDecodeError:
-        raise PrimumError(f"{file.name}: text after row {row} is not UTF-8: fetch it again") from None
+
+
+# A date of the year 10,000, a time zone that nobody knows, two fields of one name inside a column.
+_NO_VALUE = (ValueError, OverflowError, LookupError)
+
+
+def _values(batch: pa.RecordBatch, name: str, row: int) -> list[dict[str, Any]]:
+    """The rows of ``batch``, which come after ``row`` others of the file ``name``."""
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+        return rows
+    except _NO_VALUE:
+        at, problem = _unreadable(batch)
+        raise PrimumError(f"{name} row {row + at + 1}: {problem}: fetch it again, or repair it") from None
+
+
+def _unreadable(batch: pa.RecordBatch) -> tuple[int, str]:
+    """The first row, from 0, with a value that cannot be read, and what is wrong with it."""
+    for at in range(batch.num_rows):
+        for number, column in enumerate(batch.columns, 1):
+            try:
+                column[at].as_py()
+            except UnicodeDecodeError:
+                return at, f"text in column {number} is not UTF-8"
+            except _NO_VALUE as error:
+                return at, f"the value in column {number} cannot be read ({type(error).__name__})"
+    return 0, "has values that cannot be read"

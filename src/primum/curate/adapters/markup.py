@@ -20,6 +20,12 @@ class _Text(HTMLParser):
         self.parts: list[str] = []
         self.hidden = self.verbatim = 0
 
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
+        try:
+            return super().parse_marked_section(i, report)
+        except AssertionError:  # Python's parser before 3.14: "<![x" is no section, and a comment to browsers
+            return self.parse_bogus_comment(i)
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in _PARAGRAPHS:
             self._break("\n\n")

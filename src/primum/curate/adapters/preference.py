@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from primum.curate.adapters.files import RawFile
@@ -33,7 +34,7 @@ def snorkel(files: Sequence[RawFile], dataset: str) -> Iterator[PreferenceRow | 
     """
     for _, record in all_records(files):
         scores = record.value("all_rm_scores")
-        if isinstance(scores, list) and scores and min(scores) == max(scores):
+        if isinstance(scores, list) and scores and all(score == scores[0] for score in scores):
             yield Drop(_id(record, dataset), "tie")
         else:
             yield _pair(record, dataset)
@@ -43,9 +44,11 @@ def _id(record: Record, dataset: str) -> str:
     return f"{dataset}/{record.id('prompt_id')}"
 
 
-def _number(record: Record, column: str) -> float | None:
+def _number(record: Record, column: str) -> int | float | None:
     value = record.value(column)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _messages(record: Record, column: str) -> list[Message]:

@@ -5,6 +5,7 @@ Messages name file, row and column, and never quote what a record says.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,12 +42,12 @@ class Record:
             ) from None
 
     def text(self, column: str) -> str:
-        """The column as text without outer blanks; null is "", a number its digits, anything else an error."""
+        """The column as text without outer blanks; null and NaN are "", a number its digits, anything else an error."""
         return self.as_text(self.value(column), column)
 
     def as_text(self, value: object, column: str) -> str:
         """``value``, found in or under ``column``, as :meth:`text` gives it."""
-        if value is None:
+        if value is None or (isinstance(value, float) and math.isnan(value)):  # pandas writes NaN for what is missing
             return ""
         if isinstance(value, str):
             return value.strip()
