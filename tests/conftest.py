@@ -13,6 +13,9 @@ pytest_plugins = ["demo_run"]
 
 # A busy machine is no finding.
 settings.register_profile("primum", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "thorough", settings.get_profile("primum"), max_examples=2000
+)  # --hypothesis-profile=thorough
 settings.load_profile("primum")
 
 
