@@ -1,8 +1,11 @@
 """The readers below the adapters: round trips of arbitrary text, broken files, HTML."""
 
 import csv
+import gzip
 import io
 import json
+import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -163,6 +166,13 @@ def test_what_python_cannot_hold_of_parquet_is_one_line(case: str) -> None:
         written(stream.getvalue(), "x.parquet")
 
 
+def test_a_column_of_parquet_whose_name_is_not_utf_8_is_one_line() -> None:
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"column": [1]}), stream, store_schema=False)
+    with pytest.raises(PrimumError, match=r"^x.parquet: the name of a column is not UTF-8"):
+        written(stream.getvalue().replace(b"column", b"c\xfflumn"), "x.parquet")
+
+
 def test_an_id_that_an_object_has_twice_is_two_records(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text('{"11": {"a": 1}, "12": {"a": 2}, "11": {"a": 3}}')
     found = list(records(RawFile(tmp_path / "x.json", "x.json")))
@@ -182,8 +192,54 @@ def test_a_flipped_bit_in_a_checksummed_page_is_noticed(tmp_path: Path) -> None:
         list(records(RawFile(path, "x.parquet")))
 
 
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_packed_files_have_the_name_of_what_is_inside(suffix: str) -> None:
+    file = RawFile(Path("a/b.x.CSV" + suffix), "a/b.x.CSV" + suffix)
+    assert (file.stem, file.suffix, file.packed) == ("b.x", ".csv", True)
+
+
+def test_files_packed_by_the_usual_tools(tmp_path: Path) -> None:
+    """Several members, as bgzip, pigz and pzstd write them, and frames that hold nothing."""
+    lines = [b'{"a": 1}\n', b'{"a": 2}\n']
+    assert written(b"".join(map(gzip.compress, [*lines, b""])), "x.jsonl.gz") == [{"a": 1}, {"a": 2}]
+    tool = shutil.which("zstd")
+    if tool is not None:
+        packed = [
+            subprocess.run([tool, "-19", "--long=27"], input=line, capture_output=True, check=True).stdout
+            for line in lines
+        ]
+        assert written(b"".join(packed), "x.jsonl.zst") == [{"a": 1}, {"a": 2}]
+
+
+def test_the_line_that_is_not_utf_8_is_found_in_a_packed_file() -> None:
+    with pytest.raises(PrimumError, match=r"^x.csv.gz line 3: is not UTF-8"):
+        written(gzip.compress(b"a\nb\n\xff\n"), "x.csv.gz")
+
+
+@pytest.mark.parametrize("name", ["x.jsonl.gz", "x.json.zst", "x.csv.gz"])
+def test_what_unpacks_to_far_more_than_text_does_is_refused(name: str) -> None:
+    """In bounded memory: 300 MB are in these files, and no more than 64 MiB of them are read."""
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "gzip" if name.endswith("gz") else "zstd") as stream:
+        stream.write(b'[{"a": "')
+        for _ in range(300):
+            stream.write(b" " * 1_000_000)
+    with pytest.raises(PrimumError, match=rf"^{name}: unpacks to more than 200 times its size: unpack it by hand"):
+        written(sink.getvalue().to_pybytes(), name)
+
+
+def test_what_unpacks_to_much_more_is_read_where_it_is_small() -> None:
+    blanks = b'{"a": 1}' + b" " * 10_000_000
+    assert written(gzip.compress(blanks), "x.jsonl.gz") == [{"a": 1}]
+
+
+def test_packed_parquet_is_refused() -> None:
+    with pytest.raises(PrimumError, match=r"^x.parquet.gz: Parquet cannot be read while it is packed: unpack it$"):
+        written(gzip.compress(b"PAR1"), "x.parquet.gz")
+
+
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
-    for name in ("x.csv", "x.json", "x.jsonl", "x.parquet"):
+    for name in ("x.csv", "x.json", "x.jsonl", "x.parquet", "x.csv.gz", "x.jsonl.zst"):
         with pytest.raises(PrimumError, match=rf"^{name}: cannot be read"):
             list(records(RawFile(tmp_path / name, name)))
 

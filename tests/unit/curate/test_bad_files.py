@@ -27,7 +27,7 @@ from primum.errors import PrimumError
 from primum.text.rows import Drop
 
 THOROUGH = settings().max_examples > 100
-SECRET = "SECRET"
+SECRET = "SE CRET"  # one word alone may be taken for a column's name
 TEXT = st.text(st.sampled_from("aé €,;\t\n\r\"'<&>\u2028😀|[]{}:\\-!?%"), max_size=8).map(SECRET.__add__)
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
@@ -165,6 +165,16 @@ BROKEN_FILES: Mapping[str, Callable[[Draw, bytes], bytes]] = {
 }
 
 
+def _pack(name: str, content: bytes, packing: str) -> dict[str, bytes]:
+    """The file, packed where it may be."""
+    if name.endswith(".parquet"):
+        return {name: content}
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, packing) as stream:
+        stream.write(content)
+    return {name + {"gzip": ".gz", "zstd": ".zst"}[packing]: sink.getvalue().to_pybytes()}
+
+
 # ---- the properties
 
 
@@ -262,6 +272,24 @@ def test_a_broken_file_is_read_or_named(form: Form, kind: str, data: st.DataObje
     found = outcome(form, {**files, name: BROKEN_FILES[kind](data.draw, files[name])})
     if isinstance(found, list) and kind in ("CRLF", "blank lines"):
         assert len(found) == form.rows * len(records)
+
+
+@pytest.mark.parametrize("packing", ["gzip", "zstd"])
+@each_form
+@given(data=st.data())
+@examples(3)
+def test_a_packed_file_is_the_file_inside(form: Form, packing: str, data: st.DataObject) -> None:
+    records = records_of(data.draw, form)
+    carrier = data.draw(st.sampled_from([carrier for carrier in form.carriers if carrier != "parquet"]))
+    files = files_of(form, carrier, records)
+    packed = {name: content for plain in files.items() for name, content in _pack(*plain, packing).items()}
+    assert outcome(form, packed) == outcome(form, files)
+    name = next(name for name in packed if name.endswith((".gz", ".zst")))
+    cut = packed[name][: data.draw(st.integers(0, len(packed[name]) - 1))]
+    assert "is damaged or cut short" in outcome(form, {**packed, name: cut})
+    more = packed[name] + data.draw(st.sampled_from([b"x", b"\0", b"\x1f\x8b", b"\x28\xb5"])) * 20
+    assert "is damaged or cut short" in outcome(form, {**packed, name: more})
+    outcome(form, {**packed, name: _flipped(data.draw, packed[name])})
 
 
 @each_form

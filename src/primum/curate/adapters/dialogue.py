@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from xml.etree import ElementTree
 
 from primum.curate.adapters.build import allowed, chat_row, exchange, numbered
-from primum.curate.adapters.files import RawFile
+from primum.curate.adapters.files import RawFile, opened
 from primum.curate.adapters.records import all_records, records
 from primum.errors import PrimumError
 from primum.text.rows import ChatRow, Drop
@@ -22,6 +22,7 @@ _DIALOGUE_PROMPT = (
     "Write a conversation between a doctor and a patient that this section {header} of a clinical note sums up."
     "\n\n{section}"
 )
+_CHUNK = 1 << 16
 _DIRECTIONS = ("note", "dialogue")
 _OPENGPT_TAG = re.compile(r"<\|(user|ai|eos|eod)\|>")
 _OPENGPT_ROLES = {"user": "user", "ai": "assistant"}
@@ -114,14 +115,14 @@ class _DoctypeError(Exception):
 def _document(file: RawFile) -> ElementTree.Element:
     try:
         parser = ElementTree.XMLParser(target=_NoDoctype())  # noqa: S314 - documents that could define entities are refused
-        parser.feed(file.path.read_bytes())
+        with opened(file) as stream:
+            while chunk := stream.read(_CHUNK):
+                parser.feed(chunk)
         root: ElementTree.Element = parser.close()
         return root
     except _DoctypeError:
         problem = "declares a document type, which MedQuAD's files do not"
         raise PrimumError(f"{file.name}: {problem}: fetch it again") from None
-    except OSError as error:
-        raise PrimumError(f"{file.name}: cannot be read ({error.strerror}): fetch it again") from error
     except (
         ElementTree.ParseError,
         ValueError,

@@ -1,4 +1,4 @@
-"""Upstream files as values: CSV and TSV rows, JSON, JSON Lines and Parquet, streamed where the format allows.
+"""Upstream files as values: CSV and TSV rows, JSON and JSON Lines, streamed where the format allows, packed or not.
 
 Files that are broken (not UTF-8, unbalanced quotes, truncated JSON) end in a one-line error that names the file and the
 row. No message ever quotes what a file says: it may hold harmful requests or clinical text.
@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from primum.curate.adapters.unpack import PACKED, open_bytes
 from primum.errors import PrimumError
 
 _CHUNK = 1 << 20
@@ -29,29 +28,49 @@ csv.field_size_limit(1 << 30)
 
 @dataclass(frozen=True, slots=True)
 class RawFile:
-    """A file on this machine; ``name`` is its path as the catalog lists it, used in messages and for labels."""
+    """A file on this machine; ``name`` is its path as the catalog lists it, used in messages and for labels.
+
+    Where it is packed, its ``stem`` and ``suffix`` are those of the file inside: ``x`` and ``.csv`` of ``x.csv.gz``.
+    """
 
     path: Path
     name: str
 
     @property
     def stem(self) -> str:
-        """The file's name without its folder and last suffix."""
-        return Path(self.name).stem
+        """The file's name without its folder and suffix."""
+        return self._inner.stem
 
     @property
     def suffix(self) -> str:
-        """The last suffix in lower case, with its dot."""
-        return Path(self.name).suffix.lower()
+        """The suffix in lower case, with its dot."""
+        return self._inner.suffix.lower()
+
+    @property
+    def packed(self) -> bool:
+        """Whether it is to be unpacked."""
+        return Path(self.name).suffix.lower() in PACKED
+
+    @property
+    def _inner(self) -> Path:
+        return Path(self.name).with_suffix("") if self.packed else Path(self.name)
 
 
 @contextmanager
-def _opened(file: RawFile) -> Iterator[TextIO]:
+def opened(file: RawFile) -> Iterator[BinaryIO]:
+    """The file's bytes, unpacked. PrimumError where it cannot be read, or unpacked."""
     try:
-        with file.path.open(encoding="utf-8-sig", newline="") as stream:
+        with open_bytes(file.path, file.name) as stream:
             yield stream
     except OSError as error:
         raise PrimumError(f"{file.name}: cannot be read ({error.strerror}): fetch it again") from error
+
+
+@contextmanager
+def _text(file: RawFile) -> Iterator[TextIO]:
+    try:
+        with opened(file) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
+            yield text
     except UnicodeDecodeError:
         raise PrimumError(
             f"{file.name} line {_undecodable(file)}: is not UTF-8: fetch it again, or convert it to UTF-8"
@@ -61,7 +80,7 @@ def _opened(file: RawFile) -> Iterator[TextIO]:
 def _undecodable(file: RawFile) -> int:
     """The line, from 1, of the first byte that is not UTF-8: text is decoded ahead of the line that is being read."""
     decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
-    with file.path.open("rb") as stream:
+    with opened(file) as stream:
         while chunk := stream.read(_CHUNK):
             try:
                 line += decoder.decode(chunk).count("\n")
@@ -77,7 +96,7 @@ def csv_rows(file: RawFile) -> Iterator[tuple[int, list[str]]]:
         PrimumError: unbalanced quotes (which would swallow the rows that follow), or text that is not UTF-8.
     """
     delimiter = "\t" if file.suffix == ".tsv" else ","
-    with _opened(file) as stream:
+    with _text(file) as stream:
         reader = csv.reader(stream, delimiter=delimiter, strict=True)
         row = 0
         while True:
@@ -120,7 +139,7 @@ def load_json(file: RawFile) -> Any:
     Raises:
         PrimumError: the file is not UTF-8 or not JSON; the message gives the line.
     """
-    with _opened(file) as stream:
+    with _text(file) as stream:
         return _decode(stream.read(), file.name)
 
 
@@ -144,7 +163,7 @@ def _reason(error: Exception) -> str:
 
 def json_lines(file: RawFile) -> Iterator[Any]:
     """The values of a JSON Lines file; blank lines are passed over."""
-    with _opened(file) as stream:
+    with _text(file) as stream:
         for line, text in enumerate(stream, start=1):
             if text.strip(" \t\r\n"):
                 yield _decode(text, file.name, line)
@@ -156,7 +175,7 @@ def json_values(file: RawFile) -> Iterator[tuple[str, Any]]:
     Several published ``.json`` files are JSON Lines, so the content decides: an array, an object whose values are all
     objects, one object a line, or a single object.
     """
-    with _opened(file) as stream:
+    with _text(file) as stream:
         start = stream.read(_CHUNK)
         if start.lstrip()[:1] == "[":
             for value in _array(stream, start, file.name):
@@ -176,7 +195,7 @@ def json_values(file: RawFile) -> Iterator[tuple[str, Any]]:
 
 def _is_json_lines(file: RawFile) -> bool:
     """Whether the first line is a whole value and something follows it."""
-    with _opened(file) as stream:
+    with _text(file) as stream:
         first = next((line for line in stream if line.strip(" \t\r\n")), "")
         try:
             _DECODER.decode(first)
@@ -226,51 +245,3 @@ def _array(stream: TextIO, start: str, name: str) -> Iterator[Any]:
                     raise PrimumError(f"{name} row {row + 1}: {problem}") from None
         at, row = end, row + 1
         yield value
-
-
-def parquet_rows(file: RawFile) -> Iterator[dict[str, Any]]:
-    """The rows of a Parquet file as Python values; page checksums, where the writer left any, are verified.
-
-    Raises:
-        PrimumError: a file that is no Parquet or damaged, two columns of one name, a value that Python cannot hold.
-    """
-    row = 0
-    try:
-        with pq.ParquetFile(file.path, page_checksum_verification=True) as parquet:
-            names = parquet.schema_arrow.names
-            if len(set(names)) != len(names):
-                raise PrimumError(f"{file.name}: two of its columns have the same name: rename one")
-            for batch in parquet.iter_batches(batch_size=1024):
-                for fields in _values(batch, file.name, row):
-                    row += 1
-                    yield fields
-    except (pa.ArrowException, OSError) as error:
-        problem = f"cannot be read as Parquet after row {row} ({type(error).__name__})"
-        raise PrimumError(f"{file.name}: {problem}: fetch it again") from None
-
-
-# A date of the year 10,000, a time zone that nobody knows, two fields of one name inside a column.
-_NO_VALUE = (ValueError, OverflowError, LookupError)
-
-
-def _values(batch: pa.RecordBatch, name: str, row: int) -> list[dict[str, Any]]:
-    """The rows of ``batch``, which come after ``row`` others of the file ``name``."""
-    try:
-        rows: list[dict[str, Any]] = batch.to_pylist()
-        return rows
-    except _NO_VALUE:
-        at, problem = _unreadable(batch)
-        raise PrimumError(f"{name} row {row + at + 1}: {problem}: fetch it again, or repair it") from None
-
-
-def _unreadable(batch: pa.RecordBatch) -> tuple[int, str]:
-    """The first row, from 0, with a value that cannot be read, and what is wrong with it."""
-    for at in range(batch.num_rows):
-        for number, column in enumerate(batch.columns, 1):
-            try:
-                column[at].as_py()
-            except UnicodeDecodeError:
-                return at, f"text in column {number} is not UTF-8"
-            except _NO_VALUE as error:
-                return at, f"the value in column {number} cannot be read ({type(error).__name__})"
-    return 0, "has values that cannot be read"

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from primum.curate.adapters.files import RawFile, csv_rows, json_lines, json_values, parquet_rows
+from primum.curate.adapters.files import RawFile, csv_rows, json_lines, json_values
+from primum.curate.adapters.parquet import parquet_rows
 from primum.errors import PrimumError
 
 # A file without a header shows row text where names are expected: only what looks like a name is ever printed.
@@ -96,7 +97,7 @@ def _printable(names: Mapping[str, Any]) -> list[str]:
 
 def records(file: RawFile) -> Iterator[Record]:
     """The file's records in file order, by suffix: .csv, .tsv, .json (an array, an object of records, or lines),
-    .jsonl, .parquet.
+    .jsonl, .parquet; all but the last with .gz or .zst behind it, too.
 
     Raises:
         PrimumError: a suffix that is none of these, or a file that cannot be read.
@@ -109,7 +110,8 @@ def records(file: RawFile) -> Iterator[Record]:
         return (_record(file, row, value) for row, value in enumerate(json_lines(file), start=1))
     if file.suffix == ".parquet":
         return (Record(file.name, row, value) for row, value in enumerate(parquet_rows(file), start=1))
-    raise PrimumError(f"{file.name}: its suffix is none of .csv, .tsv, .json, .jsonl, .parquet: rename it")
+    valid = ".csv, .tsv, .json, .jsonl, .parquet (or the first four with .gz or .zst)"
+    raise PrimumError(f"{file.name}: its suffix is none of {valid}: rename it")
 
 
 def _csv(file: RawFile) -> Iterator[Record]:
