@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import socket
 import threading
@@ -41,6 +42,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
         else:
             self.send_response(200)
+            if self.path == "/labelled.gz":
+                self.send_header("Content-Encoding", "gzip")
+                self.end_headers()
+                self.wfile.write(gzip.compress(DATA, mtime=0))
+                return
             self.send_header("Content-Length", str(len(DATA)))
             self.end_headers()
             broken = self.path == "/broken" or (self.path == "/flaky" and len(self.asked) < 3)
@@ -90,6 +96,18 @@ def _refused(work: Path, *files: dict[str, str | None], hub: str | None = None) 
 def test_a_file_is_downloaded_and_checked(tmp_path: Path, server: str, path: str) -> None:
     folder = _fetch(tmp_path, _file(f"{server}/{path}"), _file(f"{server}/{path}", "b.csv"))
     assert (folder / "a/file.csv").read_bytes() == (folder / "b.csv").read_bytes() == DATA
+
+
+def test_a_packed_file_is_kept_packed_whatever_the_server_calls_it(tmp_path: Path, server: str) -> None:
+    packed = gzip.compress(DATA, mtime=0)
+    sha256 = hashlib.sha256(packed).hexdigest()
+    folder = _fetch(
+        tmp_path,
+        _file(f"{server}/labelled.gz", "a.csv.gz", sha256),
+        _file(f"{server}/labelled.gz", "a.csv"),  # packed for the way alone
+    )
+    assert (folder / "a.csv.gz").read_bytes() == packed
+    assert (folder / "a.csv").read_bytes() == DATA
 
 
 @pytest.mark.parametrize("path", ["flaky", "busy"])
