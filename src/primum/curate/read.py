@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 import pyarrow as pa
 
 from primum.artifact.job import Item, Job, Result
 from primum.curate.adapters import ADAPTERS, RawFile, read
+from primum.curate.adapters.columns import printable, unread
 from primum.errors import PrimumError
 from primum.text.rows import Drop, Row, to_table
 
@@ -36,6 +37,7 @@ def _dataset(job: Job, name: str, items: Sequence[Item]) -> Iterator[Result]:
             job.progress.update(name, len(rows), len(rows) + 1, len(rows))
     if not rows:
         raise PrimumError(f"datasets.{name}: no record became a row ({dict(Counter(d.reason for d in drops))})")
+    _mention(job, name, unread(adapter, {file.name: file.columns for file in files}))
     reasons = Counter(drop.reason for drop in drops)
     job.progress.say(f"{name}: {len(rows):,} rows, {len(drops):,} dropped {dict(reasons) or ''}")
     # One id may be dropped more than once, for records that share it; the number keeps ids unique and in order.
@@ -44,3 +46,15 @@ def _dataset(job: Job, name: str, items: Sequence[Item]) -> Iterator[Result]:
     for item in items:
         output = item.spec["output"]
         yield Result(item, table=tables[output], counts={"rows": len(rows)} if output == "rows" else dict(reasons))
+
+
+def _mention(job: Job, dataset: str, new: Mapping[str, str]) -> None:
+    """Say once of each column that it is ``new`` upstream, with the first file that has it."""
+    shown, more = printable(list(new))
+    for column in shown:
+        job.progress.say(f"{dataset}: new upstream column {column!r} is not read (first in {new[column]})")
+    if more:
+        first = next(file for column, file in new.items() if column not in shown)
+        job.progress.say(
+            f"{dataset}: {more:,} more new upstream columns are not read: long or odd names (first in {first})"
+        )

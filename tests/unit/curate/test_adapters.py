@@ -197,6 +197,14 @@ def test_a_missing_column_names_file_row_and_columns_but_no_text(upstream: Upstr
     assert "\n" not in message
 
 
+def test_the_first_line_of_a_table_without_a_header_is_not_shown(upstream: Upstream) -> None:
+    upstream.write("q.csv", "Smith,gout,1931\nJones,gout,1940\n")
+    with pytest.raises(PrimumError, match=r"^q.csv row 1: no column 'id'; is its first line a header\?: check the"):
+        upstream.read("text")
+    with pytest.raises(PrimumError, match=r"^r.csv row 1: no column 'text'; found id, said: check the"):
+        Upstream(upstream.folder).write("r.csv", "id,said\n1,x\n").read("text")
+
+
 def test_values_of_the_wrong_type_are_refused(upstream: Upstream) -> None:
     upstream.lines("c.jsonl", {"id": "a", "text": ["T"]})
     with pytest.raises(PrimumError, match=r"^c.jsonl row 1: column 'text' is a list where text is expected"):

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from primum.curate.adapters import ADAPTERS, RawFile, read
+from primum.curate.adapters.columns import unread
 from primum.experiment.types import Dataset
 from primum.text.rows import Drop, from_table, to_table
 
@@ -36,6 +37,7 @@ def read_dataset(name: str, dataset: Dataset, folder: Path) -> tuple[list[Any], 
     row_type = ADAPTERS[dataset.adapter].row_type
     assert from_table(to_table(kept, row_type), row_type) == sorted(kept, key=lambda row: row.id)
     assert len({row.id for row in kept}) == len(kept)
+    assert unread(dataset.adapter, {file.name: file.columns for file in files}) == {}
     return kept, Counter(row.reason for row in rows if isinstance(row, Drop))
 
 

@@ -23,6 +23,7 @@ from upstream_files import Upstream
 from upstream_forms import FORMS, WRITERS, Form, Record, parquet_bytes, parquet_table, without
 
 from primum.curate.adapters import ADAPTERS
+from primum.curate.adapters.columns import LEFT, unread
 from primum.errors import PrimumError
 from primum.text.rows import Drop
 
@@ -187,6 +188,7 @@ each_form = pytest.mark.parametrize("form", FORMS, ids=lambda form: form.adapter
 
 def test_every_adapter_has_a_form() -> None:
     assert {form.adapter for form in FORMS} == set(ADAPTERS)
+    assert set(LEFT) <= set(ADAPTERS)
 
 
 @each_form
@@ -197,6 +199,32 @@ def test_every_record_of_a_whole_file_becomes_a_row(form: Form, data: st.DataObj
     plain = [outcome(form, files_of(form, carrier, records)) for carrier in form.carriers]
     assert all(isinstance(rows, list) and not any(isinstance(row, Drop) for row in rows) for rows in plain), plain
     assert [len(rows) for rows in plain] == [form.rows * len(records)] * len(plain)
+
+
+@each_form
+@given(data=st.data())
+@examples(3)
+def test_a_column_that_no_adapter_knows_is_found(form: Form, data: st.DataObject) -> None:
+    """And no other: what the form has is read, or left on purpose."""
+    records = records_of(data.draw, form)
+    carrier = data.draw(st.sampled_from([each for each in form.carriers if each != "csv without header"] or [None]))
+    if carrier is None or form.adapter == "documents":
+        return
+    assert new_columns(form, files_of(form, carrier, records)) == {}
+    place = data.draw(st.integers(0, len(records) - 1))
+    more = [{**record, "novel": "x"} if n == place else record for n, record in enumerate(records)]
+    files = files_of(form, carrier, more)
+    column = "Instances.novel" if carrier == "task" else "novel"
+    assert new_columns(form, files) == {column: next(iter(files))}
+    assert outcome(form, files) == outcome(form, files_of(form, carrier, records))
+
+
+def new_columns(form: Form, files: Mapping[str, bytes]) -> Mapping[str, str]:
+    with upstream(files) as found:
+        found.read(form.adapter, **form.options)
+        columns = {file.name: file.columns for file in found.files}
+        assert not any(LEFT.get(form.adapter, frozenset()) & each.asked for each in columns.values())
+        return unread(form.adapter, columns)
 
 
 @each_form

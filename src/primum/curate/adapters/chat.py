@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from primum.curate.adapters.build import allowed, chat_row, exchange, integer, numbered
 from primum.curate.adapters.files import RawFile, load_json
 from primum.curate.adapters.markup import html_text
-from primum.curate.adapters.records import Record, all_records, records
+from primum.curate.adapters.records import Record, all_records, one_record, records
 from primum.errors import PrimumError
 from primum.text.rows import ChatRow, Drop, TextRow
 
@@ -93,10 +93,7 @@ def niv2(files: Sequence[RawFile], dataset: str) -> Iterator[ChatRow | Drop]:
 
 
 def _niv2_task(file: RawFile, dataset: str) -> Iterator[ChatRow | Drop]:
-    whole = load_json(file)
-    if not isinstance(whole, dict):
-        raise PrimumError(f"{file.name}: is not one task object: check the dataset's adapter")
-    task = Record(file.name, 1, whole)
+    task = one_record(file, 1, load_json(file))
     definition = "\n".join(task.strings("Definition"))
     for row, fields in enumerate(task.structs("Instances"), start=1):
         instance = Record(file.name, row, fields)

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from xml.etree import ElementTree
 
 from primum.curate.adapters.build import allowed, chat_row, exchange, numbered
+from primum.curate.adapters.columns import Fields
 from primum.curate.adapters.files import RawFile, opened
 from primum.curate.adapters.records import all_records, records
 from primum.errors import PrimumError
@@ -93,11 +94,12 @@ def medquad(files: Sequence[RawFile], dataset: str) -> Iterator[ChatRow | Drop]:
     for file in files:
         collection = PurePosixPath(file.name).parent.name
         for row, pair in enumerate(_document(file).iter("QAPair"), start=1):
-            question = pair.find("Question")
+            parts = Fields({each.tag: each for each in reversed(pair)}, file.columns)  # the first of a kind
+            question = parts.get("Question")
             if question is None:
                 raise PrimumError(f"{file.name} pair {row}: has no Question: check the dataset's adapter")
             id = f"{dataset}/{collection}/{question.get('qid') or f'{file.stem}-{row}'}"
-            answer = pair.find("Answer")
+            answer = parts.get("Answer")
             yield exchange(id, dataset, _inner(question), "" if answer is None else _inner(answer))
 
 

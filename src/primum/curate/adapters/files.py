@@ -13,10 +13,11 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from primum.curate.adapters.columns import Columns
 from primum.curate.adapters.unpack import PACKED, open_bytes
 from primum.errors import PrimumError
 
@@ -30,11 +31,13 @@ csv.field_size_limit(1 << 30)
 class RawFile:
     """A file on this machine; ``name`` is its path as the catalog lists it, used in messages and for labels.
 
-    Where it is packed, its ``stem`` and ``suffix`` are those of the file inside: ``x`` and ``.csv`` of ``x.csv.gz``.
+    ``columns`` is told, while the file is read, which columns it has and which are asked for. Where the file is packed, ``stem``
+    and ``suffix`` are those of the file inside: ``x`` and ``.csv`` of ``x.csv.gz``.
     """
 
     path: Path
     name: str
+    columns: Columns = field(default_factory=Columns, compare=False, repr=False)
 
     @property
     def stem(self) -> str:

@@ -6,17 +6,15 @@ Messages name file, row and column, and never quote what a record says.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from primum.curate.adapters.columns import Fields
 from primum.curate.adapters.files import RawFile, csv_rows, json_lines, json_values
 from primum.curate.adapters.parquet import parquet_rows
 from primum.errors import PrimumError
 
-# A file without a header shows row text where names are expected: only what looks like a name is ever printed.
-_COLUMN_NAME = re.compile(r"[\w.:-]{1,32}")
 _MAX_ID = 200
 
 
@@ -24,22 +22,25 @@ _MAX_ID = 200
 class Record:
     """One upstream record.
 
-    ``row`` counts from 1 in its file; ``key`` is the record's id where a JSON object maps ids to records, else "".
+    ``row`` counts from 1 in its file; ``key`` is the record's id where a JSON object maps ids to records, else "". The names of
+    ``unnamed`` fields are those of a first line that may be no header, but text.
     """
 
     file: str
     row: int
-    fields: Mapping[str, Any]
+    fields: Fields
     key: str = ""
+    unnamed: bool = False
 
     def value(self, column: str) -> Any:
         """The column's value; a :class:`PrimumError` if the record has no such column."""
         try:
             return self.fields[column]
         except KeyError:
-            found = ", ".join(_printable(self.fields)) or "none"
+            known = not self.unnamed or self.fields.are_known()
+            found = f"found {', '.join(self.fields.names()) or 'none'}" if known else "is its first line a header?"
             raise PrimumError(
-                f"{self.file} row {self.row}: no column {column!r}; found {found}: check the dataset's adapter"
+                f"{self.file} row {self.row}: no column {column!r}; {found}: check the dataset's adapter"
             ) from None
 
     def text(self, column: str) -> str:
@@ -63,7 +64,7 @@ class Record:
             raise self.error(column, "is not an id")
         return text
 
-    def structs(self, column: str) -> list[Mapping[str, Any]]:
+    def structs(self, column: str) -> list[Fields]:
         """A list of objects; Parquet writers also store it as one object of equally long lists. Null is no objects."""
         value = self.value(column)
         if value is None:
@@ -71,9 +72,9 @@ class Record:
         if isinstance(value, Mapping) and all(isinstance(part, list) for part in value.values()):
             if len({len(part) for part in value.values()}) > 1:
                 raise self.error(column, "holds lists of different lengths")
-            return [dict(zip(value, parts, strict=True)) for parts in zip(*value.values(), strict=True)]
+            value = [dict(zip(value, parts, strict=True)) for parts in zip(*value.values(), strict=True)]
         if isinstance(value, list) and all(isinstance(item, Mapping) for item in value):
-            return value
+            return [self.fields.inside(column, item) for item in value]
         raise self.error(column, "is not a list of objects")
 
     def strings(self, column: str) -> list[str]:
@@ -90,11 +91,6 @@ class Record:
         return PrimumError(f"{self.file} row {self.row}: column {column!r} {problem}: check the dataset's adapter")
 
 
-def _printable(names: Mapping[str, Any]) -> list[str]:
-    shown = [name for name in names if _COLUMN_NAME.fullmatch(name)][:20]
-    return shown if len(shown) == len(names) else [*shown, f"{len(names) - len(shown)} more"]
-
-
 def records(file: RawFile) -> Iterator[Record]:
     """The file's records in file order, by suffix: .csv, .tsv, .json (an array, an object of records, or lines),
     .jsonl, .parquet; all but the last with .gz or .zst behind it, too.
@@ -105,11 +101,11 @@ def records(file: RawFile) -> Iterator[Record]:
     if file.suffix in (".csv", ".tsv"):
         return _csv(file)
     if file.suffix == ".json":
-        return (_record(file, row, value, key) for row, (key, value) in enumerate(json_values(file), start=1))
+        return (one_record(file, row, value, key) for row, (key, value) in enumerate(json_values(file), start=1))
     if file.suffix == ".jsonl":
-        return (_record(file, row, value) for row, value in enumerate(json_lines(file), start=1))
+        return (one_record(file, row, value) for row, value in enumerate(json_lines(file), start=1))
     if file.suffix == ".parquet":
-        return (Record(file.name, row, value) for row, value in enumerate(parquet_rows(file), start=1))
+        return (one_record(file, row, value) for row, value in enumerate(parquet_rows(file), start=1))
     valid = ".csv, .tsv, .json, .jsonl, .parquet (or the first four with .gz or .zst)"
     raise PrimumError(f"{file.name}: its suffix is none of {valid}: rename it")
 
@@ -122,13 +118,15 @@ def _csv(file: RawFile) -> Iterator[Record]:
     for row, cells in rows:
         if len(cells) != len(header):
             raise PrimumError(f"{file.name} row {row - 1}: has {len(cells)} cells, the header {len(header)}: repair it")
-        yield Record(file.name, row - 1, dict(zip(header, cells, strict=True)))
+        fields = Fields(dict(zip(header, cells, strict=True)), file.columns)
+        yield Record(file.name, row - 1, fields, unnamed=True)
 
 
-def _record(file: RawFile, row: int, value: Any, key: str = "") -> Record:
+def one_record(file: RawFile, row: int, value: Any, key: str = "") -> Record:
+    """The record at ``row``, counted from 1. PrimumError if ``value`` is no object."""
     if not isinstance(value, dict):
         raise PrimumError(f"{file.name} row {row}: is a {type(value).__name__} where an object is expected: repair it")
-    return Record(file.name, row, value, key)
+    return Record(file.name, row, Fields(value, file.columns), key)
 
 
 def all_records(files: Sequence[RawFile]) -> Iterator[tuple[int, Record]]:
