@@ -194,8 +194,13 @@ def audit(checks: Sequence[tuple[str, int, int, float]]) -> list[dict[str, Any]]
 def _audits(kind: str) -> list[dict[str, Any]]:
     if kind == "dpo":
         cut = [("end-unlearned", 0, 138, 0.0), ("two-bos", 0, 140, 0.0), ("truncated", 2, 150, 0.5)]
-        return audit([*cut, ("prompt-too-long", 7, 150, 0.1), ("equal-texts", 3, 150, 0.1)])
-    whole = [("no-loss-tokens", 4, 1000, 0.1), ("end-unlearned", 0, 970, 0.0), ("two-bos", 0, 0, 0.0)]
+        return audit([("refused", 0, 150, 0.01), *cut, ("prompt-too-long", 7, 150, 0.1), ("equal-texts", 3, 150, 0.1)])
+    whole = [
+        ("refused", 1, 1001, 0.01),
+        ("no-loss-tokens", 4, 1000, 0.1),
+        ("end-unlearned", 0, 970, 0.0),
+        ("two-bos", 0, 0, 0.0),
+    ]
     whole += [("labels-across-samples", 0, 996, 0.0), ("truncated", 30, 1000, 0.5)]
     return audit([*whole, ("unfilled", 1536, 61440, 0.5)])
 

@@ -66,10 +66,11 @@ _ADDED: dict[tuple[Any, ...], Any] = {
     ("models", "dpo-1", "held_out"): {"take": 2, "eval_steps": 10},
     ("models", "sft", "limits"): {
         **{"no_loss_tokens": 0.2, "end_unlearned": 0.2, "two_bos": 0.2, "labels_across_samples": 0.2},
-        **{"truncated": 0.2, "unfilled": 0.2},
+        **{"truncated": 0.2, "unfilled": 0.2, "refused": 0.2},
     },
     ("models", "dpo-2", "limits"): {
         **{"end_unlearned": 0.2, "two_bos": 0.2, "truncated": 0.2, "prompt_too_long": 0.2, "equal_texts": 0.2},
+        **{"refused": 0.2},
     },
     ("models", "sft", "engine"): {"kind": "vllm"},
     ("models", "judge", "engine"): {"max_length": 512},

@@ -10,8 +10,16 @@ import pyarrow as pa
 
 from primum.artifact.job import Item, Job, Result
 from primum.errors import PrimumError
-from primum.text.audit import Check, audit_table, has_end_unlearned, has_two_bos, labels_across_samples
-from primum.text.chat import tokenize_conversation
+from primum.text.audit import (
+    NAMED,
+    Check,
+    audit_table,
+    has_end_unlearned,
+    has_two_bos,
+    labels_across_samples,
+    refused_check,
+)
+from primum.text.chat import check_spans, tokenize_conversation
 from primum.text.packing import IGNORED, Sample, pack
 from primum.text.rows import ChatRow, from_table
 from primum.text.tokenizer import load_tokenizer
@@ -24,7 +32,8 @@ _TEMPLATE = "name another chat template with the key 'template'"
 def run(job: Job) -> Iterator[Result]:
     """Of each model its items with ``output`` ``chunks`` (``primum.text.packing.PACKED``) and ``audit`` (``primum.text.audit``).
 
-    Counts of the chunks: samples packed, truncated, and without a token to learn. PrimumError where a check is above its limit.
+    Counts of the chunks: samples packed, truncated, and without a token to learn; conversations that the template refused.
+    PrimumError where a check is above its limit.
     """
     for model, items in groupby(job.items, lambda item: item.name.partition("/")[0]):
         yield from _model(job, model, list(items))
@@ -36,8 +45,6 @@ def _model(job: Job, model: str, items: Sequence[Item]) -> Iterator[Result]:
     packed = pack(samples, spec["chunk_tokens"], spec["seed"])
     counts["chunks"] = packed.num_rows
     places = packed.num_rows * spec["chunk_tokens"]
-    filled = counts["tokens"] / places
-    job.progress.say(f"{model}: {len(samples):,} samples in {packed.num_rows:,} chunks, {filled:.1%} filled")
     checks = _checks(counts, found, labels_across_samples(packed, samples), places)
     # All of them before the first is given: chunks beside an audit that fails are not published.
     results = [
@@ -46,6 +53,10 @@ def _model(job: Job, model: str, items: Sequence[Item]) -> Iterator[Result]:
         else Result(item, table=audit_table(model, checks, item.spec["limits"]), counts={"samples": found["samples"]})
         for item in items
     ]
+    if not samples:
+        raise PrimumError(f"{model}: no sample has a token to learn from: raise chunk_tokens or check the mixture")
+    filled = counts["tokens"] / places
+    job.progress.say(f"{model}: {len(samples):,} samples in {packed.num_rows:,} chunks, {filled:.1%} filled")
     yield from results
 
 
@@ -56,14 +67,22 @@ def _samples(job: Job, model: str, item: Item) -> tuple[list[Sample], Counter[st
     table = item.one("mixture").table()
     if not table.schema.equals(ChatRow.SCHEMA):
         raise PrimumError(f"{model}: its mixture holds plain text: use it with 'train: pretrain'")
+    try:
+        check_spans(tokenizer)
+    except PrimumError as error:
+        raise PrimumError(f"{model}: {error}") from None
     samples: list[Sample] = []
     counts: Counter[str] = Counter()
     found: Counter[str] = Counter()
     for done, row in enumerate(_rows(table), 1):
+        job.progress.update(model, done, table.num_rows, counts["tokens"], "tokens")
         try:
             sample = tokenize_conversation(tokenizer, row.messages, item.spec["train_on_inputs"])
         except PrimumError as error:
-            raise PrimumError(f"{model}: {row.id}: {error}") from None
+            counts["refused"] += 1
+            if counts["refused"] <= NAMED:
+                job.progress.say(f"{model}: {row.id} is left out: {error}")
+            continue
         found["samples"] += 1
         found["two-bos"] += has_two_bos(tokenizer, sample.input_ids)
         if len(sample.input_ids) > chunk_tokens:
@@ -80,9 +99,10 @@ def _samples(job: Job, model: str, item: Item) -> tuple[list[Sample], Counter[st
         counts["tokens"] += len(sample.input_ids)
         counts["loss-tokens"] += learned
         samples.append(sample)
-        job.progress.update(model, done, table.num_rows, counts["tokens"], "tokens")
-    if not samples:
-        raise PrimumError(f"{model}: no sample has a token to learn from: raise chunk_tokens or check the mixture")
+    if counts["refused"]:
+        job.progress.say(
+            f"{model}: {counts['refused']:,} of {table.num_rows:,} conversations are refused by its chat template"
+        )
     return samples, counts, found
 
 
@@ -91,6 +111,7 @@ def _checks(counts: Counter[str], found: Counter[str], across: int, places: int)
     every, truncated = found["samples"], counts["truncated"]
     longer = "raise chunk_tokens"
     return [
+        refused_check(counts["refused"], every + counts["refused"], "conversations"),
         Check("no-loss-tokens", counts["no-loss-tokens"], every, "samples", f"{longer} or check the mixture"),
         Check("end-unlearned", found["end-unlearned"], every - truncated, "samples that are not cut", _TEMPLATE),
         Check("two-bos", found["two-bos"], every, "samples", _TEMPLATE),

@@ -148,6 +148,7 @@ class PretrainedModel(_Trained):
 class _Limits(Frozen):
     """Shares of what a training is about to learn from, in 0-1, above which it does not begin (``primum.text.audit``)."""
 
+    refused: Share = 0.01
     two_bos: Share = 0.0
     end_unlearned: Share = 0.0
     truncated: Share = 0.5

@@ -45,6 +45,18 @@ class Check:
         return self.count / self.of if self.of else None
 
 
+# So many refused conversations are named in a job's log.
+NAMED = 100
+
+
+def refused_check(count: int, of: int, unit: str, whose: str = "") -> Check:
+    """Conversations that a chat template refuses, or of which it would leave something out."""
+    remedy = (
+        "set 'fold_system: true' where it refuses a system turn, or name another chat template with the key 'template'"
+    )
+    return Check("refused", count, of, unit, remedy + whose)
+
+
 def audit_table(model: str, checks: Sequence[Check], limits: Mapping[str, float]) -> pa.Table:
     """A row a check (``AUDIT``), in their order. ``limits`` are shares in 0-1, by the checks' names with underscores.
 

@@ -8,10 +8,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from jinja2 import TemplateError
 
 from primum.errors import PrimumError
+from primum.text.offsets import ends_of
 from primum.text.packing import IGNORED, Sample
 from primum.text.rows import Message
 from primum.text.templates import is_folded, marks_turns, trained_by
@@ -65,13 +65,23 @@ def assistant_spans(tokenizer: Any, messages: Sequence[Message]) -> tuple[str, l
     renders a conversation's start differently once more turns follow, since then no span can be told, or when the end of a
     turn would not be learned.
     """
-    template = _trained_by(tokenizer)
-    if not _learns_answers(tokenizer, template):
+    check_spans(tokenizer)
+    return _spans(tokenizer, _trained_by(tokenizer), messages)
+
+
+def check_spans(tokenizer: Any) -> None:
+    """PrimumError where :func:`assistant_spans` can take no conversation at all, whatever it says."""
+    if not _learns_answers(tokenizer, _trained_by(tokenizer)):
         raise PrimumError(
             f"{tokenizer.name_or_path}: its chat template leaves an answer or the end of a turn out of what is learned, or that "
             f"end is no special token: {_REMEDY}"
         )
-    return _spans(tokenizer, template, messages)
+
+
+def check_answers(tokenizer: Any) -> None:
+    """PrimumError where :func:`answered` can take no conversation at all, whatever it says."""
+    if not _can_be_split(tokenizer, _own(tokenizer)):
+        check_spans(tokenizer)
 
 
 def answered(tokenizer: Any, messages: Sequence[Message], response: str) -> tuple[str, int]:
@@ -259,23 +269,6 @@ def answer_tokens(tokenizer: Any, messages: Sequence[Message], response: str) ->
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     ids: list[int] = encoded["input_ids"]
     return ids, int((ends_of(tokenizer, encoded) <= begin).sum())
-
-
-def ends_of(tokenizer: Any, encoded: Any) -> npt.NDArray[np.int64]:
-    """Where each token ends, in characters, int64 (tokens,). Without the white space that a special token may swallow behind it,
-    as Phi-3's do: that is the beginning of what follows."""
-    ends = np.array([end for _, end in encoded["offset_mapping"]], dtype=np.int64)
-    lengths = _swallowing(tokenizer)
-    for place, token in enumerate(encoded["input_ids"] if lengths else ()):
-        if token in lengths:
-            start = encoded["offset_mapping"][place][0]
-            ends[place] = min(ends[place], start + lengths[token])
-    return ends
-
-
-@lru_cache(maxsize=4)
-def _swallowing(tokenizer: Any) -> dict[int, int]:
-    return {id: len(str(token)) for id, token in tokenizer.added_tokens_decoder.items() if token.rstrip}
 
 
 def tokenize_conversation(tokenizer: Any, messages: Sequence[Message], train_on_inputs: bool) -> Sample:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from primum.text.audit import Check, ends_turn, has_two_bos
+from primum.text.audit import Check, ends_turn, has_two_bos, refused_check
 from primum.text.chat import answer_tokens
 from primum.text.rows import PreferenceRow
 
@@ -14,6 +14,7 @@ def tokenize_pair(tokenizer: Any, row: PreferenceRow, limit: int) -> tuple[dict[
     """The pair as tokens, at most ``limit`` a sequence (responses lose their end), and its outcome.
 
     The prompt is what the two conversations have in common before their responses (:func:`primum.text.chat.answer_tokens`).
+    PrimumError where the chat template refuses one of them.
     """
     sides, starts = [], []
     for response in (row.chosen, row.rejected):
@@ -50,6 +51,7 @@ def pair_checks(found: Mapping[str, int]) -> list[Check]:
     every, kept = found["pairs"], found["kept"]
     template, longer = "name another chat template with the key 'template' of the reference", "raise max_length"
     return [
+        refused_check(found["refused"], every, "pairs", " of the reference"),
         Check("end-unlearned", found["end-unlearned"], kept - found["truncated"], "pairs that are not cut", template),
         Check("two-bos", found["two-bos"], kept, "pairs that are kept", template),
         Check("truncated", found["truncated"], every, "pairs", longer),

@@ -22,7 +22,8 @@ from primum.parallel.logprobs import response_logprobs
 from primum.parallel.processes import from_first, rank
 from primum.parallel.scorer import Scorer, load_scorer
 from primum.progress import Progress
-from primum.text.audit import audit_table
+from primum.text.audit import NAMED, audit_table
+from primum.text.chat import check_answers
 from primum.text.rows import PreferenceRow, from_table
 from primum.text.tokenizer import load_tokenizer
 from primum.train.common import start
@@ -42,26 +43,27 @@ _BATCH_TOKENS = 8192
 def run(job: Job) -> Iterator[Result]:
     """Items with ``output`` ``audit`` (``primum.text.audit``), and ``pairs`` (``REFERENCE``), in the pairs' order.
 
-    Counts: pairs kept, truncated, dropped as too long or as equal. PrimumError where a check is above its limit.
+    Counts: pairs kept, truncated, dropped as too long, as equal or as refused by the chat template. PrimumError where a check is
+    above its limit.
     """
     for item in job.items:
         source = item.one("model")
         tokenizer = load_tokenizer(source)
         if item.spec["output"] == "audit":
-            yield _audit(item, tokenizer)
+            yield _audit(item, tokenizer, job.progress)  # which names the refused pairs
             continue
         start(1, 0)
         item.work.mkdir(parents=True, exist_ok=True)
-        records, counts = _tokens(item, tokenizer)
+        records, counts = _tokens(item, tokenizer, job.progress)
         scorer = load_scorer(source, item.spec["dtype"])
         add_logprobs(scorer, records, tokenizer.pad_token_id, item.name, job.progress, item.work)
         yield Result(item, table=pa.Table.from_pylist(records, schema=REFERENCE), counts=counts)
 
 
-def _audit(item: Item, tokenizer: Any) -> Result:
+def _audit(item: Item, tokenizer: Any, progress: Progress) -> Result:
     """From the tokens alone: no model is loaded, and one process is enough."""
     found: Counter[str] = Counter()
-    for record, outcome in _outcomes(item, tokenizer):
+    for record, outcome in _outcomes(item, tokenizer, progress, NAMED):
         found.update(["pairs", *outcome])
         if record is not None:
             found.update(faults(tokenizer, record, "truncated" in outcome))
@@ -69,29 +71,40 @@ def _audit(item: Item, tokenizer: Any) -> Result:
     return Result(item, table=table, counts={"pairs": found["pairs"]})
 
 
-def _outcomes(item: Item, tokenizer: Any) -> Iterator[tuple[dict[str, Any] | None, list[str]]]:
-    """Every pair as :func:`primum.train.pairs.tokenize_pair` has it; its errors name the item and the pair."""
+def _outcomes(
+    item: Item, tokenizer: Any, progress: Progress, named: int
+) -> Iterator[tuple[dict[str, Any] | None, list[str]]]:
+    """Every pair as :func:`primum.train.pairs.tokenize_pair` has it, or ``refused``: the first ``named`` go into the log."""
+    try:
+        check_answers(tokenizer)
+    except PrimumError as error:
+        raise PrimumError(f"{item.name}: {error}") from None
+    refused = 0
     for row in from_table(item.one("pairs").table(), PreferenceRow):
         try:
-            yield tokenize_pair(tokenizer, row, item.spec["max_length"])
+            outcome = tokenize_pair(tokenizer, row, item.spec["max_length"])
         except PrimumError as error:
-            raise PrimumError(f"{item.name}: {row.id}: {error}") from None
+            refused += 1
+            if refused <= named:
+                progress.say(f"{item.name}: {row.id} is left out: {error}")
+            outcome = None, ["refused"]
+        yield outcome
 
 
-def _tokens(item: Item, tokenizer: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
+def _tokens(item: Item, tokenizer: Any, progress: Progress) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """The pairs as tokens and what became of all; of several processes the first makes them, and the others read them."""
     file = item.work / "tokens.parquet"
     counts: Counter[str] = Counter()
     if rank() == 0:
-        records = _tokenized(item, tokenizer, counts)
+        records = _tokenized(item, tokenizer, counts, progress)
         pq.write_table(pa.Table.from_pylist(records, schema=pa.schema(_TOKENS)), file)
     told = from_first(dict(counts))  # behind it the file is whole
     return pq.read_table(file).to_pylist(), told
 
 
-def _tokenized(item: Item, tokenizer: Any, counts: Counter[str]) -> list[dict[str, Any]]:
+def _tokenized(item: Item, tokenizer: Any, counts: Counter[str], progress: Progress) -> list[dict[str, Any]]:
     records = []
-    for record, outcome in _outcomes(item, tokenizer):
+    for record, outcome in _outcomes(item, tokenizer, progress, 0):
         counts.update(outcome)
         if record is not None:
             records.append(record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from primum.curate import pack as stage
 from primum.errors import PrimumError
 from primum.experiment.models import SFTLimits
 from primum.progress import Progress
+from primum.text.audit import NAMED
 from primum.text.chat import LLAMA3_TEMPLATE
 from primum.text.packing import IGNORED, PACKED, Sample, pack
 from primum.text.rows import ChatRow, Message, Row, to_table
@@ -76,6 +78,7 @@ def test_chunks_and_audit_are_of_the_same_samples(
     tokens = sum(len(ids) for ids in packed.table.column("input_ids").to_pylist())
     assert audit.table is not None
     assert {row["check"]: (row["count"], row["of"]) for row in audit.table.to_pylist()} == {
+        "refused": (0, 3),
         "no-loss-tokens": (1, 3),
         "end-unlearned": (0, 1),
         "two-bos": (0, 3),
@@ -119,6 +122,69 @@ def test_samples_that_packing_joins_are_found(
         2,
         3,
     )  # 27 tokens each: two in a chunk of 64, and one alone
+
+
+# As Gemma 2's: it has no place for a system turn.
+NO_SYSTEM = (
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + LLAMA3_TEMPLATE
+)
+ADVISED = ChatRow("d/9", "d", (Message("system", "Be brief"), *CUT[0].messages))  # type: ignore[union-attr]
+
+
+def test_a_refused_conversation_is_left_out_counted_and_named(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, _ = _both(tmp_path, tiny_model, CUT, template=NO_SYSTEM)
+    assert "refused" not in plain.counts
+    limits = ALL.model_copy(update={"refused": 0.25})  # which one of four is not above
+    capsys.readouterr()
+    packed, audit = _both(tmp_path, tiny_model, [*CUT, ADVISED], limits, template=NO_SYSTEM)
+    assert packed.table is not None
+    assert packed.table.equals(plain.table)
+    assert packed.counts == {**plain.counts, "refused": 1}
+    assert audit.table is not None
+    assert audit.table.to_pylist()[0] | {"id": ""} == {
+        **{"id": "", "check": "refused", "count": 1, "of": 4, "share": 0.25, "limit": 0.25, "passed": True}
+    }
+    said = capsys.readouterr().err
+    (named,) = [line for line in said.splitlines() if "d/9" in line]
+    assert re.search(
+        r"m: d/9 is left out: .* refuses the roles system, user, assistant: set 'fold_system: true'$", named
+    )
+    assert "m: 1 of 4 conversations are refused by its chat template" in said
+    assert "brief" not in said
+    folded, _ = _both(tmp_path, tiny_model, [*CUT, ADVISED], template=NO_SYSTEM, fold_system=True)
+    assert "refused" not in folded.counts
+
+
+@pytest.mark.parametrize("rows", [[*CUT, ADVISED], [ADVISED]])
+def test_too_many_refused_conversations_are_one_line(tmp_path: Path, tiny_model: Path, rows: list[Row]) -> None:
+    limits = ALL.model_copy(update={"refused": SFTLimits().refused})
+    share = r"1 of 4 conversations \(25%\)" if len(rows) == 4 else r"1 of 1 conversations \(100%\)"
+    remedy = (
+        "set 'fold_system: true' where it refuses a system turn, or name another chat template with the key 'template'"
+    )
+    with pytest.raises(
+        PrimumError, match=rf"^models.m: refused: {share} are above the limit of 1%: {remedy}, or raise"
+    ):
+        _both(tmp_path, tiny_model, rows, limits, template=NO_SYSTEM)
+    if len(rows) == 1:
+        with pytest.raises(PrimumError, match=r"^m: no sample has a token to learn from"):
+            _both(tmp_path, tiny_model, rows, template=NO_SYSTEM)
+
+
+def test_not_all_of_many_refused_conversations_are_named(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows: list[Row] = [ChatRow(f"d/{n:03d}", "d", ADVISED.messages) for n in range(NAMED + 20)]
+    _both(tmp_path, tiny_model, [*CUT, *rows], template=NO_SYSTEM)
+    assert capsys.readouterr().err.count("is left out") == NAMED
+
+
+def test_a_template_that_can_take_no_conversation_is_no_matter_of_limits(tmp_path: Path, tiny_model: Path) -> None:
+    endless = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] }}{% endfor %}"
+    with pytest.raises(PrimumError, match=r"^m: .*leaves an answer or the end of a turn out of what is learned"):
+        _both(tmp_path, tiny_model, CUT, template=endless)
 
 
 @pytest.mark.parametrize(

@@ -227,17 +227,17 @@ def test_audits_are_models_by_checks_in_percent(made: Made, page: str) -> None:
     grid = audit_grid(opened(made), "id")
     assert grid is not None
     assert [column.title for column in grid.columns] == [
-        *("no-loss-tokens", "end-unlearned", "two-bos", "labels-across-samples", "truncated", "unfilled"),
+        *("refused", "no-loss-tokens", "end-unlearned", "two-bos", "labels-across-samples", "truncated", "unfilled"),
         *("prompt-too-long", "equal-texts"),
     ]
     rows = {group.title: {row.title: row.cells for row in group.rows} for group in grid.groups}
     assert list(rows) == ["Packed samples", "Preference pairs"]
     assert list(rows["Preference pairs"]) == ["Tiny DPO 1", "Tiny DPO 2", "Tiny DPO 3"]
     sft, dpo = rows["Packed samples"]["Tiny SFT"], rows["Preference pairs"]["Tiny DPO 1"]
-    # 4 of 1000; a tokenizer without BOS; 30 of 1000; 1536 of 61440.
-    assert [cell.text for cell in sft] == ["0.4", "0.0", NONE, "0.0", "3.0", "2.5", NONE, NONE]
-    assert [cell.text for cell in dpo] == [NONE, "0.0", "0.0", NONE, "1.3", NONE, "4.7", "2.0"]
-    assert (sft[4].tip, sft[4].sort) == ("30 of 1\u202f000; limit 50.0%", 0.03)
+    # 1 of 1001; 4 of 1000; a tokenizer without BOS; 30 of 1000; 1536 of 61440.
+    assert [cell.text for cell in sft] == ["0.1", "0.4", "0.0", NONE, "0.0", "3.0", "2.5", NONE, NONE]
+    assert [cell.text for cell in dpo] == ["0.0", NONE, "0.0", "0.0", NONE, "1.3", NONE, "4.7", "2.0"]
+    assert (sft[5].tip, sft[5].sort) == ("30 of 1\u202f000; limit 50.0%", 0.03)
     assert 'href="#audits"' in page
     assert audit_grid(opened(made, lambda _: {"audits": ()}), "id") is None
 

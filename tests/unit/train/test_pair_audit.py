@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from primum.artifact.job import Devices, Job
 from primum.cluster.launch import Launch
 from primum.errors import PrimumError
 from primum.experiment.models import DPOLimits
+from primum.text.chat import LLAMA3_TEMPLATE
 from primum.text.rows import Message, PreferenceRow, to_table
 from primum.train import reference
 from primum.train.pairs import faults
@@ -28,8 +32,15 @@ PAIRS = [
 ]
 
 
-def _job(work: Path, model: Path, limits: DPOLimits = ALL) -> Job:
-    rows = table_artifact(work / "pairs.parquet", to_table(PAIRS, PreferenceRow))
+# As Gemma 2's: it has no place for a system turn.
+NO_SYSTEM = (
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + LLAMA3_TEMPLATE
+)
+ADVISED = PreferenceRow("p/4", "p", (Message("system", "Be brief"), *COUGH), "rest", "tea")
+
+
+def _job(work: Path, model: Path, limits: DPOLimits = ALL, pairs_: Sequence[PreferenceRow] = PAIRS) -> Job:
+    rows = table_artifact(work / "pairs.parquet", to_table(pairs_, PreferenceRow))
     inputs = {"model": folder_artifact(model), "pairs": rows}
     audit = {"max_length": 64, "output": "audit", "limits": limits.model_dump()}
     pairs = {"max_length": 64, "output": "pairs", "dtype": "float32"}
@@ -45,12 +56,52 @@ def _audit(work: Path, model: Path) -> dict[str, tuple[int, int]]:
 
 def test_each_pair_is_kept_cut_or_left_out(tmp_path: Path, tiny_model: Path) -> None:
     assert _audit(tmp_path, tiny_model) == {
+        "refused": (0, 4),
         "end-unlearned": (0, 1),
         "two-bos": (0, 2),
         "truncated": (1, 4),
         "prompt-too-long": (1, 4),
         "equal-texts": (1, 4),
     }
+
+
+@pytest.fixture
+def strict(tmp_path: Path, tiny_model: Path) -> Path:
+    """The tiny model, which refuses a system turn."""
+    folder = shutil.copytree(tiny_model, tmp_path / "strict")
+    (folder / "chat_template.jinja").write_text(NO_SYSTEM)
+    return folder
+
+
+def test_a_refused_pair_is_left_out_counted_and_named(
+    tmp_path: Path, strict: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = list(reference.run(_job(tmp_path / "plain", strict)))[1]
+    limits = ALL.model_copy(update={"refused": 0.2})  # which one of five is not above
+    capsys.readouterr()
+    audit, pairs = reference.run(_job(tmp_path / "more", strict, limits, [*PAIRS, ADVISED]))
+    assert audit.table is not None
+    assert audit.table.to_pylist()[0] | {"id": ""} == {
+        **{"id": "", "check": "refused", "count": 1, "of": 5, "share": 0.2, "limit": 0.2, "passed": True}
+    }
+    assert pairs.table is not None
+    assert plain.table is not None
+    assert pairs.table.column("id").to_pylist() == plain.table.column("id").to_pylist() == ["p/0", "p/1"]
+    assert pairs.counts == {**plain.counts, "refused": 1}
+    said = capsys.readouterr().err
+    (named,) = [line for line in said.splitlines() if "p/4" in line]
+    assert re.search(r"m/audit: p/4 is left out: .* refuses the roles system, user: set 'fold_system: true'$", named)
+    assert "brief" not in said
+
+
+def test_too_many_refused_pairs_are_one_line(tmp_path: Path, strict: Path) -> None:
+    limits = ALL.model_copy(update={"refused": DPOLimits().refused})
+    remedy = "name another chat template with the key 'template' of the reference, or raise limits.refused"
+    said = (
+        rf"^models.m: refused: 1 of 5 pairs \(20%\) are above the limit of 1%: set 'fold_system: true' .*, or {remedy}$"
+    )
+    with pytest.raises(PrimumError, match=said):
+        next(iter(reference.run(_job(tmp_path, strict, limits, [*PAIRS, ADVISED]))))
 
 
 def test_a_response_without_its_end_is_found(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,7 +200,7 @@ def test_a_template_that_rewrites_the_prompt_is_refused(tmp_path: Path, tiny_mod
         path.write_text(template)
     config = json.loads((model / "tokenizer_config.json").read_text())
     (model / "tokenizer_config.json").write_text(json.dumps({**config, "chat_template": template}))
-    with pytest.raises(PrimumError, match=r"m: p/0: .*rewrites what was asked"):
+    with pytest.raises(PrimumError, match=r"^m: .*rewrites what was asked"):
         _reference(tmp_path, model, PAIRS)
 
 
