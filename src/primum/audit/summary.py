@@ -9,7 +9,7 @@ from primum.artifact.manifest import load_manifest
 from primum.errors import PrimumError
 
 NOT_SCORED = {"error", "no-score", "out-of-range", "several-scores", "no-response", "prompt-too-long", "truncated"}
-NOT_SCORED |= {"cut", "too-long"}  # responses that no ranker was shown, or that got no reward
+NOT_SCORED |= {"cut", "too-long", "refused"}  # responses that no ranker was shown, or that got no reward
 
 
 def summarize(results: Path) -> str:

@@ -18,9 +18,12 @@ Conversation = Sequence[Message]
 Report = Callable[[int, int], None]
 # An endpoint that filtered an answer has answered: asking again would bring nothing else.
 CONTENT_FILTER = "content-filter"
+# The error of a conversation that the model's chat template refuses, or would leave something out of.
+REFUSED = "refused-by-template"
 MOST_ERRORS = 0.2  # of the requests for a table
 STATUSES = ("stop", "length", "prompt-too-long", "error")
 
+_TEMPLATE = "with 'fold_system: true' or another 'template' for the model"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -60,7 +63,8 @@ def refuse_many_errors(name: str, responses: Sequence[Response], most: float = M
     errors = Counter(error for error in failed if error != CONTENT_FILTER)
     if errors.total() > most * len(responses):
         kinds = ", ".join(f"{error} {count}" for error, count in errors.most_common())
-        raise PrimumError(f"{name}: {errors.total()} of {len(responses)} requests failed ({kinds}): run again")
+        remedy = f"run again{f', {_TEMPLATE}' if REFUSED in errors else ''}"
+        raise PrimumError(f"{name}: {errors.total()} of {len(responses)} requests failed ({kinds}): {remedy}")
 
 
 class Engine(Protocol):

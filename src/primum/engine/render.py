@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from primum.engine.protocol import Conversation, clean
+from primum.engine.protocol import REFUSED, Conversation, Response, clean
 from primum.errors import PrimumError
 from primum.text.chat import harmless, render
 from primum.text.rows import Message
@@ -61,21 +61,43 @@ def prompt_limit(folder: Path, max_length: int, max_tokens: int) -> int:
     return limit
 
 
-def prompt_ids(tokenizer: Any, conversations: Sequence[Conversation]) -> list[list[int]]:
-    """The token ids of every conversation, up to and with the generation prompt.
+def prompts_within(
+    tokenizer: Any, conversations: Sequence[Conversation], limit: int
+) -> tuple[dict[int, list[int]], dict[int, Response]]:
+    """The token ids of the conversations of at most ``limit`` tokens, by their places; and the responses to all others.
+
+    ``prompt-too-long``, or the error :data:`primum.engine.protocol.REFUSED` where the model's template refuses a conversation.
+    PrimumError where it refuses all of them.
+    """
+    asked: dict[int, list[int]] = {}
+    others: dict[int, Response] = {}
+    for place, conversation in enumerate(conversations):
+        try:
+            ids = prompt_ids(tokenizer, conversation)
+        except PrimumError:
+            if place + 1 == len(conversations) and not asked and all(each.error for each in others.values()):
+                raise
+            others[place] = Response("", "error", error=REFUSED)
+            continue
+        if len(ids) > limit:
+            others[place] = Response("", "prompt-too-long", len(ids))
+        else:
+            asked[place] = ids
+    return asked, others
+
+
+def prompt_ids(tokenizer: Any, conversation: Conversation) -> list[int]:
+    """The token ids of a conversation, up to and with the generation prompt.
 
     Special tokens spelled out in a message are broken up (``< |eot_id|>``), so that no text can end its own turn.
     PrimumError when the model's template refuses the roles that a conversation uses.
     """
-    rendered = []
-    for conversation in conversations:
-        turns = [Message(message.role, clean(message.content)[0]) for message in conversation]
-        if tokenizer.chat_template is None:
-            text = "\n\n".join(harmless(tokenizer, turn.content) for turn in turns)
-        else:
-            text = render(tokenizer, turns, generation_prompt=True)
-        rendered.append(_one_bos(tokenizer, tokenizer(text, add_special_tokens=False)["input_ids"]))
-    return rendered
+    turns = [Message(message.role, clean(message.content)[0]) for message in conversation]
+    if tokenizer.chat_template is None:
+        text = "\n\n".join(harmless(tokenizer, turn.content) for turn in turns)
+    else:
+        text = render(tokenizer, turns, generation_prompt=True)
+    return _one_bos(tokenizer, tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def answer_text(tokenizer: Any, new: Sequence[int], ends: Sequence[int]) -> tuple[str, int | None]:

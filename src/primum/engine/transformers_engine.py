@@ -15,7 +15,7 @@ import torch
 from transformers import AutoModelForCausalLM, GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from primum.engine.protocol import Conversation, Report, Response, clean, conversation_seed
-from primum.engine.render import answer_text, end_tokens, load_tokenizer, prompt_ids, prompt_limit
+from primum.engine.render import answer_text, end_tokens, load_tokenizer, prompt_limit, prompts_within
 from primum.errors import PrimumError
 from primum.experiment.types import Sampling
 from primum.progress import hush_transformers
@@ -98,11 +98,8 @@ class TransformersEngine:
     ) -> list[Response]:
         """See :class:`primum.engine.Engine`. A prompt that leaves no room for max_tokens is not cut but refused."""
         limit = prompt_limit(self._folder, self._max_length, sampling.max_tokens)
-        prompts = prompt_ids(self._tokenizer, conversations)
-        responses: dict[int, Response] = {
-            index: Response("", "prompt-too-long", len(ids)) for index, ids in enumerate(prompts) if len(ids) > limit
-        }
-        fitting = [index for index in range(len(prompts)) if index not in responses]
+        prompts, responses = prompts_within(self._tokenizer, conversations, limit)
+        fitting = list(prompts)
         tokens = sum(response.prompt_tokens for response in responses.values())
         for batch in batches([len(prompts[i]) for i in fitting], sampling.max_tokens, self._batch_tokens):
             indices = [fitting[position] for position in batch]
@@ -112,7 +109,7 @@ class TransformersEngine:
                 responses[index] = response
                 tokens += response.prompt_tokens + response.completion_tokens
             report(len(responses), tokens)
-        return [responses[index] for index in range(len(prompts))]
+        return [responses[index] for index in range(len(conversations))]
 
     def _answer(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int], sampling: Sampling) -> list[Response]:
         width = max(len(ids) for ids in prompts)

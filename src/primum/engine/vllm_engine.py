@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from primum.engine.protocol import Conversation, Report, Response, clean, conversation_seed
-from primum.engine.render import answer_text, context_length, end_tokens, load_tokenizer, prompt_ids, prompt_limit
+from primum.engine.render import answer_text, context_length, end_tokens, load_tokenizer, prompt_limit, prompts_within
 from primum.errors import PrimumError
 from primum.experiment.types import Sampling
 
@@ -66,19 +66,16 @@ class VLLMEngine:
     ) -> list[Response]:
         """See :class:`primum.engine.Engine`. A prompt that leaves no room for max_tokens is not cut but refused."""
         limit = prompt_limit(self._folder, self._max_length, sampling.max_tokens)
-        prompts = prompt_ids(self._tokenizer, conversations)
-        responses: dict[int, Response] = {
-            index: Response("", "prompt-too-long", len(ids)) for index, ids in enumerate(prompts) if len(ids) > limit
-        }
-        fitting = [index for index in range(len(prompts)) if index not in responses]
+        prompts, responses = prompts_within(self._tokenizer, conversations, limit)
+        fitting = list(prompts)
         if fitting:
             params = [self._params(sampling, conversation_seed(seed, conversations[index])) for index in fitting]
             self._model.enqueue([{"prompt_token_ids": prompts[index]} for index in fitting], params, use_tqdm=False)
             tokens = sum(response.prompt_tokens for response in responses.values())
             for index, output in zip(fitting, self._outputs(report, len(responses), tokens), strict=True):
                 responses[index] = self._response(len(prompts[index]), output)
-        report(len(prompts), sum(r.prompt_tokens + r.completion_tokens for r in responses.values()))
-        return [responses[index] for index in range(len(prompts))]
+        report(len(responses), sum(r.prompt_tokens + r.completion_tokens for r in responses.values()))
+        return [responses[index] for index in range(len(conversations))]
 
     def _params(self, sampling: Sampling, seed: int) -> Any:
         return self._sampling_params(

@@ -9,6 +9,9 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from primum.artifact.job import Item, Job
+from primum.engine.protocol import MOST_ERRORS
+from primum.errors import PrimumError
 from primum.text.rows import Message, RankedRow
 
 
@@ -90,6 +93,18 @@ def by_prompt(candidates: Sequence[Candidates], rewards: Sequence[float | str]) 
     """The rewards of all responses, one prompt's after another's, as a list a prompt."""
     left = iter(rewards)
     return [[next(left) for _ in each.responses] for each in candidates]
+
+
+def note_refused(job: Job, item: Item, refused: int, of: int) -> None:
+    """Say how many of all responses the ranker's chat template refuses; their rows have the status ``refused``.
+
+    PrimumError where they are more than 20%, as of an engine's requests.
+    """
+    if refused:
+        said = f"{item.name}: {refused:,} of {of:,} responses are refused by the ranker's chat template"
+        if refused > MOST_ERRORS * of:
+            raise PrimumError(f"{said}: set 'fold_system: true' for its model, or name another 'template'")
+        job.progress.say(said)
 
 
 def prompt_text(messages: Sequence[Message]) -> str:

@@ -8,11 +8,12 @@ import numpy as np
 
 from primum.artifact.job import Item, Job
 from primum.artifact.manifest import Artifact
+from primum.errors import PrimumError
 from primum.parallel.batches import in_batches
 from primum.parallel.logprobs import response_logprobs
 from primum.parallel.scorer import load_scorer
-from primum.prefer.candidates import Candidates, by_prompt
-from primum.text.chat import answer_tokens
+from primum.prefer.candidates import Candidates, by_prompt, note_refused
+from primum.text.chat import answer_tokens, check_answers
 from primum.text.packing import Ids
 from primum.text.tokenizer import load_tokenizer
 
@@ -27,13 +28,22 @@ class ImplicitReward:
         self.counts: dict[str, int] = {}
         self._job, self._item = job, item
         self._tokenizer = load_tokenizer(item.one("ranker"))
+        try:
+            check_answers(self._tokenizer)
+        except PrimumError as error:
+            raise PrimumError(f"{item.name}: {error}") from None
 
     def rewards(self, candidates: Sequence[Candidates]) -> list[list[float | str]]:
-        """See :class:`primum.prefer.candidates.Ranker`. A response that is too long with its prompt gets no reward."""
-        rows = [self._split(each, response) for each in candidates for response in each.responses]
+        """See :class:`primum.prefer.candidates.Ranker`.
+
+        A response that is too long with its prompt, or that the chat template refuses, gets no reward.
+        """
+        split = [self._split(each, response) for each in candidates for response in each.responses]
         ids = [each.id for each in candidates for _ in each.responses]
+        rows = {index: row for index, row in enumerate(split) if row is not None}
+        note_refused(self._job, self._item, len(split) - len(rows), len(split))
         limit = self._job.common["max_length"]
-        fitting = [index for index, (prompt, response) in enumerate(rows) if len(prompt) + len(response) <= limit]
+        fitting = [index for index, (prompt, response) in rows.items() if len(prompt) + len(response) <= limit]
         asked, labels = [rows[index] for index in fitting], [ids[index] for index in fitting]
         ratios = zip(
             self._logprobs(self._item.one("ranker"), asked, labels, "model"),
@@ -41,13 +51,15 @@ class ImplicitReward:
             strict=True,
         )
         beta = self._job.common["beta"]
-        given: dict[int, float | str] = {
-            index: beta * (own - other) for index, (own, other) in zip(fitting, ratios, strict=True)
-        }
-        return by_prompt(candidates, [given.get(index, "too-long") for index in range(len(rows))])
+        given: dict[int, float | str] = dict.fromkeys(rows, "too-long")
+        given |= {index: beta * (own - other) for index, (own, other) in zip(fitting, ratios, strict=True)}
+        return by_prompt(candidates, [given.get(index, "refused") for index in range(len(split))])
 
-    def _split(self, each: Candidates, response: str) -> tuple[Ids, Ids]:
-        tokens, start = answer_tokens(self._tokenizer, each.prompt, response)
+    def _split(self, each: Candidates, response: str) -> tuple[Ids, Ids] | None:
+        try:
+            tokens, start = answer_tokens(self._tokenizer, each.prompt, response)
+        except PrimumError:
+            return None
         ids = np.array(tokens, dtype=np.int32)
         return ids[:start], ids[start:]
 

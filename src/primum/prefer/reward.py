@@ -12,7 +12,7 @@ from primum.artifact.job import Item, Job
 from primum.engine.render import context_length
 from primum.errors import PrimumError
 from primum.parallel.batches import in_batches
-from primum.prefer.candidates import Candidates, by_prompt, prompt_text
+from primum.prefer.candidates import Candidates, by_prompt, note_refused, prompt_text
 from primum.prefer.loading import load_ranker
 from primum.text.chat import render
 from primum.text.packing import Ids
@@ -23,7 +23,7 @@ class RewardModel:
     """The reward is the model's one logit, or of several the log-probability of the experiment's ``label``.
 
     A model with a chat template reads the conversation as that renders it, one without reads prompt and response as a pair of
-    texts. What is too long for it gets no reward.
+    texts. What is too long for it gets no reward, and neither does what its chat template refuses.
     """
 
     def __init__(self, job: Job, item: Item) -> None:
@@ -43,9 +43,11 @@ class RewardModel:
 
     def rewards(self, candidates: Sequence[Candidates]) -> list[list[float | str]]:
         """See :class:`primum.prefer.candidates.Ranker`."""
-        rows = [self._encode(each.prompt, response) for each in candidates for response in each.responses]
+        encoded = [self._encode(each.prompt, response) for each in candidates for response in each.responses]
         ids = [each.id for each in candidates for _ in each.responses]
-        fitting = [index for index, row in enumerate(rows) if len(row["input_ids"]) <= self._limit]
+        rows = {index: row for index, row in enumerate(encoded) if row is not None}
+        note_refused(self._job, self._item, len(encoded) - len(rows), len(encoded))
+        fitting = [index for index, row in rows.items() if len(row["input_ids"]) <= self._limit]
         values = in_batches(
             [len(rows[index]["input_ids"]) for index in fitting],
             self._job.common["batch_tokens"],
@@ -56,15 +58,19 @@ class RewardModel:
             self._job.progress,
             label=lambda index: ids[fitting[index]],
         )
-        given: dict[int, float | str] = dict(zip(fitting, values, strict=True))
-        return by_prompt(candidates, [given.get(index, "too-long") for index in range(len(rows))])
+        given: dict[int, float | str] = dict.fromkeys(rows, "too-long")
+        given |= zip(fitting, values, strict=True)
+        return by_prompt(candidates, [given.get(index, "refused") for index in range(len(encoded))])
 
-    def _encode(self, prompt: Sequence[Message], response: str) -> dict[str, Ids]:
+    def _encode(self, prompt: Sequence[Message], response: str) -> dict[str, Ids] | None:
         """Token ids, and token types where the model tells two texts apart by them."""
         if self._tokenizer.chat_template is None:
             encoded = dict(self._tokenizer(prompt_text(prompt), response))
         else:
-            text = render(self._tokenizer, [*prompt, Message("assistant", response)], generation_prompt=False)
+            try:
+                text = render(self._tokenizer, [*prompt, Message("assistant", response)], generation_prompt=False)
+            except PrimumError:
+                return None
             encoded = dict(self._tokenizer(text, add_special_tokens=False))
         return {name: np.array(ids, dtype=np.int32) for name, ids in encoded.items() if name != "attention_mask"}
 

@@ -23,6 +23,7 @@ from primum.prefer.implicit import ImplicitReward
 from primum.prefer.judged import Judged
 from primum.prefer.pairrm import PairRanker
 from primum.prefer.reward import RewardModel
+from primum.text.chat import LLAMA3_TEMPLATE
 from primum.text.rows import Message
 from primum.text.rubric import completion
 
@@ -233,6 +234,35 @@ def test_what_is_too_long_for_a_ranker_gets_no_reward(tmp_path: Path, tiny_model
     assert found[0][1] == "too-long"
     roles = {"ranker": tiny_model, "reference": tiny_model}
     assert opened(ImplicitReward, tmp_path, roles, beta=1.0).rewards(long) == [[0.0, "too-long", 0.0]]
+
+
+def test_what_a_rankers_template_refuses_gets_no_reward(
+    tmp_path: Path, tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strict = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no') }}{% endif %}" + LLAMA3_TEMPLATE
+    folder = shutil.copytree(tiny_model, tmp_path / "strict")
+    (folder / "chat_template.jinja").write_text(strict)
+    write_classifier(tmp_path / "m", folder)
+    (tmp_path / "m" / "chat_template.jinja").write_text(strict)
+    asked = Message("user", "a cough")
+    groups = [
+        Candidates("p/1", (asked,), ("rest", "tea", "a", "b", "c", "d", "e", "f")),
+        Candidates("p/2", (Message("system", "be brief"), asked), ("rest", "tea")),
+    ]
+    ranker = {"ranker": tmp_path / "m"}
+    alone = opened(RewardModel, tmp_path, ranker, label=None).rewards(groups[:1])
+    capsys.readouterr()
+    found = opened(RewardModel, tmp_path / "2", ranker, label=None).rewards(groups)
+    assert found == [*alone, ["refused", "refused"]]
+    assert "2 of 10 responses are refused by the ranker's chat template" in capsys.readouterr().err
+    roles = {"ranker": folder, "reference": folder}
+    assert opened(ImplicitReward, tmp_path, roles, beta=1.0).rewards(groups) == [[0.0] * 8, ["refused", "refused"]]
+    remedy = "set 'fold_system: true' for its model, or name another 'template'"
+    for kind, given, common in ((RewardModel, ranker, {"label": None}), (ImplicitReward, roles, {"beta": 1.0})):
+        with pytest.raises(
+            PrimumError, match=f"^own: 2 of 2 responses are refused by the ranker's chat template: {remedy}$"
+        ):
+            opened(kind, tmp_path / "3", given, **common).rewards(groups[1:])
 
 
 @pytest.mark.parametrize(
