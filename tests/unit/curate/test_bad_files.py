@@ -30,6 +30,7 @@ from primum.text.rows import Drop
 THOROUGH = settings().max_examples > 100
 SECRET = "SE CRET"  # one word alone may be taken for a column's name
 TEXT = st.text(st.sampled_from("aé €,;\t\n\r\"'<&>\u2028😀|[]{}:\\-!?%"), max_size=8).map(SECRET.__add__)
+TABLES = ("csv", "tsv", "csv without header")
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
@@ -147,6 +148,11 @@ def _inserted(draw: Draw, content: bytes) -> bytes:
     return content[:place] + more + content[place:]
 
 
+def _ragged(delimiter: bytes) -> Callable[[Draw, bytes], bytes]:
+    """A cell more at the end of a table's last row."""
+    return lambda draw, content: content[:-1] + delimiter + b'"x"\n' if content.endswith(b'"\n') else content
+
+
 def _without_some(draw: Draw, content: bytes) -> bytes:
     first, last = sorted((draw(st.integers(0, len(content))), draw(st.integers(0, len(content)))))
     return content[:first] + content[last:]
@@ -156,6 +162,9 @@ BROKEN_FILES: Mapping[str, Callable[[Draw, bytes], bytes]] = {
     "CRLF": _replaced(b"\n", b"\r\n"),
     "lone carriage returns": _replaced(b"\n", b"\r"),
     "blank lines": _replaced(b"\n", b"\n\n"),
+    "a ragged row": _ragged(b","),
+    "a ragged row, tabs": _ragged(b"\t"),
+    "a document type": _replaced(b"?>\n<", b'?>\n<!DOCTYPE Document [<!ENTITY y "z">]>\n<'),
     "Latin-1": lambda draw, content: content.decode("utf-8", "replace").encode("latin-1", "replace"),
     "UTF-16": lambda draw, content: content.decode("utf-8", "replace").encode("utf-16"),
     "nothing in it": lambda draw, content: b"",
@@ -300,6 +309,10 @@ def test_a_broken_file_is_read_or_named(form: Form, kind: str, data: st.DataObje
     found = outcome(form, {**files, name: BROKEN_FILES[kind](data.draw, files[name])})
     if isinstance(found, list) and kind in ("CRLF", "blank lines"):
         assert len(found) == form.rows * len(records)
+    if (kind == "a ragged row" and carrier.startswith("csv")) or (kind == "a ragged row, tabs" and carrier == "tsv"):
+        assert re.search(rf" row {len(records)}: has \d+ cells", str(found))
+    if kind == "a document type" and carrier == "xml":
+        assert "declares a document type" in found
 
 
 @pytest.mark.parametrize("packing", ["gzip", "zstd"])
@@ -333,7 +346,7 @@ def test_a_file_that_is_cut_short_is_refused(form: Form, data: st.DataObject) ->
     first = whole.rfind(b"\n") + 2 if carrier.startswith("lines") else 1  # a file that ends with a line is whole
     cut = whole[: data.draw(st.integers(first, len(whole) - 1))]
     found = outcome(form, {**files, name: cut})
-    if carrier in ("csv", "tsv", "csv without header"):
+    if carrier in TABLES:
         assert isinstance(found, str) or len(found) <= form.rows * len(records)
     else:
         assert isinstance(found, str)
