@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import signal
 import sys
 import textwrap
@@ -124,11 +125,15 @@ def main(argv: list[str] | None = None) -> None:
     """Run one command; errors go to standard error on one line, with exit status 1."""
     try:
         _run(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
     except PrimumError as error:
         print(f"primum: error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(128 + signal.SIGINT) from None
+    except BrokenPipeError:  # whoever read the output, such as head, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from None
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -128,6 +130,18 @@ def test_the_schema_is_that_of_experiments(capsys: pytest.CaptureFixture[str]) -
     schema = json.loads(capsys.readouterr().out)
     assert set(schema["properties"]) == {*Experiment.model_fields, "extends"}
     assert schema["additionalProperties"] is False
+
+
+def test_a_reader_that_has_had_enough_is_no_error() -> None:
+    """As `primum schema | head -1`: more than a pipe holds, of which one line is read."""
+    command = [sys.executable, "-m", "primum.cli", "schema"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(1) == b"{"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141, "that of a process that SIGPIPE ended"
 
 
 def test_help_lists_people_s_commands_by_group_and_no_stage(capsys: pytest.CaptureFixture[str]) -> None:
