@@ -10,6 +10,7 @@ import pyarrow as pa
 from primum.artifact.folder import MANIFEST
 from primum.artifact.manifest import Artifact
 from primum.audit.learned import learned_text, tokenizer_of
+from primum.audit.licences import told, trained_on
 from primum.dag.scope import Scope
 from primum.experiment.load import read_experiment, validate
 from primum.hub.lock import UNKNOWN_REVISION
@@ -89,7 +90,10 @@ def check(name: str, root: Path) -> None:
         print(f"  model  {' -> '.join(experiment.lineage(model))}  ({experiment.kind_of(model)})")
     for kind in ("benchmarks", "prompts", "judges"):
         print(f"  {kind}  {', '.join(getattr(experiment.evaluate, kind)) or 'none'}")
-    datasets = Scope(experiment, root, "").datasets()
+    scope = Scope(experiment, root, "")
+    for line in told(trained_on(experiment, scope)):
+        print(f"  licences  {line}")
+    datasets = scope.datasets()
     unknown = [
         *(
             f"models.{n}"
