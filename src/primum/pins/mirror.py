@@ -199,7 +199,7 @@ def _bring(folder: Path, repository: _Repository, progress: Progress) -> None:
 def _bring_file(root: Path, folder: Path, file: File) -> None:
     """Bring a file outside of repositories to its path: whole, or not at all."""
     target = folder / file.path
-    part = target.with_name(f".{target.name}.part")
+    part = target.with_name(f".part-{target.name}")  # which ends as the file does: a packed one is kept packed
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if file.url is None:

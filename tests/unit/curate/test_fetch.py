@@ -19,6 +19,8 @@ from primum.curate import fetch
 from primum.errors import PrimumError
 from primum.hub import web
 from primum.hub.mirror import MIRROR_VARIABLE
+from primum.pins.mirror import _bring_file
+from primum.pins.wanted import File
 
 DATA = b"id,question\n1,What is gout?\n" * 5000
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -108,6 +110,8 @@ def test_a_packed_file_is_kept_packed_whatever_the_server_calls_it(tmp_path: Pat
     )
     assert (folder / "a.csv.gz").read_bytes() == packed
     assert (folder / "a.csv").read_bytes() == DATA
+    _bring_file(tmp_path, tmp_path / "mirror", File("datasets.d", "b.csv.gz", f"{server}/labelled.gz", sha256))
+    assert (tmp_path / "mirror/b.csv.gz").read_bytes() == packed
 
 
 @pytest.mark.parametrize("path", ["flaky", "busy"])
