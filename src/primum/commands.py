@@ -162,13 +162,13 @@ COMMANDS = (
     Command(
         "pin",
         "Fetch",
-        "write down which commits of a hub are meant where an entry gives no revision",
+        "write down which commits of a hub or of git are meant where an entry gives no revision",
         "primum pin med42-v2-8b",
         _pin,
         (
             _argument("experiment", nargs="?", help="a name or a path, as for check (default: all that is shipped)"),
-            _argument("--check", action="store_true", help="say what the hub has moved on from, and write nothing"),
-            _argument("--update", metavar="NAME", help="take what the hub has now of one entry, or of a repository"),
+            _argument("--check", action="store_true", help="say what has moved on from its pin, and write nothing"),
+            _argument("--update", metavar="NAME", help="take what is there now of one entry, or of a repository"),
         ),
     ),
     Command(

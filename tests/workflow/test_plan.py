@@ -313,6 +313,7 @@ def test_no_key_of_an_experiment_is_left_out() -> None:
     # Of fetched models and datasets, which the demo has none of or keeps in a catalog (test_invalidation).
     elsewhere = {
         "hub",
+        "git",
         "revision",
         "license",
         "shape",

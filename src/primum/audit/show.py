@@ -116,7 +116,7 @@ def check(name: str, root: Path) -> None:
         file.path
         for dataset in (experiment.datasets[n] for n in datasets)
         for file in dataset.files
-        if dataset.hub is None and file.hub is None and file.url is None and not (root / file.path).is_file()
+        if not (dataset.in_repository or file.in_repository or file.url) and not (root / file.path).is_file()
     ]
     if missing:
         print(f"  {len(missing)} files have no address and are not here, put them in place: {', '.join(missing)}")

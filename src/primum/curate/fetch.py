@@ -15,6 +15,7 @@ from primum.artifact.folder import file_sha256
 from primum.artifact.job import Item, Job, Result
 from primum.errors import PrimumError
 from primum.hub.bring import bring
+from primum.hub.lock import GIT
 from primum.hub.mirror import mirror_folder
 from primum.hub.source import Source
 from primum.hub.web import download
@@ -41,17 +42,25 @@ def run(job: Job) -> Iterator[Result]:
 
 def repositories(name: str, spec: Mapping[str, Any]) -> list[Source]:
     """The repositories that the dataset ``name`` is read from, by its spec: its own, and those that its files name."""
-    patterns: dict[tuple[str, str], list[str]] = {}
+    patterns: dict[tuple[str, str, str], list[str]] = {}
     for file in spec["files"]:
-        at = file if file["hub"] is not None else spec
-        if at["hub"] is not None:
-            patterns.setdefault((at["hub"], at["revision"]), []).append(file["path"])
-    return [Source(f"datasets.{name}", "dataset", *at, tuple(paths)) for at, paths in patterns.items()]
+        repository = _repository(file) or _repository(spec)
+        if repository is not None:
+            patterns.setdefault(repository, []).append(file["path"])
+    return [Source(f"datasets.{name}", *repository, tuple(paths)) for repository, paths in patterns.items()]
+
+
+def _repository(entry: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """Kind, id or address, and revision of the repository that a dataset or a file names, if it does."""
+    for key, kind in (("hub", "dataset"), ("git", GIT)):
+        if entry.get(key) is not None:
+            return kind, entry[key], entry["revision"]
+    return None
 
 
 def single_files(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The files of a dataset that are in no repository, by its spec."""
-    return [file for file in spec["files"] if spec["hub"] is None and file["hub"] is None]
+    return [file for file in spec["files"] if _repository(file) is None and _repository(spec) is None]
 
 
 def _from_files(item: Item, folder: Path, progress: Progress) -> None:

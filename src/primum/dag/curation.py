@@ -37,14 +37,17 @@ def rows_of(scope: Scope, datasets: list[str]) -> list[str]:
 
 def _fetch(scope: Scope, name: str) -> Plan:
     dataset = scope.experiment.datasets[name]
-    files = [file.model_dump(mode="json") for file in dataset.files]
-    for file in files:
+    # What a spec says of git, it says where there is some: the keys of all other datasets stay as they were.
+    files = [file.model_dump(mode="json", exclude={"git"} if file.git is None else None) for file in dataset.files]
+    for entry, file in zip(dataset.files, files, strict=True):
         # Files of the project are pinned by what they hold now, so that an edit is a change of the spec. One that is neither
         # here nor in the mirror has no checksum, and is refused when it is about to be fetched.
-        if file["url"] is None and file["sha256"] is None and file["hub"] is None and dataset.hub is None:
+        if not entry.in_repository and not dataset.in_repository and file["url"] is None and file["sha256"] is None:
             places = [folder / file["path"] for folder in (scope.root, mirror_folder()) if folder is not None]
             file["sha256"] = next((file_sha256(path) for path in places if path.is_file()), None)
     spec = {"files": files, "hub": dataset.hub, "revision": dataset.revision}
+    if dataset.git is not None:
+        spec["git"] = dataset.git
     return Plan([Output(name, scope.path(RAW, dataset=name), spec)])
 
 

@@ -7,13 +7,13 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from primum.experiment.datasets import Dataset
 from primum.experiment.models import DPOModel, EndpointModel, HubModel, Model, PretrainedModel, SFTModel
 from primum.experiment.preferences import Preferences, Ranker, SampledPreferences
 from primum.experiment.types import (
     Benchmark,
     Budget,
     Count,
-    Dataset,
     Engine,
     Frozen,
     Judge,

@@ -17,7 +17,7 @@ from primum.experiment.experiment import Experiment
 from primum.experiment.extends import BASES, extended
 from primum.experiment.grid import SECTIONS, expand
 from primum.experiment.tasks import load_task, task_path
-from primum.hub.lock import UNKNOWN_REVISION, Lock, read_lock
+from primum.hub.lock import GIT, UNKNOWN_REVISION, Lock, read_lock
 
 
 class _UniqueKeys(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
@@ -116,7 +116,7 @@ def _with_catalogs(document: Document, root: Path) -> Document:
 
 
 def _pin(document: Document, root: Path) -> None:
-    """Give every entry of a hub whose revision is unknown the commit that the lock has of its repository."""
+    """Give every entry of a repository whose revision is unknown the commit that the lock has of its repository."""
     lock = read_lock(root)
     for section in ("datasets", "models"):
         entries = document.content.get(section)
@@ -132,7 +132,8 @@ def _pinned(entry: Any, lock: Lock, kind: str) -> Any:
     """What names a repository, with the lock's revision if it gives none."""
     if not isinstance(entry, dict) or entry.get("revision") != UNKNOWN_REVISION:
         return entry
-    found = lock.get((kind, str(entry.get("hub"))))
+    key = (GIT, str(entry[GIT])) if entry.get(GIT) is not None else (kind, str(entry.get("hub")))
+    found = lock.get(key)
     return entry if found is None else {**entry, "revision": found.commit}
 
 

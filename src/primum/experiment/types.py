@@ -15,7 +15,6 @@ CHOICE_PROMPT = "{% if context %}{{ context }}\n{% endif %}{{ question }}"
 Name = Annotated[str, Field(pattern=f"^{SLUG}$", max_length=64)]
 Revision = Annotated[str, Field(pattern=r"^([0-9a-f]{40}|unknown)$")]
 HubId = Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 def _number(value: object) -> object:
@@ -58,50 +57,6 @@ class Frozen(BaseModel):
             if unknown:
                 raise ValueError(f"unknown key {unknown[0]!r}; valid keys: {', '.join(valid)}")
         return value
-
-
-class DataFile(Frozen):
-    """One raw file: shipped with the project (``path`` alone), or fetched from ``url`` and checked against ``sha256``.
-
-    Of a hub dataset ``path`` is a pattern in its repository, or in another one that ``hub`` and ``revision`` name.
-    """
-
-    path: RelativePath
-    url: Annotated[str, Field(pattern=r"^https://")] | None = None
-    sha256: Sha256 | None = None
-    hub: HubId | None = None
-    revision: Revision | None = None
-
-    @model_validator(mode="after")
-    def _fetched_files_are_pinned(self) -> DataFile:
-        if (self.hub is None) != (self.revision is None):
-            raise ValueError(f"file {self.path!r}: 'hub' and 'revision' belong together: give both or neither")
-        if self.hub is not None and (self.url is not None or self.sha256 is not None):
-            raise ValueError(
-                f"file {self.path!r} is one of a hub, which has its own checksum: leave url and sha256 out"
-            )
-        if self.url is not None and self.sha256 is None:
-            raise ValueError(f"file {self.path!r} has a url but no sha256: add the checksum of the pinned file")
-        return self
-
-
-class Dataset(Frozen):
-    """Raw files of one upstream dataset and the adapter that reads them (see ``primum.curate.adapters``)."""
-
-    adapter: str
-    files: tuple[DataFile, ...] = Field(min_length=1)
-    options: dict[str, Any] = {}
-    hub: HubId | None = None
-    revision: Revision | None = None
-    title: str = ""
-    license: str = ""
-    citation: str = ""
-
-    @model_validator(mode="after")
-    def _hub_datasets_have_a_revision(self) -> Dataset:
-        if (self.hub is None) != (self.revision is None):
-            raise ValueError("'hub' and 'revision' belong together: give both or neither")
-        return self
 
 
 class Source(Frozen):

@@ -97,7 +97,7 @@ def _training(lineage: Sequence[Step]) -> list[str]:
     lines += ["", "| model | dataset | source | revision | license |", "|---|---|---|---|---|"]
     for step in (step for step in lineage if step.train):
         for name, entry in step.datasets.items():
-            source = entry.get("hub") or "files of the catalog"
+            source = entry.get("hub") or entry.get("git") or "files of the catalog"
             cells = [
                 f"`{step.name}`",
                 f"`{name}`",

@@ -1,1 +1,1 @@
-"""Repositories of a model hub at a commit: the lock that pins them, what the hub says of them, and their files."""
+"""Repositories at a commit, of a model hub or of git: the lock that pins them, what is said of them, and their files."""

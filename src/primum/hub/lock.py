@@ -1,7 +1,7 @@
-"""The lock of hub repositories, ``config/hub.lock.json``: which commit an entry without a revision means, and its files.
+"""The lock of repositories, ``config/hub.lock.json``: which commit an entry without a revision means, and its files.
 
-``primum pin`` writes it (:mod:`primum.hub.client` asks, :mod:`primum.hub.locked` writes), as ``uv lock`` writes ``uv.lock``. A
-mirror folder holds one such record a commit.
+``primum pin`` writes it, as ``uv lock`` writes ``uv.lock``: :mod:`primum.hub.client` and :mod:`primum.hub.git` ask,
+:mod:`primum.hub.locked` writes. A mirror folder holds one such record a commit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import Any
 from primum.errors import PrimumError
 
 LOCK = Path("config/hub.lock.json")
-KINDS = ("dataset", "model")
+GIT = "git"
+_FOLDERS = {"dataset": "datasets", "model": "models", GIT: "git"}
+_HTTPS = "https://"
 UNKNOWN_REVISION = "unknown"  # what an entry says that leaves its revision to the lock
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}|git-sha1:[0-9a-f]{40}")
@@ -34,7 +36,8 @@ class HubFile:
 class Listing:
     """All files of a repository at ``commit``, which was the newest of ``ref``, made on ``date`` (ISO 8601, UTC).
 
-    ``kind`` is ``dataset`` or ``model``, ``hub`` the id (``org/name``); ``gated`` says that access must be asked for.
+    ``kind`` is ``dataset`` or ``model``, and ``hub`` the id (``org/name``); or ``git``, and ``hub`` the address. ``gated`` says
+    that access must be asked for.
     """
 
     kind: str
@@ -48,6 +51,11 @@ class Listing:
 
 
 Lock = dict[tuple[str, str], Listing]
+
+
+def title(kind: str, hub: str) -> str:
+    """A repository's name in the lock, and its place in a mirror: ``datasets/org/name``, ``git/github.com/org/name``."""
+    return f"{_FOLDERS[kind]}/{hub.removeprefix(_HTTPS) if kind == GIT else hub}"
 
 
 def read_lock(root: Path) -> Lock:
@@ -64,29 +72,33 @@ def read_lock(root: Path) -> Lock:
 
 def read_listing(path: Path, kind: str, hub: str) -> Listing:
     """The record of one repository in a file of its own. PrimumError naming the file if it is none."""
-    return parse(path, f"{kind}s/{hub}", _read(path))
+    return parse(path, title(kind, hub), _read(path))
 
 
 def parse(path: Path, name: str, entry: Any) -> Listing:
     """The record ``entry`` of ``name`` (``datasets/org/name``) in the file at ``path``. PrimumError if it is none."""
-    kind, _, hub = name.partition("/")
+    folder, _, hub = name.partition("/")
+    kind = next((each for each, of_kind in _FOLDERS.items() if of_kind == folder), None)
     try:
         files = {each: HubFile(size, checksum) for each, (checksum, size) in entry["files"].items()}
         words = {key: entry.get(key, "") for key in ("ref", "date", "license")}
-        listing = Listing(kind.removesuffix("s"), hub, entry["commit"], files, gated=bool(entry.get("gated")), **words)
+        hub = _HTTPS + hub if kind == GIT else hub
+        listing = Listing(kind or "", hub, entry["commit"], files, gated=bool(entry.get("gated")), **words)
     except (AttributeError, KeyError, TypeError, ValueError):
         raise _damaged(path, name) from None
-    sound = (
-        listing.kind in KINDS and _is(_COMMIT, listing.commit) and all(isinstance(word, str) for word in words.values())
-    )
+    sound = kind is not None and _is(_COMMIT, listing.commit) and all(isinstance(word, str) for word in words.values())
     if not sound or not all(map(_is_sound, files, files.values())):
         raise _damaged(path, name)
     return listing
 
 
+def is_inside(path: str) -> bool:
+    """Whether a path of a repository stays in the folder that it is put into."""
+    return not path.startswith("/") and ".." not in path.split("/")
+
+
 def _is_sound(name: str, file: HubFile) -> bool:
-    inside = not name.startswith("/") and ".." not in name.split("/")
-    return inside and type(file.size) is int and file.size >= 0 and _is(_CHECKSUM, file.checksum)
+    return is_inside(name) and type(file.size) is int and file.size >= 0 and _is(_CHECKSUM, file.checksum)
 
 
 def _is(pattern: re.Pattern[str], value: object) -> bool:

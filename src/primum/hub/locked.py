@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from primum.errors import PrimumError
-from primum.hub.lock import LOCK, Listing, Lock
+from primum.hub.lock import LOCK, Listing, Lock, title
 
 
 def write_lock(root: Path, lock: Lock) -> None:
     """Write the lock of the project at ``root``, at once. PrimumError when it cannot be written."""
-    listings = {f"{kind}s/{hub}": lock[kind, hub] for kind, hub in sorted(lock)}
+    listings = {title(kind, hub): lock[kind, hub] for kind, hub in sorted(lock)}
     entries = ",".join(f"\n{json.dumps(name)}: {_record(listing)}" for name, listing in listings.items())
     _write(root / LOCK, f'{{"version": 1, "repositories": {{{entries}}}}}\n')
 

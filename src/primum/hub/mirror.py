@@ -1,7 +1,8 @@
 """A mirror folder, which stands in for the network: where in it things lie, and its own records of repositories.
 
-``datasets/<hub>/<commit>/`` and ``models/<hub>/<commit>/`` hold a repository's files, ``<commit>.json`` beside them what the hub
-states of these; files with an address of their own, and files of the project, lie under the catalog's paths.
+``datasets/<hub>/<commit>/``, ``models/<hub>/<commit>/`` and ``git/<address>/<commit>/`` hold a repository's files,
+``<commit>.json`` beside them what the hub or git states of these; files with an address of their own, and files of the project,
+lie under the catalog's paths.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 from pathlib import Path
 
 from primum.errors import PrimumError
-from primum.hub.lock import Listing, read_listing
+from primum.hub.lock import Listing, read_listing, title
 from primum.hub.source import Source
 
 MIRROR_VARIABLE = "PRIMUM_MIRROR"
@@ -24,7 +25,7 @@ def mirror_folder() -> Path | None:
 
 def mirrored(mirror: Path, source: Source) -> Path:
     """The folder of the files of a repository at its commit."""
-    return mirror / f"{source.kind}s" / source.hub / source.revision
+    return mirror / title(source.kind, source.hub) / source.revision
 
 
 def record_of(folder: Path) -> Path:

@@ -16,7 +16,8 @@ _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 class Source:
     """What ``where`` (``datasets.cord19``) reads of the repository ``hub``: the files that match ``patterns``.
 
-    ``kind`` is ``dataset`` or ``model``; ``revision`` a commit of 40 hex digits, or ``unknown``.
+    ``kind`` is ``dataset``, ``model`` or ``git``, whose ``hub`` is an address; ``revision`` a commit of 40 hex digits,
+    or ``unknown``.
     """
 
     where: str

@@ -5,15 +5,15 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from primum.artifact.folder import file_sha256
 from primum.errors import PrimumError
 from primum.experiment import load_experiment
-from primum.hub import client
-from primum.hub.lock import UNKNOWN_REVISION, Listing, read_lock
+from primum.hub import client, git
+from primum.hub.lock import GIT, UNKNOWN_REVISION, Listing, read_lock, title
 from primum.hub.locked import write_listing
 from primum.hub.mirror import mirrored, record_of, recorded
 from primum.hub.refusals import Unreachable, gated
@@ -55,7 +55,7 @@ def mirror(root: Path, name: str, folder: Path, models: bool) -> None:
     """
     progress = Progress("mirror")
     asked = wanted(load_experiment(name, root), root)
-    sources = [source for source in asked.sources if models or source.kind == "dataset"]
+    sources = [source for source in asked.sources if models or source.kind != "model"]
     unpinned = [source.where for source in sources if source.revision == UNKNOWN_REVISION]
     if unpinned:
         raise PrimumError(
@@ -81,7 +81,7 @@ def mirror(root: Path, name: str, folder: Path, models: bool) -> None:
 
 
 def _listed(root: Path, folder: Path, sources: Sequence[Source], progress: Progress) -> list[_Repository]:
-    """The files of each repository: as the lock states them, else the mirror, else the hub."""
+    """The files of each repository: as the lock states them, else the mirror, else the hub or git."""
     lock = read_lock(root)
     groups: dict[tuple[str, str, str], list[Source]] = {}
     for source in sources:
@@ -93,6 +93,9 @@ def _listed(root: Path, folder: Path, sources: Sequence[Source], progress: Progr
         if listing is None or listing.commit != first.revision:
             if record_of(mirrored(folder, first)).is_file():
                 listing = recorded(folder, first)
+            elif first.kind == GIT:
+                patterns = tuple(pattern for source in group for pattern in source.patterns)
+                listing = git.fetched(replace(first, patterns=patterns), mirrored(folder, first), progress)
             else:
                 listing = client.ask(first.where, first.kind, first.hub, first.revision, progress.say).listing
         paths = {path for source in group for path in source.select(listing.files)}
@@ -114,7 +117,7 @@ def _each(items: Sequence[T], work: Callable[[T], R], progress: Progress) -> lis
             progress.say(f"{error}")
         progress.update("repositories", done, len(items), done, "repositories")
     if refused:
-        raise PrimumError(f"{refused} of {len(items)} repositories cannot be read: see above; nothing was fetched")
+        raise PrimumError(f"{refused} of {len(items)} repositories cannot be read: see above; no file was added")
     return results
 
 
@@ -173,6 +176,10 @@ def _check_access(folder: Path, repositories: Sequence[_Repository], progress: P
 
     def one(repository: _Repository) -> None:
         source = repository.source
+        if source.kind == GIT:
+            if not git.is_fetched(source, mirrored(folder, source)):
+                git.newest(source.where, source.hub, progress)
+            return
         client.check_there(source.where, source.kind, source.hub, source.revision, progress.say)
         if repository.listing.gated and not client.may_read(source.where, source.kind, source.hub, progress.say):
             raise PrimumError(f"{source.where}: {source.hub}: {gated(source.kind, source.hub)}")
@@ -185,12 +192,16 @@ def _bring(folder: Path, repository: _Repository, progress: Progress) -> None:
     held = mirrored(folder, source)
 
     def reported(what: str, paths: Iterable[str]) -> Report:
-        return in_megabytes(progress, f"{source.kind}s/{source.hub} {what}", repository.size(paths))
+        return in_megabytes(progress, f"{title(source.kind, source.hub)} {what}", repository.size(paths))
 
     try:
         write_listing(record_of(held), listing)
         lacking = missing(listing, repository.paths, held, reported("verified", repository.paths))
-        if lacking:
+        if source.kind == GIT:
+            if lacking:
+                git.fetched(source, held, progress)
+            git.unpack(source, listing, lacking, held, reported("written", lacking))
+        elif lacking:
             download(source, listing, lacking, held, reported("fetched", lacking))
     except OSError as error:
         raise PrimumError(f"{held}: cannot be written: {error.strerror}") from None

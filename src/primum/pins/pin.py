@@ -1,13 +1,14 @@
-"""``primum pin``: the commit that the hub has now, for every entry without a revision, in the lock beside the catalogs."""
+"""``primum pin``: the commit that a repository has now, for every entry without a revision, in the lock beside the catalogs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from primum.errors import PrimumError
-from primum.hub import client
-from primum.hub.lock import LOCK, UNKNOWN_REVISION, Listing, read_lock
+from primum.hub import client, git
+from primum.hub.lock import GIT, LOCK, UNKNOWN_REVISION, Listing, read_lock, title
 from primum.hub.locked import write_lock
 from primum.hub.refusals import Unreachable, gated
 from primum.hub.source import Source
@@ -37,7 +38,7 @@ def pin(root: Path, experiment: str | None, update: str | None) -> None:
             if key in lock and update is None:
                 _selected(group, lock[key])
                 continue
-            answer = _resolve(key, group, progress.say)
+            answer = _resolve(key, group, progress)
             before = lock.get(key)
             lock[key] = answer.listing
             write_lock(root, lock)
@@ -60,11 +61,11 @@ def check(root: Path, experiment: str | None) -> None:
     sources = catalogued(root) if experiment is None else written(experiment, root)
     lock, groups = read_lock(root), _unpinned(sources)
     moved = 0
-    say = Progress("pin").say
+    progress = Progress("pin")
     for done, (key, group) in enumerate(groups.items(), 1):
         before = lock.get(key)
         try:
-            state = "not pinned: run `primum pin`" if before is None else _moved(key, group, before, say)
+            state = "not pinned: run `primum pin`" if before is None else _moved(key, group, before, progress)
         except Unreachable:
             raise
         except PrimumError as error:
@@ -85,7 +86,7 @@ def _unpinned(sources: Iterable[Source]) -> dict[Key, list[Source]]:
         if source.revision == UNKNOWN_REVISION:
             groups.setdefault((source.kind, source.hub), []).append(source)
     if not groups:
-        _print("every entry of a hub gives its revision itself: nothing is left to the lock")
+        _print("every entry of a repository gives its revision itself: nothing is left to the lock")
     return dict(sorted(groups.items()))
 
 
@@ -103,10 +104,12 @@ def _named(sources: Sequence[Source], groups: Mapping[Key, Sequence[Source]], na
     return list(keys)
 
 
-def _resolve(key: Key, group: Sequence[Source], say: client.Say) -> client.Answer:
+def _resolve(key: Key, group: Sequence[Source], progress: Progress) -> client.Answer:
     """What the hub has now of a repository, at the ref that has what the entries read. PrimumError where none has."""
     kind, hub = key
-    where = group[0].where
+    where, say = group[0].where, progress.say
+    if kind == GIT:
+        return client.Answer(_look(group, git.newest(where, hub, progress), progress), hub)
     answer = client.ask(where, kind, hub, None, say)
     try:
         _selected(group, answer.listing)
@@ -122,6 +125,12 @@ def _resolve(key: Key, group: Sequence[Source], say: client.Say) -> client.Answe
             raise error from None
         return converted
     return answer
+
+
+def _look(group: Sequence[Source], commit: str, progress: Progress) -> Listing:
+    """The files of a git repository at ``commit``. PrimumError where one of its entries reads something that is not there."""
+    patterns = tuple(pattern for source in group for pattern in source.patterns)
+    return git.look(replace(group[0], revision=commit, patterns=patterns), progress)
 
 
 def _with_safetensors(where: str, kind: str, hub: str, say: client.Say) -> str:
@@ -141,10 +150,15 @@ def _selected(group: Sequence[Source], listing: Listing) -> list[str]:
     return sorted({path for source in group for path in source.select(listing.files)})
 
 
-def _moved(key: Key, group: Sequence[Source], before: Listing, say: client.Say) -> str:
-    """How the hub has moved on from a pin; empty if it has not."""
+def _moved(key: Key, group: Sequence[Source], before: Listing, progress: Progress) -> str:
+    """How a repository has moved on from a pin; empty if it has not."""
     kind, hub = key
-    now = client.ask(group[0].where, kind, hub, None if before.ref == "main" else before.ref, say).listing
+    if kind == GIT:
+        commit = git.newest(group[0].where, hub, progress)
+        now = before if commit == before.commit else _look(group, commit, progress)
+    else:
+        ref = None if before.ref == "main" else before.ref
+        now = client.ask(group[0].where, kind, hub, ref, progress.say).listing
     if now.commit == before.commit:
         return ""
     read = _selected(group, before)
@@ -168,14 +182,14 @@ def _print_notes(key: Key, group: Sequence[Source], answer: client.Answer, say: 
     kind, hub = key
     if answer.hub != hub:
         _print(f"  was renamed: write {answer.hub} into {', '.join(each.where for each in group)}")
-    if answer.listing.ref != "main":
+    if kind != GIT and answer.listing.ref != "main":
         _print(f"  from {answer.listing.ref}, since the main branch does not have the files that are read")
     if answer.listing.gated and not client.may_read(group[0].where, kind, hub, say):
         _print(f"  {gated(kind, hub)}")
 
 
 def _name(key: Key) -> str:
-    return f"{key[0]}s/{key[1]}"
+    return title(*key)
 
 
 def _print(line: str) -> None:

@@ -14,7 +14,7 @@ import yaml
 
 from primum.curate.adapters import ADAPTERS, RawFile, read
 from primum.curate.adapters.columns import unread
-from primum.experiment.types import Dataset
+from primum.experiment.datasets import Dataset
 from primum.text.rows import Drop, from_table, to_table
 
 ROOT = Path(__file__).parents[3]

@@ -119,6 +119,35 @@ REFUSED = [
     ("path: data/corpus.jsonl", "path: ../secret", "leaves its folder: give a relative path without '..'"),
     ("path: data/corpus.jsonl", "path: /etc/passwd", "leaves its folder: give a relative path without '..'"),
     ("path: data/corpus.jsonl", "path: a, url: 'https://x.org/a'", "file 'a' has a url but no sha256"),
+    *(
+        (
+            "path: data/corpus.jsonl",
+            f"path: a, revision: unknown, git: '{address}'",
+            "datasets.corpus.files.0.git: expected the https address of a repository, without user and password",
+        )
+        for address in (
+            *("git@github.com:org/name", "http://github.com/org/name", "https://me:secret@github.com/org/name", "-x"),
+            *("https://github.com", "https://github.com/../name", "https://github.com/org/name?ref=main", "https://h/a b"),
+        )
+    ),
+    ("path: data/corpus.jsonl", "path: a, git: 'https://h/a'", "file 'a': 'git' and 'revision' belong together"),
+    (
+        "path: data/corpus.jsonl",
+        "path: a, git: 'https://h/a', hub: a/b, revision: unknown",
+        "file 'a': 'hub' and 'git' are two repositories: give one",
+    ),
+    (
+        "path: data/corpus.jsonl",
+        f"path: a, git: 'https://h/a', revision: unknown, sha256: {'a' * 64}",
+        "file 'a' is one of a repository, which has its own checksum",
+    ),
+    ("corpus: {adapter", "corpus: {git: 'https://h/a', adapter", "datasets.corpus: 'git' and 'revision' belong together"),
+    (
+        "corpus: {adapter: text, files: [{path: data/corpus.jsonl}]",
+        "corpus: {adapter: text, git: 'https://h/a', revision: unknown, "
+        f"files: [{{path: a, url: 'https://h/b', sha256: {'a' * 64}}}]",
+        "file 'a' has a url, and its dataset a repository: name the repository with each of the others",
+    ),
     ("dataset: questions", "dataset: question", "benchmarks.exam.dataset: no dataset 'question'; there are: corpus, pairs"),
     ("models: [sft, dpo]", "models: [sft, dpo-2]", "evaluate.models: no model 'dpo-2'; there are: base, dpo, gpt, sft"),
     ("data: stage-1", "data: stage-2", "models.dpo.data: no preference 'stage-2'; there are: stage-1"),

@@ -25,9 +25,10 @@ CHECKSUMS = COMMITS.map("git-sha1:{}".format) | st.text("0123456789abcdef", min_
 NAMES = st.text(min_size=1).filter(lambda name: not name.startswith("/") and ".." not in name.split("/"))
 FILES = st.dictionaries(NAMES, st.builds(HubFile, st.integers(0, 10**13), CHECKSUMS))
 IDS = st.from_regex(r"[\w.-]+/[\w.-]+", fullmatch=True)
-LISTINGS = st.builds(
-    Listing, st.sampled_from(["dataset", "model"]), IDS, COMMITS, FILES, st.text(), st.text(), st.text(), st.booleans()
-)
+ADDRESSES = st.from_regex(r"https://[a-z.]+(:[0-9]+)?(/[\w.-]+)+", fullmatch=True)
+REPOSITORIES = st.tuples(st.sampled_from(["dataset", "model"]), IDS) | st.tuples(st.just("git"), ADDRESSES)
+ABOUT = st.tuples(COMMITS, FILES, st.text(), st.text(), st.text(), st.booleans())
+LISTINGS = st.builds(lambda repository, about: Listing(*repository, *about), REPOSITORIES, ABOUT)
 
 
 def lock_of(listings: list[Listing]) -> Lock:
@@ -66,6 +67,7 @@ SOUND = {"commit": "a" * 40, "files": {"config.json": ["git-sha1:" + "b" * 40, 2
     ("name", "entry"),
     [
         ("spaces/org/name", SOUND),
+        ("gits/org/name", SOUND),
         ("models/org/name", {**SOUND, "commit": "main"}),
         ("models/org/name", {**SOUND, "date": 5}),
         *(

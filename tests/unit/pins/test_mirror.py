@@ -214,12 +214,12 @@ def test_a_repository_that_may_not_be_read_stops_it_before_anything_is_fetched(
     error = refused(capsys, NAME, str(tmp_path / "mirror"))
     assert "datasets.chat: org/chat@" in error
     assert f"models.base: org/base: is gated: ask for access at {hub.url}/org/base" in error
-    assert "2 of 4 repositories cannot be read: see above; nothing was fetched" in error
+    assert "2 of 4 repositories cannot be read: see above; no file was added" in error
     # What neither the lock nor a mirror states is asked for first, and all of it.
     hub.repositories.clear()
     error = refused(capsys, NAME, str(tmp_path / "mirror"))
     assert all(f"{where}: org/" in error for where in ("datasets.pinned-chat", "models.judge"))
-    assert "2 of 4 repositories cannot be read: see above; nothing was fetched" in error
+    assert "2 of 4 repositories cannot be read: see above; no file was added" in error
     assert hub.fetched() == []
 
 
