@@ -5,20 +5,28 @@ The folder is named by the environment variable PRIMUM_REAL_DATA, or is ``shared
 
 import hashlib
 import os
+import tarfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import git_server
 import pytest
 import yaml
+from git_server import git
+from stage_artifacts import make_job
 
+from primum.curate import fetch
 from primum.curate.adapters import ADAPTERS, RawFile, read
 from primum.curate.adapters.columns import unread
 from primum.experiment.datasets import Dataset
+from primum.progress import Progress
 from primum.text.rows import Drop, from_table, to_table
 
 ROOT = Path(__file__).parents[3]
 REAL = Path(os.environ.get("PRIMUM_REAL_DATA", ROOT.parent / "shared" / "data"))
+MEDQUAD = REAL / "medquad-full-577bd37.tar.gz"
 CATALOGS = {name: ROOT / "config" / "catalog" / f"{name}.yaml" for name in ("datasets", "demo-datasets")}
 
 needs_real_data = pytest.mark.skipif(not REAL.is_dir(), reason=f"no published files in {REAL} (set PRIMUM_REAL_DATA)")
@@ -31,7 +39,7 @@ def catalog(name: str) -> dict[str, Dataset]:
 
 def read_dataset(name: str, dataset: Dataset, folder: Path) -> tuple[list[Any], Counter[str]]:
     """Rows, and drops by reason, of a dataset whose files are in ``folder``; every row is written and read back."""
-    files = [RawFile(folder / file.path, file.path) for file in dataset.files]
+    files = [RawFile(folder / path, path) for file in dataset.files for path in paths(dataset, file.path, folder)]
     rows = list(read(dataset.adapter, files, name, dataset.options))
     kept = [row for row in rows if not isinstance(row, Drop)]
     row_type = ADAPTERS[dataset.adapter].row_type
@@ -41,8 +49,16 @@ def read_dataset(name: str, dataset: Dataset, folder: Path) -> tuple[list[Any], 
     return kept, Counter(row.reason for row in rows if isinstance(row, Drop))
 
 
+def paths(dataset: Dataset, path: str, folder: Path) -> list[str]:
+    """The files of ``folder`` that a file of the catalog means: of a repository, those that match a pattern."""
+    if not dataset.in_repository:
+        return [path]
+    return sorted(found.relative_to(folder).as_posix() for found in folder.glob(path))
+
+
 def real(name: str) -> tuple[list[Any], Counter[str]]:
-    return read_dataset(name, catalog("datasets")[name], REAL)
+    dataset = catalog("datasets")[name]
+    return read_dataset(name, dataset, REAL / "medquad" if dataset.git else REAL)
 
 
 @needs_real_data
@@ -55,7 +71,7 @@ def real(name: str) -> tuple[list[Any], Counter[str]]:
         ("mmlu-medical-dev", 65, {}),
         ("pubmedqa-train", 500, {"other-split": 500}),
         ("pubmedqa-test", 500, {"other-split": 500}),
-        ("medquad", 270, {"no-answer": 8}),
+        ("medquad-cdc", 270, {"no-answer": 8}),
         ("aci-bench-train", 67 + 20, {}),
         ("mts-dialog-train", 2 * (1201 + 100), {}),
         ("opengpt-sample", 306, {}),
@@ -68,6 +84,36 @@ def real(name: str) -> tuple[list[Any], Counter[str]]:
 def test_counts(name: str, rows: int, drops: dict[str, int]) -> None:
     kept, dropped = real(name)
     assert (len(kept), dropped) == (rows, drops)
+
+
+@pytest.mark.skipif(not MEDQUAD.is_file(), reason=f"no {MEDQUAD.name} in {REAL} (set PRIMUM_REAL_DATA)")
+def test_all_of_medquad_through_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files are those of the commit that the catalog pins: git names the tree of both alike.
+
+    Of 47,441 pairs 16,407 have an answer, and 34 of these an id that came before: 16,373.
+    """
+    with tarfile.open(MEDQUAD) as packed:
+        packed.extractall(tmp_path, filter="data")
+    upstream = tmp_path / "lab" / "medquad"
+    upstream.mkdir(parents=True)
+    git("init", "--quiet", "--bare", str(upstream), at=upstream)
+    git(f"--work-tree={tmp_path / 'medquad'}", "add", "--all", at=upstream)
+    tree = git("write-tree", at=upstream)
+    assert (
+        tree == "0e51034956585e1c9f66338dcb990529bff55607"
+    )  # git rev-parse 577bd37b96c02d1833b2c9eed2de9f96964e96cb^{tree}
+    commit = git_server.Server(tmp_path / "lab").commit_tree("medquad", tree)
+    git_server.use(monkeypatch, tmp_path / "settings", str(tmp_path / "lab"))
+    monkeypatch.chdir(tmp_path)
+    entry = catalog("datasets")["medquad"].model_copy(
+        update={"git": f"{git_server.ADDRESS}/medquad", "revision": commit}
+    )
+    job = make_job(tmp_path, {}, {"medquad": (entry.model_dump(mode="json"), {})})
+    (fetched,) = fetch.run(replace(job, progress=Progress("test", silent=True)))
+    assert fetched.folder is not None
+    assert fetched.counts == {"files": 11_274}
+    kept, dropped = read_dataset("medquad", entry, fetched.folder)
+    assert (len(kept), dropped) == (16_373, {"no-answer": 31_034, "duplicate-id": 34})
 
 
 @needs_real_data
@@ -115,7 +161,7 @@ def test_files_have_the_catalogs_checksums() -> None:
             if file.url is not None and (path := REAL / file.path).exists():
                 assert hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256, file.path
                 checked += 1
-    assert checked > 100
+    assert checked > 50
 
 
 @pytest.mark.parametrize("name", CATALOGS)
