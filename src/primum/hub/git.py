@@ -42,9 +42,18 @@ def newest(where: str, url: str, progress: Progress) -> str:
 
 
 def look(source: Source, progress: Progress) -> Listing:
-    """The files of ``source`` at its commit, which is fetched for that, and thrown away. PrimumError as :func:`fetched`."""
-    with tempfile.TemporaryDirectory(prefix="primum-") as folder:
-        return fetched(source, Path(folder), progress)
+    """The files of ``source`` at its commit, which is fetched for that, and thrown away.
+
+    PrimumError as :func:`fetched`, and where there is no room for it.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="primum-") as folder:
+            return fetched(source, Path(folder), progress)
+    except OSError as error:
+        raise PrimumError(
+            f"{source.where}: {source.at}: cannot be written to {tempfile.gettempdir()} ({error.strerror}): "
+            "set TMPDIR to a folder with more room"
+        ) from None
 
 
 def fetched(source: Source, folder: Path, progress: Progress) -> Listing:
@@ -90,9 +99,18 @@ def unpack(source: Source, listing: Listing, paths: Sequence[str], folder: Path,
 
     PrimumError for a pointer of Git LFS. OSError when the disk does not take a file.
     """
-    objects, done = folder / _OBJECTS, 0
+    objects = folder / _OBJECTS
     try:
-        with running(["cat-file", "--batch"], objects, stdin=PIPE, stdout=PIPE) as process:
+        if paths:
+            _read_blobs(source, listing, paths, folder, report)
+    finally:
+        shutil.rmtree(objects, ignore_errors=True)
+
+
+def _read_blobs(source: Source, listing: Listing, paths: Sequence[str], folder: Path, report: Report) -> None:
+    done = 0
+    try:
+        with running(["cat-file", "--batch"], folder / _OBJECTS, stdin=PIPE, stdout=PIPE) as process:
             asked, content = pipe(process.stdin), pipe(process.stdout)
             for path in paths:
                 file = listing.files[path]
@@ -105,8 +123,8 @@ def unpack(source: Source, listing: Listing, paths: Sequence[str], folder: Path,
                 done += file.size
                 report(done)
             asked.close()
-    finally:
-        shutil.rmtree(objects, ignore_errors=True)
+    except BrokenPipeError:
+        raise PrimumError(f"{source.where}: {source.at}: git ended before all was read: run again") from None
 
 
 def _fetch(source: Source, objects: Path, heard: Heard) -> None:

@@ -6,6 +6,7 @@ do not run, nothing is asked on the terminal, and git's own words are never show
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -31,6 +32,7 @@ _SETTINGS = (
     f"core.hooksPath={os.devnull}",
     "core.askPass=",
     "gc.auto=0",
+    "init.defaultObjectFormat=sha1",
     "maintenance.auto=false",
     "http.lowSpeedLimit=1",
     "http.lowSpeedTime=60",
@@ -40,6 +42,10 @@ _SAYING = {
     **{"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "GCM_INTERACTIVE": "never"},
     # No program that an address names (ext::), wherever the user's settings lead to.
     "GIT_ALLOW_PROTOCOL": "https:http:ssh:file",
+}
+_FULL = {
+    **{"no space left on device": errno.ENOSPC, "disk quota exceeded": errno.EDQUOT, "file too large": errno.EFBIG},
+    f"died of signal {signal.SIGXFSZ:d}": errno.EFBIG,  # a file may not grow so large
 }
 _PROGRESS = re.compile(r"Receiving objects: +\d+% \((\d+)/(\d+)\)")
 _BUSY = r"returned error: (?:408|429|5\d\d)|rpc failed|early eof|hung up|reset by peer|unexpected disconnect|too slow"
@@ -110,16 +116,15 @@ def pipe(end: IO[bytes] | None) -> IO[bytes]:
 
 
 def answer(words: Sequence[str], at: Path | None = None) -> bytes:
-    """What git prints. GitRefused."""
+    """What git prints. GitRefused; OSError when the disk is full."""
     with running(words, at, stdout=PIPE, stderr=PIPE) as process:
         printed, said = process.communicate()
-    if process.returncode:
-        raise GitRefused(said.decode("utf-8", "replace"))
+    _check(process, said.decode("utf-8", "replace"))
     return printed
 
 
 def follow(words: Sequence[str], at: Path, heard: Heard) -> None:
-    """Run a fetch, and tell ``heard`` of the objects that it receives. GitRefused."""
+    """Run a fetch, and tell ``heard`` of the objects that it receives. GitRefused; OSError when the disk is full."""
     said, rest = [], ""
     with running(words, at, stderr=PIPE) as process:
         while piece := os.read(pipe(process.stderr).fileno(), 1 << 16):
@@ -129,8 +134,16 @@ def follow(words: Sequence[str], at: Path, heard: Heard) -> None:
                     heard(int(found[1]), int(found[2]))
                 else:
                     said.append(line)
+    _check(process, "\n".join([*said, rest]))
+
+
+def _check(process: Popen[bytes], said: str) -> None:
+    """Raise what a process that has ended with ``said`` means, unless all is well."""
+    for sign, number in _FULL.items():
+        if process.returncode and sign in said.lower():
+            raise OSError(number, os.strerror(number))
     if process.returncode:
-        raise GitRefused("\n".join([*said, rest]))
+        raise GitRefused(said)
 
 
 def patient(at: str, work: Callable[[], T], say: Say) -> T:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -95,7 +96,9 @@ def _listed(root: Path, folder: Path, sources: Sequence[Source], progress: Progr
                 listing = recorded(folder, first)
             elif first.kind == GIT:
                 patterns = tuple(pattern for source in group for pattern in source.patterns)
-                listing = git.fetched(replace(first, patterns=patterns), mirrored(folder, first), progress)
+                held = mirrored(folder, first)
+                with _written(held):
+                    listing = git.fetched(replace(first, patterns=patterns), held, progress)
             else:
                 listing = client.ask(first.where, first.kind, first.hub, first.revision, progress.say).listing
         paths = {path for source in group for path in source.select(listing.files)}
@@ -194,7 +197,7 @@ def _bring(folder: Path, repository: _Repository, progress: Progress) -> None:
     def reported(what: str, paths: Iterable[str]) -> Report:
         return in_megabytes(progress, f"{title(source.kind, source.hub)} {what}", repository.size(paths))
 
-    try:
+    with _written(held):
         write_listing(record_of(held), listing)
         lacking = missing(listing, repository.paths, held, reported("verified", repository.paths))
         if source.kind == GIT:
@@ -203,8 +206,15 @@ def _bring(folder: Path, repository: _Repository, progress: Progress) -> None:
             git.unpack(source, listing, lacking, held, reported("written", lacking))
         elif lacking:
             download(source, listing, lacking, held, reported("fetched", lacking))
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    """Raise what the disk says within as PrimumError that names ``folder``."""
+    try:
+        yield
     except OSError as error:
-        raise PrimumError(f"{held}: cannot be written: {error.strerror}") from None
+        raise PrimumError(f"{folder}: cannot be written: {error.strerror}") from None
 
 
 def _bring_file(root: Path, folder: Path, file: File) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import random
+import resource
 import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -176,6 +180,52 @@ def test_a_server_that_is_busy_or_breaks_off_is_asked_again(
     shutil.rmtree(tmp_path / "work")
     assert "the connection to it broke off, or it is busy: run again" in refused(tmp_path, commit)
     assert waited[2:] == [1, 2, 4, 8]
+
+
+def test_an_interrupt_leaves_nothing(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = server.commit(NAME, FILES)
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("primum.progress.Progress.update", interrupted)  # as git begins to receive
+    with pytest.raises(KeyboardInterrupt):
+        dataset(tmp_path, commit)
+    assert not (tmp_path / "work/d/raw").exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of one megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a file system needs root")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+LARGE = {"a.csv": random.Random(0).randbytes(2_000_000)}  # which does not compress
+
+
+def test_a_disk_that_is_full(server: Server, small_disk: Path) -> None:
+    commit = server.commit("large", LARGE)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        dataset(small_disk, commit, "a.csv", name="large")
+    assert not (small_disk / "work/d/raw").exists()
+
+
+def test_a_file_that_cannot_grow(server: Server, tmp_path: Path) -> None:
+    commit = server.commit("large", LARGE)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
+    try:
+        with pytest.raises(OSError, match=os.strerror(errno.EFBIG)):
+            dataset(tmp_path, commit, "a.csv", name="large")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not (tmp_path / "work/d/raw").exists()
 
 
 def test_a_dataset_may_have_files_of_several_repositories(server: Server, tmp_path: Path) -> None:

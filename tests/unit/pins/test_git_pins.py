@@ -156,10 +156,11 @@ def test_a_mirror_holds_the_files_and_needs_no_git(
         f"{pinned}.json",
         *(f"{pinned}/{name}" for name in ("README.md", "data/1.json", "data/2.json")),
     ]
-    server.asked.clear()
-    main(["mirror", NAME, str(folder)])
-    assert server.asked == []
+    with monkeypatch.context() as without_git:
+        without_git.setenv("PATH", str(tmp_path))
+        main(["mirror", NAME, str(folder)])
     (held / pinned / "data/1.json").write_bytes(b"x" * len(CHAT))
+    server.asked.clear()
     main(["mirror", NAME, str(folder)])
     assert not list(folder.rglob(".git"))
     assert len(server.asked) == 2  # the files of one repository
@@ -174,6 +175,18 @@ def test_a_mirror_holds_the_files_and_needs_no_git(
     shutil.rmtree(tmp_path / "work")
     with pytest.raises(PrimumError, match=r"data/1\.json is damaged: run `primum mirror` again"):
         fetched(project, tmp_path / "work")
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    with monkeypatch.context() as changed:
+        changed.setattr("tempfile.tempdir", str(tmp_path / "file"))
+        assert "set TMPDIR to a folder with more room" in refused(capsys, "pin", NAME)
+    pin()
+    said = refused(capsys, "mirror", NAME, str(tmp_path / "file"))
+    assert "cannot be written: Not a directory" in said
 
 
 def test_a_repository_that_is_gone_is_told_before_any_file_is_added(
