@@ -85,8 +85,9 @@ def undisturbed(finished: Path) -> Callable[[str], dict[str, str]]:
     [
         ("pack", "exit 1", {"pack_chunks", "sft_model"}),
         ("read", "exit 1", {"read_training", "mix_sources", "pretrain_model", "sft_model"}),
-        # Snakemake dies in the middle of a job that makes many artifacts.
-        ("read", "kill -9 $PPID", {"read_training", "mix_sources", "pretrain_model", "sft_model"}),
+        # Snakemake dies in the middle of a job that makes many artifacts. The job goes on, and on a busy machine it may have
+        # published all of them before the next run looks.
+        ("read", "kill -9 $PPID", {"mix_sources", "pretrain_model", "sft_model"}),
     ],
     ids=["one", "many", "killed"],
 )
