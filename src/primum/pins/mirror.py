@@ -57,7 +57,7 @@ def mirror(root: Path, name: str, folder: Path, models: bool) -> None:
     progress = Progress("mirror")
     asked = wanted(load_experiment(name, root), root)
     sources = [source for source in asked.sources if models or source.kind != "model"]
-    unpinned = [source.where for source in sources if source.revision == UNKNOWN_REVISION]
+    unpinned = dict.fromkeys(source.where for source in sources if source.revision == UNKNOWN_REVISION)
     if unpinned:
         raise PrimumError(
             f"{len(unpinned)} entries have no revision: run `primum pin {name}` first: {', '.join(unpinned)}"

@@ -20,12 +20,14 @@ import hub_server
 import pytest
 from hub_project import CHAT, EXAM, MODEL, READ
 from hub_server import TOKEN, Hub
+from shipped import ROOT
 from stage_artifacts import make_job
 
 from primum.cli import main
 from primum.curate import fetch, snapshot
 from primum.dag.dag import STAGES, Dag
 from primum.dag.workflow import open_workflow
+from primum.errors import PrimumError
 from primum.experiment import load_experiment
 from primum.hub.mirror import MIRROR_VARIABLE
 from primum.pins import mirror as mirroring
@@ -318,3 +320,13 @@ def test_an_interrupt_ends_a_download_at_its_next_piece(
     assert caught.value.code == 130
     assert time.monotonic() - started < 20
     assert not list((tmp_path / "mirror").rglob("model-00001*"))
+
+
+def test_an_entry_of_several_repositories_is_named_once(tmp_path: Path) -> None:
+    for part in ("config", "envs"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("hub.lock.json"))
+    with pytest.raises(PrimumError) as error:
+        mirroring.mirror(tmp_path, "med42-v2-8b", tmp_path / "mirror", models=True)
+    names = str(error.value).rpartition(": ")[2].split(", ")
+    assert "datasets.slim-orca-cot" in names
+    assert len(set(names)) == len(names)
