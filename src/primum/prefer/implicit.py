@@ -12,7 +12,7 @@ from primum.errors import PrimumError
 from primum.parallel.batches import in_batches
 from primum.parallel.logprobs import response_logprobs
 from primum.parallel.scorer import load_scorer
-from primum.prefer.candidates import Candidates, by_prompt, note_refused
+from primum.prefer.candidates import Candidates, reward_fitting
 from primum.text.chat import answer_tokens, check_answers
 from primum.text.packing import Ids
 from primum.text.tokenizer import load_tokenizer
@@ -39,21 +39,15 @@ class ImplicitReward:
         A response that is too long with its prompt, or that the chat template refuses, gets no reward.
         """
         split = [self._split(each, response) for each in candidates for response in each.responses]
-        ids = [each.id for each in candidates for _ in each.responses]
-        rows = {index: row for index, row in enumerate(split) if row is not None}
-        note_refused(self._job, self._item, len(split) - len(rows), len(split))
         limit = self._job.common["max_length"]
-        fitting = [index for index, (prompt, response) in rows.items() if len(prompt) + len(response) <= limit]
-        asked, labels = [rows[index] for index in fitting], [ids[index] for index in fitting]
-        ratios = zip(
-            self._logprobs(self._item.one("ranker"), asked, labels, "model"),
-            self._logprobs(self._item.one("reference"), asked, labels, "reference"),
-            strict=True,
+        return reward_fitting(
+            self._job, self._item, candidates, split, lambda row: len(row[0]) + len(row[1]), limit, self._rewards
         )
-        beta = self._job.common["beta"]
-        given: dict[int, float | str] = dict.fromkeys(rows, "too-long")
-        given |= {index: beta * (own - other) for index, (own, other) in zip(fitting, ratios, strict=True)}
-        return by_prompt(candidates, [given.get(index, "refused") for index in range(len(split))])
+
+    def _rewards(self, rows: Sequence[tuple[Ids, Ids]], labels: Sequence[str]) -> list[float]:
+        own = self._logprobs(self._item.one("ranker"), rows, labels, "model")
+        other = self._logprobs(self._item.one("reference"), rows, labels, "reference")
+        return [self._job.common["beta"] * (one - two) for one, two in zip(own, other, strict=True)]
 
     def _split(self, each: Candidates, response: str) -> tuple[Ids, Ids] | None:
         try:

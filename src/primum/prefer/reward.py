@@ -12,7 +12,7 @@ from primum.artifact.job import Item, Job
 from primum.engine.render import context_length
 from primum.errors import PrimumError
 from primum.parallel.batches import in_batches
-from primum.prefer.candidates import Candidates, by_prompt, note_refused, prompt_text
+from primum.prefer.candidates import Candidates, prompt_text, reward_fitting
 from primum.prefer.loading import load_ranker
 from primum.text.chat import render
 from primum.text.packing import Ids
@@ -44,23 +44,21 @@ class RewardModel:
     def rewards(self, candidates: Sequence[Candidates]) -> list[list[float | str]]:
         """See :class:`primum.prefer.candidates.Ranker`."""
         encoded = [self._encode(each.prompt, response) for each in candidates for response in each.responses]
-        ids = [each.id for each in candidates for _ in each.responses]
-        rows = {index: row for index, row in enumerate(encoded) if row is not None}
-        note_refused(self._job, self._item, len(encoded) - len(rows), len(encoded))
-        fitting = [index for index, row in rows.items() if len(row["input_ids"]) <= self._limit]
-        values = in_batches(
-            [len(rows[index]["input_ids"]) for index in fitting],
+        return reward_fitting(
+            self._job, self._item, candidates, encoded, lambda row: len(row["input_ids"]), self._limit, self._rewards
+        )
+
+    def _rewards(self, rows: Sequence[dict[str, Ids]], labels: Sequence[str]) -> list[float]:
+        return in_batches(
+            [len(row["input_ids"]) for row in rows],
             self._job.common["batch_tokens"],
-            lambda indices: self._score([rows[fitting[index]] for index in indices]),
+            lambda indices: self._score([rows[index] for index in indices]),
             self._item.work,
             "rewards",
             self._item.name,
             self._job.progress,
-            label=lambda index: ids[fitting[index]],
+            label=labels.__getitem__,
         )
-        given: dict[int, float | str] = dict.fromkeys(rows, "too-long")
-        given |= zip(fitting, values, strict=True)
-        return by_prompt(candidates, [given.get(index, "refused") for index in range(len(encoded))])
 
     def _encode(self, prompt: Sequence[Message], response: str) -> dict[str, Ids] | None:
         """Token ids, and token types where the model tells two texts apart by them."""
