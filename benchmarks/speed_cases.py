@@ -14,7 +14,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from primum.curate.adapters import RawFile, read
-from primum.experiment.types import CHOICE_PROMPT, Dataset
+from primum.experiment.datasets import Dataset
+from primum.experiment.types import CHOICE_PROMPT
 from primum.score.rows import Packed
 from primum.text.choices import render_choice
 from primum.text.rows import ChoiceRow
