@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from primum.artifact.canonical import digest
 from primum.artifact.folder import MANIFEST, file_sha256, folder_files, folder_hash
-from primum.artifact.table import content_hash, fsync, read_table
+from primum.artifact.table import ContentHash, content_hash, file_hash, fsync, read_table, row_count, slices
 from primum.errors import PrimumError
 
 SCHEMA_VERSION = 1
@@ -105,6 +106,23 @@ class Artifact:
             raise PrimumError(f"{self.data}: is not what its manifest describes: delete it and run again")
         return table
 
+    def row_count(self) -> int:
+        """How many rows the table has, by its footer alone."""
+        return row_count(self.data)
+
+    def slices(self) -> Iterator[Any]:
+        """The rows as :meth:`table` has them, in slices (pyarrow Tables): only one of them need be in the memory.
+
+        Whether all of it is what the manifest describes is known at the end: PrimumError after the last slice.
+        """
+        state = None
+        for part in slices(self.data):
+            state = state or ContentHash(part.schema)
+            state.update(part)
+            yield part
+        if state is None or state.hexdigest() != self.manifest.content:
+            raise PrimumError(f"{self.data}: is not what its manifest describes: delete it and run again")
+
     def verify(self, weights: bool = True) -> None:
         """Check every file of a folder artifact, its safetensors only with ``weights``. PrimumError naming a changed one."""
         for name in self.manifest.files:
@@ -129,7 +147,7 @@ def data_path(manifest: Path, kind: str) -> Path:
 def measure(data: Path, kind: str) -> tuple[str, dict[str, str]]:
     """The content hash of what is on the disk, and for a folder its files."""
     if kind == "table":
-        return content_hash(read_table(data)), {}
+        return file_hash(data), {}
     files = folder_files(data)
     return folder_hash(files), files
 

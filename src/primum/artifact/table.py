@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pyarrow.parquet as pq
 
 from primum.errors import PrimumError
 
-_SLICE_ROWS = 65_536
+SLICE_ROWS = 65_536
 _ROW_GROUP = 50_000
 
 
@@ -50,32 +52,88 @@ def write_table(table: pa.Table, path: Path, metadata: dict[str, str]) -> None:
         row_group_size=_ROW_GROUP,
     )
     fsync(path)
-    if content_hash(read_table(path)) != content_hash(table):
+    if file_hash(path) != content_hash(table):
         raise PrimumError(f"{path.name}: the file does not read back as written: check the disk")
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Read a table, verifying every page's checksum. Raises PrimumError if it is missing, truncated or changed."""
-    try:
+    with _told(path):
         table = pq.read_table(path, columns=columns, page_checksum_verification=True, memory_map=False)
+    return table.replace_schema_metadata(None)
+
+
+def row_count(path: Path) -> int:
+    """How many rows a table has, by its footer alone. Raises PrimumError as :func:`read_table` does."""
+    with _told(path):
+        return int(pq.read_metadata(path).num_rows)
+
+
+def slices(path: Path) -> Iterator[pa.Table]:
+    """The rows of a table, ``SLICE_ROWS`` at a time, at least one slice. Raises PrimumError as :func:`read_table` does."""
+    with _told(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        held = file.schema_arrow.remove_metadata().empty_table()
+        batches = file.iter_batches(batch_size=SLICE_ROWS)
+        more, given = True, False
+        while more or held.num_rows or not given:
+            while more and held.num_rows < SLICE_ROWS:
+                batch = next(batches, None)
+                more = batch is not None
+                if batch is not None:
+                    part = pa.Table.from_batches([batch]).replace_schema_metadata(None)
+                    held = pa.concat_tables([held, part]) if held.num_rows else part
+            if held.num_rows or not given:
+                yield held.slice(0, SLICE_ROWS)
+            held, given = held.slice(SLICE_ROWS), True
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise PrimumError(f"{path}: no such artifact: run the stage that makes it") from None
     except (OSError, pa.ArrowException) as error:
         raise PrimumError(f"{path}: damaged ({type(error).__name__}): delete it and run again") from None
-    return table.replace_schema_metadata(None)
 
 
 def content_hash(table: pa.Table) -> str:
     """The sha256 of the rows and their schema: the same for any chunking, row-group layout or compression."""
-    state = hashlib.sha256()
-    for field in table.schema:
-        state.update(f"{field.name}:{field.type}:{field.nullable};".encode())
-    for start in range(0, table.num_rows, _SLICE_ROWS):
-        part = table.slice(start, _SLICE_ROWS)
-        for column in part.columns:
-            _update(state, column.combine_chunks())
-    state.update(str(table.num_rows).encode())
+    state = ContentHash(table.schema)
+    for start in range(0, table.num_rows, SLICE_ROWS):
+        state.update(table.slice(start, SLICE_ROWS))
     return state.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """The content hash of a table's file, a slice in memory at a time. Raises PrimumError as :func:`read_table` does."""
+    parts = slices(path)
+    first = next(parts)
+    state = ContentHash(first.schema)
+    state.update(first)
+    for part in parts:
+        state.update(part)
+    return state.hexdigest()
+
+
+class ContentHash:
+    """:func:`content_hash` of a table that comes in parts: slices of ``SLICE_ROWS`` rows, the last one of what is left."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._state = hashlib.sha256()
+        self._rows = 0
+        for field in schema:
+            self._state.update(f"{field.name}:{field.type}:{field.nullable};".encode())
+
+    def update(self, part: pa.Table) -> None:
+        self._rows += part.num_rows
+        for column in part.columns if part.num_rows else ():
+            _update(self._state, column.combine_chunks())
+
+    def hexdigest(self) -> str:
+        state = self._state.copy()
+        state.update(str(self._rows).encode())
+        return state.hexdigest()
 
 
 def _update(state: Any, array: pa.Array) -> None:

@@ -8,9 +8,12 @@ import unicodedata
 from primum.text.rows import ChatRow, Message, TextRow
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\u200b]")
-_SPACES = re.compile(r"[ \t\u00a0]+")
+# One space is left as it is: text is full of them.
+_SPACES = re.compile(r"[ \t\u00a0]{2,}|[\t\u00a0]")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _WORD = re.compile(r"\w+")
+# The same of ASCII, letters in lower case: every other character is a space.
+_ASCII_WORD = "".join(chr(i).lower() if chr(i).isalnum() or chr(i) == "_" else " " for i in range(128))
 _ACCENTS = re.compile(r"[\u0300-\u036f]")
 
 
@@ -35,7 +38,7 @@ def clean_row(row: ChatRow | TextRow) -> ChatRow | TextRow | None:
 def words(text: str) -> list[str]:
     """The words of ``text`` by which texts are compared: case, accents and punctuation left out, all scripts kept."""
     if text.isascii():
-        return _WORD.findall(text.lower())
+        return text.translate(_ASCII_WORD).split()
     return _WORD.findall(_ACCENTS.sub("", unicodedata.normalize("NFKD", text.casefold())))
 
 

@@ -57,9 +57,9 @@ def run(job: Job) -> Iterator[Result]:
 
 def _texts(artifact: Artifact) -> Iterator[str]:
     """All the text of each row of a mixture or of preference pairs, a part of the table at a time."""
-    table = artifact.table()
-    for batch in table.to_batches(max_chunksize=_ROWS):
-        yield from map(_text, batch.to_pylist(), [artifact] * batch.num_rows)
+    for part in artifact.slices():
+        for batch in part.to_batches(max_chunksize=_ROWS):
+            yield from map(_text, batch.to_pylist(), [artifact] * batch.num_rows)
 
 
 def _text(row: Mapping[str, Any], artifact: Artifact) -> str:

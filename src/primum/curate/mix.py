@@ -9,32 +9,32 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from operator import itemgetter
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from primum.artifact.job import Item, Job, Result
-from primum.artifact.manifest import Artifact
-from primum.curate.clean import clean_row, row_text
-from primum.curate.overlap import BenchmarkIndex, distinct_questions, exact_duplicates, near_duplicates
-from primum.errors import PrimumError
-from primum.text import rubric
-from primum.text.choices import render_choice
-from primum.text.rows import (
-    ROW_TYPES,
-    ChatRow,
-    ChoiceRow,
-    DocumentRow,
-    GradedRow,
-    Message,
-    RequestRow,
-    Row,
-    TextRow,
-    from_table,
-    to_table,
+from primum.curate.clean import words
+from primum.curate.overlap import (
+    BenchmarkIndex,
+    Sketches,
+    distinct_questions,
+    exact_duplicates,
+    near_duplicates,
+    permutations,
+    word_ngrams,
 )
+from primum.curate.prepare import Batch, Files, Preparation, one_kind, row_type
+from primum.curate.workers import in_order, processes
+from primum.errors import PrimumError
+from primum.text.rows import ChatRow, TextRow
 
 LEDGER = pa.schema(
     [
@@ -45,13 +45,30 @@ LEDGER = pa.schema(
 )
 
 
-@dataclass(slots=True)
-class _Entry:
-    """A row on its way into the mixture; ``outcome`` is ``kept`` until something drops it."""
+_BATCH = 2_000
+# A process takes a second or two to begin: fewer rows are done by then.
+_ROWS_WORTH_PROCESSES = 20_000
+_WRITTEN = 10_000
 
-    source: str
-    row: ChatRow | TextRow
-    outcome: str = "kept"
+
+@dataclass(slots=True)
+class _Rows:
+    """Every row of the sources, a few numbers each: ``outcomes`` is ``kept`` until something drops it.
+
+    ``spans`` are each source's first row and the one after its last. The rows' text is in ``files``.
+    """
+
+    kind: type[ChatRow] | type[TextRow]
+    files: Files
+    spans: Mapping[str, tuple[int, int]]
+    ids: list[str]
+    outcomes: list[str]
+    keys: list[bytes]
+    sketches: Sketches
+    has_words: npt.NDArray[np.bool_]
+
+    def kept(self) -> list[int]:
+        return [at for at, outcome in enumerate(self.outcomes) if outcome == "kept"]
 
 
 def run(job: Job) -> Iterator[Result]:
@@ -64,97 +81,122 @@ def _mixture(job: Job, items: Sequence[Item]) -> Iterator[Result]:
     common, inputs = items[0].spec, items[0].inputs
     sources: Mapping[str, Mapping[str, Any]] = common["sources"]
     outcomes: Counter[tuple[str, str]] = Counter()
-    entries: list[_Entry] = []
-    for name, rows, drops in zip(common["order"], inputs["rows"], inputs["drops"], strict=True):
+    for name, drops in zip(common["order"], inputs["drops"], strict=True):
         outcomes.update((name, reason) for reason in drops.table().column("reason").to_pylist())
-        for row in _rows(rows):
-            rendered = _render(row, sources[name], common)
-            if common["text"]:
-                rendered = TextRow(rendered.id, rendered.source, row_text(rendered))
-            cleaned = clean_row(rendered)
-            entries.append(_Entry(name, cleaned or rendered, "kept" if cleaned else "empty"))
-        job.progress.update(common["mixture"], len(entries), len(entries) + 1, len(entries), note=name)
-    kinds = {type(entry.row) for entry in entries}
-    if len(kinds) > 1:
-        raise PrimumError(
-            f"mixtures.{common['mixture']}: mixes plain text with conversations: use one mixture for each"
-        )
-    _drop_contaminated(entries, inputs.get("benchmarks", ()), common["ngram"])
-    _drop_duplicates(entries, common["deduplicate"], common["near_threshold"])
-    _sample(entries, sources, common["seed"])
-    outcomes.update((entry.source, entry.outcome) for entry in entries)
-    kept = [
-        replace(entry.row, id=f"{entry.row.id}+{copy}" if copy else entry.row.id, source=entry.source)
-        for entry in entries
-        if entry.outcome == "kept"
-        for copy in range(sources[entry.source]["repeat"])
-    ]
-    if not kept:
-        raise PrimumError(f"mixtures.{common['mixture']}: no row is left: see the drops of its sources")
-    totals: Counter[str] = Counter()
-    for (_, outcome), count in outcomes.items():
-        totals[outcome] += count
-    job.progress.say(f"{common['mixture']}: {len(kept):,} rows from {len(sources)} sources; {dict(totals)}")
-    tables = {"rows": to_table(kept, kinds.pop()), "ledger": _ledger(outcomes, common)}
-    for item in items:
-        yield Result(item, table=tables[item.spec["output"]], counts=dict(totals))
+    items[0].work.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=items[0].work) as folder:
+        rows = _prepared(job, items[0], Path(folder))
+        _drop_duplicates(job, rows, common)
+        _sample(rows, sources, common["seed"])
+        for name, (first, end) in rows.spans.items():
+            outcomes.update((name, outcome) for outcome in rows.outcomes[first:end])
+        kept = rows.kept()
+        if not kept:
+            raise PrimumError(f"mixtures.{common['mixture']}: no row is left: see the drops of its sources")
+        totals: Counter[str] = Counter()
+        for (_, outcome), count in outcomes.items():
+            totals[outcome] += count
+        table = _table(rows, kept, {name: source["repeat"] for name, source in sources.items()}, Path(folder))
+        job.progress.say(f"{common['mixture']}: {table.num_rows:,} rows from {len(sources)} sources; {dict(totals)}")
+        tables = {"rows": table, "ledger": _ledger(outcomes, common)}
+        for item in items:
+            yield Result(item, table=tables[item.spec["output"]], counts=dict(totals))
 
 
-def _rows(artifact: Artifact) -> Sequence[Row]:
-    table = artifact.table()
-    row_type = next((kind for kind in ROW_TYPES.values() if kind.SCHEMA.equals(table.schema)), None)
-    if row_type is None:
-        raise PrimumError(f"{artifact.data}: holds rows of no known type: run the stage 'read' again")
-    return from_table(table, row_type)
+def _prepared(job: Job, item: Item, folder: Path) -> _Rows:
+    """Every row rendered, cleaned and compared with the benchmarks, in the order of the sources."""
+    common, artifacts = item.spec, item.inputs["rows"]
+    mixture: str = common["mixture"]
+    numbers = [artifact.row_count() for artifact in artifacts]
+    total = sum(numbers)
+    count = processes() if total >= _ROWS_WORTH_PROCESSES else 1
+    near = common["deduplicate"] == "near"
+    sketches = np.zeros((total, permutations(common["near_threshold"]) if near else 0), dtype=np.uint32)
+    has_words = np.zeros(total, dtype=np.bool_)
+    index = BenchmarkIndex(
+        [distinct_questions(each.table()) for each in item.inputs.get("benchmarks", ())], common["ngram"]
+    )
+    batches: list[Batch] = []
+    bounds, kinds = [0], set()
+    ids: list[str] = []
+    outcomes: list[str] = []
+    keys: list[bytes] = []
+
+    def read() -> Iterator[Batch]:
+        for name, artifact in zip(common["order"], artifacts, strict=True):
+            for part in artifact.slices():
+                row_type(part.schema, str(artifact.data))
+                for first in range(0, part.num_rows, _BATCH):
+                    batch = Batch(name, part.slice(first, _BATCH), folder / f"{len(batches):06d}.arrow")
+                    batches.append(Batch(name, batch.rows.schema.empty_table(), batch.file))
+                    yield batch
+
+    for number, done in enumerate(in_order(Preparation(common, index), read(), count)):
+        first, end = bounds[-1], bounds[-1] + len(done.ids)
+        ids += done.ids
+        outcomes += done.outcomes
+        keys += done.keys
+        sketches[first:end], has_words[first:end] = done.sketches, done.has_words
+        bounds.append(end)
+        kinds.add(done.kind)
+        if len(kinds) > 1:
+            raise one_kind(mixture)
+        job.progress.update(mixture, end, total, end, note=batches[number].source)
+    if not kinds:
+        raise PrimumError(f"mixtures.{mixture}: no row is left: see the drops of its sources")
+    ends = np.cumsum([0, *numbers]).tolist()
+    spans = dict(zip(common["order"], pairwise(ends), strict=True))
+    files = Files([batch.file for batch in batches], bounds)
+    return _Rows(kinds.pop(), files, spans, ids, outcomes, keys, sketches, has_words)
 
 
-def _render(row: Row, source: Mapping[str, Any], common: Mapping[str, Any]) -> ChatRow | TextRow:
-    """A row as the demonstration that it is trained on."""
-    if isinstance(row, TextRow | ChatRow):
-        return row
-    if isinstance(row, ChoiceRow):
-        prompt, answer = (render_choice(common[key], row) for key in ("choice_prompt", "choice_answer"))
-    elif isinstance(row, RequestRow):
-        prompt, answer = row.request, row.safe_response
-    elif isinstance(row, GradedRow):
-        judge = common["judges"].get(source["judge"])
-        if judge is None:
-            raise PrimumError(f"mixtures.{common['mixture']}: graded rows need the source's key 'judge'")
-        asked = rubric.question(judge["template"], judge["policies"], rubric.DEFAULT, row.request, row.response)
-        return ChatRow(row.id, row.source, (*asked, Message("assistant", rubric.completion(row.score))))
-    elif isinstance(row, DocumentRow):
-        raise PrimumError(f"{row.id}: raw documents can be scored, not trained on: use an adapter that reads them")
-    else:
-        raise PrimumError(f"{row.id}: preference pairs belong in 'preferences', not in a mixture")
-    return ChatRow(row.id, row.source, (Message("user", prompt), Message("assistant", answer)))
+def _drop_duplicates(job: Job, rows: _Rows, common: Mapping[str, Any]) -> None:
+    """A duplicate of an earlier row is dropped: of an earlier source, or before it in its own."""
+    if common["deduplicate"] == "none":
+        return
+    kept = rows.kept()
+    for at, twin in zip(kept, exact_duplicates(rows.keys[at] for at in kept), strict=True):
+        if twin is not None:
+            rows.outcomes[at] = "duplicate"
+    if common["deduplicate"] == "exact":
+        return
+    kept = rows.kept()
+    where = np.array(kept, dtype=np.int64)
+
+    def ngrams(number: int) -> set[str]:
+        return word_ngrams(words(rows.files.text(kept[number])))
+
+    job.progress.say(f"{common['mixture']}: looking for near duplicates among {len(kept):,} rows")
+    found = near_duplicates(rows.sketches[where], rows.has_words[where], ngrams, common["near_threshold"])
+    for at, twin in zip(kept, found, strict=True):
+        if twin is not None:
+            rows.outcomes[at] = "near-duplicate"
 
 
-def _drop_contaminated(entries: Sequence[_Entry], benchmarks: Sequence[Artifact], ngram: int) -> None:
-    index = BenchmarkIndex([distinct_questions(each.table()) for each in benchmarks], ngram)
-    for entry in entries:
-        if entry.outcome == "kept" and index.overlaps(row_text(entry.row)):
-            entry.outcome = "contaminated"
-
-
-def _drop_duplicates(entries: Sequence[_Entry], how: str, threshold: float) -> None:
-    for level, find in (("exact", exact_duplicates), ("near", lambda texts: near_duplicates(texts, threshold))):
-        if how == "none" or (level == "near" and how == "exact"):
-            return
-        kept = [entry for entry in entries if entry.outcome == "kept"]
-        for entry, twin in zip(kept, find([row_text(entry.row) for entry in kept]), strict=True):
-            if twin is not None:
-                entry.outcome = "duplicate" if level == "exact" else "near-duplicate"
-
-
-def _sample(entries: Sequence[_Entry], sources: Mapping[str, Mapping[str, Any]], seed: int) -> None:
+def _sample(rows: _Rows, sources: Mapping[str, Mapping[str, Any]], seed: int) -> None:
     for name, source in sources.items():
-        kept = [entry for entry in entries if entry.source == name and entry.outcome == "kept"]
+        kept = [at for at in range(*rows.spans[name]) if rows.outcomes[at] == "kept"]
         take = source["take"]
         if take is not None and take < len(kept):
             chosen = set(random.Random(f"{seed}/{name}").sample(range(len(kept)), take))
-            for index, entry in enumerate(kept):
+            for index, at in enumerate(kept):
                 if index not in chosen:
-                    entry.outcome = "not-sampled"
+                    rows.outcomes[at] = "not-sampled"
+
+
+def _table(rows: _Rows, kept: Sequence[int], repeats: Mapping[str, int], folder: Path) -> pa.Table:
+    """The rows of the mixture in id order, as often as their source repeats them: a table whose rows stay in a file."""
+    repeat = np.zeros(len(rows.ids), dtype=np.int64)
+    for name, (first, end) in rows.spans.items():
+        repeat[first:end] = repeats[name]
+    copies = [(f"{rows.ids[at]}+{copy}" if copy else rows.ids[at], at) for at in kept for copy in range(repeat[at])]
+    copies.sort(key=itemgetter(0))
+    path = folder / "mixture.arrow"
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, rows.kind.SCHEMA) as writer:
+        for first in range(0, len(copies), _WRITTEN):
+            some = copies[first : first + _WRITTEN]
+            writer.write_batch(rows.files.take(np.array([at for _, at in some]), [id for id, _ in some]))
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 
 def _ledger(outcomes: Mapping[tuple[str, str], int], common: Mapping[str, Any]) -> pa.Table:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from primum.curate.clean import words
@@ -22,63 +24,104 @@ _BOILERPLATE = 4
 _RECALL = 0.9999
 # Eight standard deviations of a similarity estimated from 128 permutations, at 0.85.
 _MARGIN = 0.25
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+
+Sketch = npt.NDArray[np.uint32]
+Sketches = npt.NDArray[np.uint32]
 
 
 def shingles(tokens: Sequence[str], size: int) -> set[str]:
     """The word n-grams of a text; a text shorter than ``size`` words is one shingle."""
     if len(tokens) <= size:
         return {" ".join(tokens)} if tokens else set()
-    return {" ".join(tokens[i : i + size]) for i in range(len(tokens) - size + 1)}
+    return set(map(" ".join, zip(*(tokens[i:] for i in range(size)), strict=False)))
 
 
-def exact_duplicates(texts: Sequence[str]) -> list[int | None]:
-    """For each text the index of the first text with the same words in the same order, None for a first one.
+def exact_key(text: str, tokens: Sequence[str]) -> bytes:
+    """16 bytes that texts with the same words in the same order share; texts without any word only when they are the same."""
+    return hashlib.blake2b((" ".join(tokens) or text).encode(), digest_size=16).digest()
 
-    Texts without any word are duplicates only when they are the same.
-    """
+
+def exact_duplicates(keys: Iterable[bytes]) -> list[int | None]:
+    """For each key (:func:`exact_key`) the index of the first text that has it, None for a first one."""
     first: dict[bytes, int] = {}
     result: list[int | None] = []
-    for index, text in enumerate(texts):
-        key = hashlib.blake2b((" ".join(words(text)) or text).encode(), digest_size=16).digest()
+    for index, key in enumerate(keys):
         seen = first.setdefault(key, index)
         result.append(None if seen == index else seen)
     return result
 
 
-def near_duplicates(texts: Sequence[str], threshold: float) -> list[int | None]:
+def word_ngrams(tokens: Sequence[str]) -> set[str]:
+    """The word 5-grams by which near duplicates are found."""
+    return shingles(tokens, _SHINGLE)
+
+
+def sketch(ngrams: set[str], threshold: float) -> Sketch:
+    """The MinHash digest (Broder 1997) of a text's n-grams, uint32 (permutations,), for near duplicates at ``threshold``."""
+    from rensa import RMinHash
+
+    made = RMinHash(num_perm=permutations(threshold), seed=1)
+    made.update(list(ngrams))
+    return np.array(made.digest(), dtype=np.uint32)
+
+
+def permutations(threshold: float) -> int:
+    """How many numbers a sketch has."""
+    return _bands(threshold)[1]
+
+
+def near_duplicates(
+    sketches: Sketches, has_words: npt.NDArray[np.bool_], ngrams: Callable[[int], set[str]], threshold: float
+) -> list[int | None]:
     """For each text the index of an earlier kept one whose word 5-grams have a Jaccard similarity >= ``threshold``.
 
-    MinHash (Broder 1997) and LSH propose candidates; the exact similarity decides, so that a false candidate never drops
-    a row. A pair at the threshold is missed with a probability below 0.0001. Per text about a kilobyte is held, whatever
-    its length: the n-grams of a million long texts would not fit the memory, so those of candidates are made again.
+    ``sketches`` is uint32 (texts, permutations), ``ngrams`` makes the 5-grams of the text at an index again. LSH proposes
+    candidates; the exact similarity decides, so that a false candidate never drops a row. A pair at the threshold is missed
+    with a probability below 0.0001. Texts without a word, ``has_words`` bool (texts,), are no duplicates.
     """
-    from rensa import RMinHash, RMinHashLSH
-
-    bands, permutations = _bands(threshold)
-    index = RMinHashLSH(threshold=threshold, num_perm=permutations, num_bands=bands)
-    digests = np.zeros((len(texts), permutations), dtype=np.uint32)
-
-    @lru_cache(maxsize=1024)
-    def grams(i: int) -> set[str]:
-        return shingles(words(texts[i]), _SHINGLE)
-
-    result: list[int | None] = []
-    for i in range(len(texts)):
-        own = grams(i)
-        if not own:
-            result.append(None)
-            continue
-        sketch = RMinHash(num_perm=permutations, seed=1)
-        sketch.update(list(own))
-        digests[i] = sketch.digest()
-        found = np.array(sorted(index.query(sketch)), dtype=np.int64)
+    grams = lru_cache(maxsize=1024)(ngrams)
+    bands, _ = _bands(threshold)
+    owners, buckets = _buckets(sketches, has_words, bands)
+    members: dict[int, list[int]] = {}
+    result: list[int | None] = [None] * len(sketches)
+    starts = np.flatnonzero(np.diff(owners, prepend=-1))
+    for start, end in pairwise([*starts.tolist(), len(owners)]):
+        i, mine = int(owners[start]), buckets[start:end].tolist()
+        found = np.array(sorted({j for bucket in mine for j in members.get(bucket, ())}), dtype=np.int64)
         # Rows that share their instructions are candidates of each other by the thousand: most are ruled out here.
-        likely = found[(digests[found] == digests[i]).mean(axis=1) >= threshold - _MARGIN] if len(found) else found
-        twin = next((j for j in likely.tolist() if _jaccard(own, grams(j)) >= threshold), None)
-        result.append(twin)
+        alike = (sketches[found] == sketches[i]).mean(axis=1) >= threshold - _MARGIN
+        twin = next((j for j in found[alike].tolist() if _jaccard(grams(i), grams(j)) >= threshold), None)
+        result[i] = twin
         if twin is None:
-            index.insert(i, sketch)
+            for bucket in mine:
+                members.setdefault(bucket, []).append(i)
     return result
+
+
+def _buckets(
+    sketches: Sketches, has_words: npt.NDArray[np.bool_], bands: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(texts, LSH buckets), both int64 (memberships,), by text: only of buckets that several texts share, so few of many."""
+    width = sketches.shape[1] // bands
+    texts = np.flatnonzero(has_words)
+    owners, buckets, known = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
+    for band in range(bands):
+        # Two bands that differ may have one hash: a candidate too many.
+        hashes = np.zeros(len(texts), dtype=np.uint64)
+        for column in range(band * width, (band + 1) * width):
+            hashes = (hashes ^ sketches[texts, column]) * _ODD
+            hashes ^= hashes >> np.uint64(29)
+        order = np.argsort(hashes, kind="stable")
+        ranked = hashes[order]
+        new = np.diff(ranked, prepend=ranked[:1] + np.uint64(1)) != 0
+        shared = ~(new & np.append(new[1:], True))
+        buckets.append(np.cumsum(new)[shared] + known)
+        owners.append(texts[order[shared]])
+        known += len(texts)
+    which, at = np.concatenate(owners), np.concatenate(buckets)
+    by_text = np.argsort(which, kind="stable")
+    return which[by_text], at[by_text]
 
 
 def _bands(threshold: float) -> tuple[int, int]:
@@ -150,27 +193,28 @@ class BenchmarkIndex:
                     counts[gram] += items
                     owners[gram].append(question)
         self._grams = {gram: owners[gram] for gram, items in counts.items() if items < _BOILERPLATE}
-        sizes: defaultdict[str, set[int]] = defaultdict(set)
+        sizes: defaultdict[tuple[str, ...], set[int]] = defaultdict(set)
         for gram in self._grams:
             tokens = gram.split(" ")
-            sizes[" ".join(tokens[: self._head])].add(len(tokens))
+            sizes[tuple(tokens[: self._head])].add(len(tokens))
         # An n-gram's first words -> the lengths to look up: nearly every position of a text is done after one look.
         self._sizes = dict(sizes)
 
-    def overlaps(self, text: str) -> bool:
-        """Whether ``text`` contains an n-gram of a benchmark question."""
-        return next(self._found(text), None) is not None
+    def overlaps(self, tokens: Sequence[str]) -> bool:
+        """Whether a text, given as its words, contains an n-gram of a benchmark question."""
+        return next(self._found(tokens), None) is not None
 
     def questions(self, text: str) -> set[str]:
         """The benchmark questions that ``text`` shares an n-gram with."""
-        return {question for gram in self._found(text) for question in self._grams[gram]}
+        return {question for gram in self._found(words(text)) for question in self._grams[gram]}
 
-    def _found(self, text: str) -> Iterator[str]:
-        tokens = words(text)
-        heads = list(map(" ".join, zip(*(tokens[i:] for i in range(self._head)), strict=False)))
-        if self._sizes.keys().isdisjoint(heads):
+    def _found(self, tokens: Sequence[str]) -> Iterator[str]:
+        if self._sizes.keys().isdisjoint(self._heads(tokens)):
             return  # as most texts are, and this look is the fastest
-        for i, head in enumerate(heads):
+        for i, head in enumerate(self._heads(tokens)):
             for size in self._sizes.get(head, ()):
                 if i + size <= len(tokens) and (gram := " ".join(tokens[i : i + size])) in self._grams:
                     yield gram
+
+    def _heads(self, tokens: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        return zip(*(tokens[i:] for i in range(self._head)), strict=False)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from primum.artifact.canonical import canonical_json, digest
-from primum.artifact.table import content_hash, read_table, write_table
+from primum.artifact.table import content_hash, file_hash, read_table, row_count, slices, write_table
 from primum.errors import PrimumError
 
 SCHEMA = pa.schema(
@@ -203,3 +203,30 @@ def test_canonical_json_refuses_what_has_no_one_spelling() -> None:
     with pytest.raises(TypeError):
         canonical_json({"a": {1, 2}})
     assert canonical_json(5e-6) == canonical_json(float("5e-6")) == canonical_json(0.000005)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 9, 10, 11, 25])
+def test_a_file_read_in_slices_is_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    monkeypatch.setattr("primum.artifact.table.SLICE_ROWS", 10)
+    monkeypatch.setattr("primum.artifact.table._ROW_GROUP", 7)
+    table = pa.table(
+        {
+            "id": pa.array([f"{i:03d}" for i in range(rows)], pa.string()),
+            "n": pa.array([[i] for i in range(rows)], pa.list_(pa.int32())),
+        }
+    )
+    write_table(table, tmp_path / "a.parquet", {"key": "k"})
+    parts = list(slices(tmp_path / "a.parquet"))
+    assert [part.num_rows for part in parts] == ([10] * (rows // 10) + [rows % 10] * (rows % 10 > 0) or [0])
+    assert pa.concat_tables(parts) == table
+    assert file_hash(tmp_path / "a.parquet") == content_hash(table) == content_hash(read_table(tmp_path / "a.parquet"))
+    assert row_count(tmp_path / "a.parquet") == rows
+
+
+def test_a_file_that_is_read_in_slices_is_checked_as_another(tmp_path: Path) -> None:
+    with pytest.raises(PrimumError, match="no such artifact"):
+        file_hash(tmp_path / "a.parquet")
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 no")
+    for read in (file_hash, row_count):
+        with pytest.raises(PrimumError, match="damaged"):
+            read(tmp_path / "a.parquet")

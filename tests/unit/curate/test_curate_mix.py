@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from stage_artifacts import table_artifact
 
 from primum.artifact.job import Item, Job
+from primum.artifact.table import content_hash
 from primum.curate.mix import run
 from primum.curate.read import DROPS
 from primum.errors import PrimumError
@@ -235,3 +237,55 @@ def test_every_row_has_exactly_one_outcome(data: list[list[tuple[str, str]]], ho
     assert totals == {name: len(rows_) + (name == "s0") for name, rows_ in sources.items()}
     assert counts["s0", "kept"] <= take
     assert rows.num_rows == sum(count for (_, outcome), count in counts.items() if outcome == "kept")
+
+
+def _many() -> Sources:
+    """Rows of two sources with duplicates, near duplicates and questions between batches and sources."""
+    draw = random.Random(5)
+    vocabulary = [f"w{i}" for i in range(300)]
+    made: list[ChatRow] = []
+    for i in range(240):
+        answer = (
+            " ".join(draw.choices(vocabulary, k=30)) if i % 3 or not i else made[draw.randrange(i)].messages[1].content
+        )
+        words_ = answer.split()
+        if i % 2:
+            words_[draw.randrange(len(words_))] = "other"
+        question = QUESTION if i % 40 == 7 else f"Number {i % 3}?"
+        made.append(chat(f"{'ab'[i // 120]}/{i:03d}", question, " ".join(words_)))
+    return {"b": made[120:], "a": made[:120]}
+
+
+def test_processes_and_batches_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings_ = {"b": {"repeat": 2}, "a": {"take": 40}}
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    table, counts, ledger = mix(tmp_path / "one", _many(), settings_, [QUESTION])
+    assert min(counts["b", outcome] for outcome in ("kept", "duplicate", "near-duplicate", "contaminated")) > 0
+    assert counts["a", "not-sampled"] > 0
+    monkeypatch.setattr("primum.curate.mix._BATCH", 7)
+    monkeypatch.setattr("primum.curate.mix._WRITTEN", 11)
+    monkeypatch.setattr("primum.curate.prepare._OPEN", 2)
+    monkeypatch.setattr("primum.curate.mix._ROWS_WORTH_PROCESSES", 0)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    several, _, again = mix(tmp_path / "two", _many(), settings_, [QUESTION])
+    assert content_hash(several) == content_hash(table)
+    assert again == ledger
+
+
+def test_an_error_in_another_process_is_the_same_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = [PreferenceRow("p/0", "p", (Message("user", "secret"),), "a", "b")]
+    alone = _message(tmp_path / "one", {"p": pair})
+    monkeypatch.setattr("primum.curate.mix._ROWS_WORTH_PROCESSES", 0)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert _message(tmp_path / "two", {"p": pair}) == alone
+
+
+def test_a_changed_input_is_refused_though_it_is_read_in_parts(tmp_path: Path) -> None:
+    rows = table_artifact(tmp_path / "a.parquet", to_table([chat("a/0", "Q?", "A.")], ChatRow))
+    drops = table_artifact(tmp_path / "d.parquet", pa.Table.from_pylist([], schema=DROPS))
+    table_artifact(tmp_path / "a.parquet", to_table([chat("a/0", "Q?", "B.")], ChatRow))
+    common = Mixture.model_validate({"sources": {"a": {"dataset": "a"}}}).model_dump(mode="json")
+    common |= {"mixture": "m", "seed": 7, "order": ["a"], "judges": {}, "output": "rows"}
+    item = Item("rows", common, {"rows": [rows], "drops": [drops]}, "rows", tmp_path / "work")
+    with pytest.raises(PrimumError, match=r"a\.parquet: is not what its manifest describes"):
+        list(run(Job("mix", {}, [item], Progress("mix", interval=0))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,8 +16,11 @@ from primum.curate.overlap import (
     _bands,
     distinct_questions,
     exact_duplicates,
+    exact_key,
     near_duplicates,
     shingles,
+    sketch,
+    word_ngrams,
 )
 from primum.text.rows import ChoiceRow, to_table
 
@@ -42,7 +46,14 @@ def test_exact_duplicates_are_of_words_and_order() -> None:
         "",
     ]
     # Texts without a word are the same only if their characters are; Greek and Chinese letters are words like others.
-    assert exact_duplicates(texts) == [None, 0, None, None, None, 3, None, None, None, None, None]
+    keys = [exact_key(text, words(text)) for text in texts]
+    assert exact_duplicates(keys) == [None, 0, None, None, None, 3, None, None, None, None, None]
+
+
+def near(texts: list[str], threshold: float) -> list[int | None]:
+    ngrams = [word_ngrams(words(text)) for text in texts]
+    sketches = np.stack([sketch(each, threshold) for each in ngrams])
+    return near_duplicates(sketches, np.array([bool(each) for each in ngrams]), ngrams.__getitem__, threshold)
 
 
 def _brute_force(texts: list[str], threshold: float) -> list[int | None]:
@@ -76,13 +87,13 @@ def _variants(seed: int, originals: int, copies: int) -> list[str]:
 def test_near_duplicates_are_those_of_brute_force(threshold: float) -> None:
     texts = _variants(seed=3, originals=80, copies=5)
     expected = _brute_force(texts, threshold)
-    assert near_duplicates(texts, threshold) == expected
+    assert near(texts, threshold) == expected
     found = sum(twin is not None for twin in expected)
     assert 0 < found < len(texts) / 1.2, "the test's data has both kinds"
 
 
 def test_texts_without_words_and_other_scripts_are_no_near_duplicates() -> None:
-    assert near_duplicates(["!", "?", "", "\u53d1\u70e7", "\u54b3\u55fd"], 0.85) == [None] * 5
+    assert near(["!", "?", "", "\u53d1\u70e7", "\u54b3\u55fd"], 0.85) == [None] * 5
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.7, 0.85, 0.95, 1.0])
@@ -111,28 +122,28 @@ SHORT = "Which nerve supplies the deltoid"
     ],
 )
 def test_a_planted_question_is_found_word_for_word(text: str, found: bool) -> None:
-    assert BenchmarkIndex([[LONG + "?", SHORT]], 13).overlaps(text) is found
+    assert BenchmarkIndex([[LONG + "?", SHORT]], 13).overlaps(words(text)) is found
 
 
 def test_the_wording_of_a_task_is_no_contamination() -> None:
     stem = "Is the following statement about the patient's history of disease true or false in your view"
     three = [f"{stem} {word}" for word in ("alpha", "beta", "gamma")]
     text = f"Question: {stem}"
-    assert BenchmarkIndex([three], 13).overlaps(text)
-    assert not BenchmarkIndex([[*three, f"{stem} delta"]], 13).overlaps(text)
+    assert BenchmarkIndex([three], 13).overlaps(words(text))
+    assert not BenchmarkIndex([[*three, f"{stem} delta"]], 13).overlaps(words(text))
     # What follows the stem still tells an item.
-    assert BenchmarkIndex([[*three, f"{stem} delta"]], 13).overlaps(f"x {three[0]}")
+    assert BenchmarkIndex([[*three, f"{stem} delta"]], 13).overlaps(words(f"x {three[0]}"))
 
 
 def test_a_question_of_many_items_is_wording_and_of_many_benchmarks_is_not() -> None:
     question = "Which of the following is true?"
-    assert not BenchmarkIndex([[question] * 4], 13).overlaps(f"Say: {question}")
-    assert BenchmarkIndex([[question]] * 4, 13).overlaps(f"Say: {question}")
+    assert not BenchmarkIndex([[question] * 4], 13).overlaps(words(f"Say: {question}"))
+    assert BenchmarkIndex([[question]] * 4, 13).overlaps(words(f"Say: {question}"))
 
 
 def test_a_very_short_question_matches_nothing() -> None:
-    assert not BenchmarkIndex([["What is gout?"]], 13).overlaps("What is gout? A disease.")
-    assert BenchmarkIndex([["What is gout?"]], 3).overlaps("So what is gout")
+    assert not BenchmarkIndex([["What is gout?"]], 13).overlaps(words("What is gout? A disease."))
+    assert BenchmarkIndex([["What is gout?"]], 3).overlaps(words("So what is gout"))
 
 
 _TOKEN = st.sampled_from("abc")
@@ -148,7 +159,8 @@ def test_the_index_finds_what_a_search_of_the_text_finds(questions: list[str], t
         if len(question.split()) >= min(4, ngram)
         for gram in shingles(question.split(), min(len(question.split()), ngram))
     }
-    assert BenchmarkIndex([questions], ngram).overlaps(text) is any(f" {gram} " in f" {text} " for gram in grams)
+    found = BenchmarkIndex([questions], ngram).overlaps(words(text))
+    assert found is any(f" {gram} " in f" {text} " for gram in grams)
 
 
 @settings(max_examples=200)

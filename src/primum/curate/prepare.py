@@ -1,0 +1,196 @@
+"""What is done to each row by itself before a mixture looks at all of them: rendered, cleaned, compared with benchmarks.
+
+Rows come in batches, which several processes may work at. What a mixture needs of all rows at once is a few numbers a
+row; the cleaned rows themselves go into files, one a batch, so that the memory does not grow with the rows' text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from primum.curate.clean import clean_row, row_text, words
+from primum.curate.overlap import BenchmarkIndex, Sketches, exact_key, permutations, sketch, word_ngrams
+from primum.errors import PrimumError
+from primum.text import rubric
+from primum.text.choices import render_choice
+from primum.text.rows import (
+    ROW_TYPES,
+    ChatRow,
+    ChoiceRow,
+    DocumentRow,
+    GradedRow,
+    Message,
+    RequestRow,
+    Row,
+    TextRow,
+    from_table,
+)
+
+_OPEN = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one source on their way into a mixture; ``file`` is where their cleaned form is written."""
+
+    source: str
+    rows: pa.Table
+    file: Path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickled as it is, a slice takes the whole table that it is a part of with it.
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, self.rows.schema) as writer:
+            writer.write_table(self.rows)
+        return _received, (self.source, sink.getvalue().to_pybytes(), self.file)
+
+
+def _received(source: str, rows: bytes, file: Path) -> Batch:
+    return Batch(source, pa.ipc.open_stream(rows).read_all(), file)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Of a batch's rows what is looked at together.
+
+    ``outcomes`` are ``kept``, ``empty`` or ``contaminated``; ``keys`` of exact duplicates (16 bytes); ``sketches`` uint32
+    (rows, permutations), zeros where none is needed; ``has_words`` bool (rows,).
+    """
+
+    kind: type[ChatRow] | type[TextRow]
+    ids: Sequence[str]
+    outcomes: Sequence[str]
+    keys: Sequence[bytes]
+    sketches: Sketches
+    has_words: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """How the rows of a mixture (``common``: its spec) are prepared."""
+
+    common: Mapping[str, Any]
+    index: BenchmarkIndex
+
+    def __call__(self, batch: Batch) -> Prepared:
+        """Writes ``batch.file``. Raises PrimumError for rows that are no demonstration."""
+        common, name = self.common, batch.source
+        rows: list[ChatRow | TextRow] = []
+        outcomes, keys = [], []
+        near = common["deduplicate"] == "near"
+        threshold = common["near_threshold"]
+        sketches = np.zeros((batch.rows.num_rows, permutations(threshold) if near else 0), dtype=np.uint32)
+        has_words = np.zeros(batch.rows.num_rows, dtype=np.bool_)
+        for at, row in enumerate(from_table(batch.rows, row_type(batch.rows.schema, name))):
+            rendered = _render(row, common["sources"][name], common)
+            if common["text"]:
+                rendered = TextRow(rendered.id, rendered.source, row_text(rendered))
+            cleaned = clean_row(rendered)
+            text = row_text(cleaned) if cleaned else ""
+            tokens = words(text)
+            rows.append(cleaned or rendered)
+            outcomes.append("empty" if not cleaned else "contaminated" if self.index.overlaps(tokens) else "kept")
+            keys.append(exact_key(text, tokens))
+            has_words[at] = bool(tokens)
+            if near and tokens and outcomes[-1] == "kept":
+                sketches[at] = sketch(word_ngrams(tokens), threshold)
+        kinds = {type(row) for row in rows}
+        if len(kinds) > 1:
+            raise one_kind(common["mixture"])
+        kind = kinds.pop()
+        with pa.OSFile(str(batch.file), "wb") as sink, pa.ipc.new_file(sink, kind.SCHEMA) as writer:
+            writer.write_batch(_record_batch(rows, kind, name))
+        return Prepared(kind, [row.id for row in rows], outcomes, keys, sketches, has_words)
+
+
+def one_kind(mixture: str) -> PrimumError:
+    """The error of a mixture that has rows of both kinds."""
+    return PrimumError(f"mixtures.{mixture}: mixes plain text with conversations: use one mixture for each")
+
+
+def row_type(schema: pa.Schema, name: str) -> type[Row]:
+    """The type of the rows in a table with this schema. PrimumError, which names the table, where there is none."""
+    found = next((kind for kind in ROW_TYPES.values() if kind.SCHEMA.equals(schema)), None)
+    if found is None:
+        raise PrimumError(f"{name}: holds rows of no known type: run the stage 'read' again")
+    return found
+
+
+class Files:
+    """The cleaned rows of all batches, read where they are asked for. ``bounds`` are the batches' first rows, and the end."""
+
+    def __init__(self, files: Sequence[Path], bounds: Sequence[int]) -> None:
+        self._bounds = np.array(bounds, dtype=np.int64)
+
+        # Mapped files are let go again: what is mapped counts as this process's memory.
+        @lru_cache(maxsize=_OPEN)
+        def opened(number: int) -> pa.RecordBatch:
+            return pa.ipc.open_file(pa.memory_map(str(files[number]))).get_batch(0)
+
+        self._opened = opened
+
+    def text(self, at: int) -> str:
+        """All the text of one row."""
+        number = int(np.searchsorted(self._bounds, at, side="right")) - 1
+        one = self._opened(number).slice(at - int(self._bounds[number]), 1).to_pylist()[0]
+        return str(one["text"]) if "text" in one else "\n".join(message["content"] for message in one["messages"])
+
+    def take(self, rows: npt.NDArray[np.int64], ids: Sequence[str]) -> pa.RecordBatch:
+        """The rows at ``rows`` (int64), in that order, with new ``ids``."""
+        numbers = np.searchsorted(self._bounds, rows, side="right") - 1
+        parts, places = [], []
+        for number in np.unique(numbers):
+            mine = np.flatnonzero(numbers == number)
+            parts.append(self._opened(int(number)).take(pa.array(rows[mine] - self._bounds[number])))
+            places.append(mine)
+        back = np.empty(len(rows), dtype=np.int64)
+        back[np.concatenate(places)] = np.arange(len(rows))
+        batch = pa.Table.from_batches(parts).combine_chunks().to_batches()[0].take(pa.array(back))
+        return batch.set_column(0, batch.schema.field(0), pa.array(ids, type=pa.string()))
+
+
+def _record_batch(
+    rows: Sequence[ChatRow | TextRow], kind: type[ChatRow] | type[TextRow], source: str
+) -> pa.RecordBatch:
+    columns = [pa.array([row.id for row in rows], pa.string()), pa.array([source] * len(rows), pa.string())]
+    if kind is TextRow:
+        columns.append(pa.array([row.text for row in rows if isinstance(row, TextRow)], pa.string()))
+    else:
+        turns = [row.messages for row in rows if isinstance(row, ChatRow)]
+        bounds = np.concatenate([[0], np.cumsum([len(messages) for messages in turns])])
+        flat = [message for messages in turns for message in messages]
+        said = pa.StructArray.from_arrays(
+            [pa.array([m.role for m in flat], pa.string()), pa.array([m.content for m in flat], pa.string())],
+            fields=list(ChatRow.SCHEMA.field("messages").type.value_type),
+        )
+        columns.append(pa.ListArray.from_arrays(pa.array(bounds, pa.int32()), said).cast(kind.SCHEMA.field(2).type))
+    return pa.RecordBatch.from_arrays(columns, schema=kind.SCHEMA)
+
+
+def _render(row: Row, source: Mapping[str, Any], common: Mapping[str, Any]) -> ChatRow | TextRow:
+    """A row as the demonstration that it is trained on."""
+    if isinstance(row, TextRow | ChatRow):
+        return row
+    if isinstance(row, ChoiceRow):
+        prompt, answer = (render_choice(common[key], row) for key in ("choice_prompt", "choice_answer"))
+    elif isinstance(row, RequestRow):
+        prompt, answer = row.request, row.safe_response
+    elif isinstance(row, GradedRow):
+        judge = common["judges"].get(source["judge"])
+        if judge is None:
+            raise PrimumError(f"mixtures.{common['mixture']}: graded rows need the source's key 'judge'")
+        asked = rubric.question(judge["template"], judge["policies"], rubric.DEFAULT, row.request, row.response)
+        return ChatRow(row.id, row.source, (*asked, Message("assistant", rubric.completion(row.score))))
+    elif isinstance(row, DocumentRow):
+        raise PrimumError(f"{row.id}: raw documents can be scored, not trained on: use an adapter that reads them")
+    else:
+        raise PrimumError(f"{row.id}: preference pairs belong in 'preferences', not in a mixture")
+    return ChatRow(row.id, row.source, (Message("user", prompt), Message("assistant", answer)))

@@ -1,0 +1,66 @@
+"""A function of many batches, in several processes, its results in the order of the batches."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from primum.errors import PrimumError
+
+A = TypeVar("A")
+B = TypeVar("B")
+_held: list[Callable[[Any], Any]] = []  # of a process, what it does
+
+
+def processes() -> int:
+    """How many a job may use: Snakemake tells a job its threads by this variable; without it, one."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return int(told) if told.isdigit() and int(told) else 1
+
+
+def in_order(function: Callable[[A], B], batches: Iterable[A], count: int) -> Iterator[B]:
+    """``function`` of each batch, by ``count`` processes, in the order of ``batches``; at most four a process are under way.
+
+    The function and what it holds are sent to each process once. An error of a batch is raised here.
+    """
+    if count == 1:
+        yield from map(function, batches)
+        return
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _begin, (function,))
+    under_way: deque[Future[B]] = deque()
+    try:
+        for batch in batches:
+            under_way.append(pool.submit(_call, batch))
+            if len(under_way) >= 4 * count:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    except BrokenProcessPool:
+        raise PrimumError("a process of the job was killed: give it more memory (mem_mb) or fewer threads") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin(function: Callable[[Any], Any]) -> None:
+    _held.append(function)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the job's to answer
+    # A killed job says nothing to its processes: they would wait for ever.
+    threading.Thread(target=_end_with_the_job, daemon=True).start()
+
+
+def _end_with_the_job() -> None:
+    job = multiprocessing.parent_process()
+    if job is not None:
+        job.join()
+        os._exit(1)
+
+
+def _call(batch: Any) -> Any:
+    return _held[0](batch)
