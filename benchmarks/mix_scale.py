@@ -1,0 +1,144 @@
+"""The stage ``mix`` at the size of a published mixture: rows a second, and the most memory of the job's process.
+
+    python benchmarks/mix_scale.py                      # Table 5 of Med42-v2, 1.3 million rows
+    python benchmarks/mix_scale.py --rows 100000 --processes 1
+
+As many rows a source as are published, those that are listed under none as a source of their own; ``--rows`` scales all down.
+Words are drawn by Zipf's law, lengths of rows are log-normal with a mean of 370 words, and one row in twenty is an earlier one
+with a word added. The benchmarks are 8,000 questions of 60 words. Time is from the sources' Parquet files to the mixture's,
+written and read back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from primum.artifact.job import Item, Job
+from primum.artifact.manifest import Artifact, Manifest
+from primum.artifact.table import content_hash, write_table
+from primum.curate.mix import run
+from primum.curate.read import DROPS
+from primum.experiment.load import load_experiment
+from primum.experiment.types import Mixture
+from primum.progress import Progress
+from primum.text.rows import ChatRow, ChoiceRow, to_table
+
+ROOT = Path(__file__).parents[1]
+_WORDS = 50_000
+_MEAN, _SPREAD = 370, 0.6
+
+
+class Text:
+    """Draws texts whose words follow Zipf's law."""
+
+    def __init__(self, seed: int) -> None:
+        self._draw = np.random.default_rng(seed)
+        self._words = np.array([f"w{i}" for i in range(_WORDS)], dtype=object)
+        weights = 1 / np.arange(1, _WORDS + 1)
+        self._ends = np.cumsum(weights / weights.sum())[:-1]
+
+    def words(self, count: int) -> list[str]:
+        drawn: list[str] = self._words[np.searchsorted(self._ends, self._draw.random(count))].tolist()
+        return drawn
+
+    def length(self) -> int:
+        return max(8, round(self._draw.lognormal(np.log(_MEAN) - _SPREAD**2 / 2, _SPREAD)))
+
+    def below(self, number: int) -> int:
+        return int(self._draw.integers(number))
+
+
+def published(experiment: str, rows: int | None) -> dict[str, int]:
+    """Source -> rows, as a publication counts them, or ``rows`` in the same shares."""
+    found = {}
+    for mixture in load_experiment(experiment, ROOT).mixtures.values():
+        counts = {name: source.published or 0 for name, source in mixture.sources.items()}
+        found = max(found, counts | {"unlisted": mixture.unlisted or 0}, key=lambda each: sum(each.values()))
+    share = 1.0 if rows is None else rows / sum(found.values())
+    return {name: max(1, round(share * count)) for name, count in found.items() if count}
+
+
+def artifact(path: Path, table: pa.Table) -> Artifact:
+    """``table`` as an input of the stage."""
+    write_table(table, path, {})
+    return Artifact(path.with_suffix(".json"), Manifest("table", "made", {}, {}, path.stem, content_hash(table), {}))
+
+
+def source(text: Text, name: str, count: int, folder: Path) -> Artifact:
+    """``count`` conversations of two turns."""
+    turns: list[tuple[str, str]] = []
+    for at in range(count):
+        if at % 20 == 3:
+            question, answer = turns[text.below(at)]
+            turns.append((question, f"{answer} more"))
+        else:
+            words = text.words(text.length())
+            cut = len(words) // 4
+            turns.append((f"{' '.join(words[:cut])}?", f"{' '.join(words[cut:])}."))
+    messages = ([{"role": "user", "content": q}, {"role": "assistant", "content": a}] for q, a in turns)
+    columns = [
+        pa.array([f"{name}/{at:08d}" for at in range(count)]),
+        pa.array([name] * count),
+        pa.array(messages, ChatRow.SCHEMA.field("messages").type, size=count),
+    ]
+    return artifact(folder / f"{name}.parquet", pa.Table.from_arrays(columns, schema=ChatRow.SCHEMA))
+
+
+def make(counts: Mapping[str, int], folder: Path) -> dict[str, list[Artifact]]:
+    """What ``mix`` reads, by role."""
+    text = Text(0)
+    questions = [ChoiceRow(f"b/{i:05d}", "b", "", "", " ".join(text.words(60)), ("a", "b"), 0) for i in range(8_000)]
+    drops = artifact(folder / "drops.parquet", pa.Table.from_pylist([], schema=DROPS))
+    return {
+        "rows": [source(text, name, count, folder) for name, count in counts.items()],
+        "drops": [drops] * len(counts),
+        "benchmarks": [artifact(folder / "benchmarks.parquet", to_table(questions, ChoiceRow))],
+    }
+
+
+def mixed(counts: Mapping[str, int], inputs: Mapping[str, list[Artifact]], folder: Path) -> None:
+    """The stage, in a process that has drawn nothing; prints a line of JSON."""
+    mixture = Mixture.model_validate({"sources": {name: {"dataset": name} for name in counts}})
+    common = {**mixture.model_dump(mode="json"), "mixture": "m", "seed": 7, "order": list(counts), "judges": {}}
+    item = Item("m", {**common, "output": "rows"}, inputs, "m", folder / "work")
+    started = time.perf_counter()
+    for result in run(Job("mix", {}, [item], Progress("mix"))):
+        write_table(result.table, folder / "mixture.parquet", {})
+        seconds = time.perf_counter() - started
+        rows = sum(counts.values())
+        # Of this process since it began; resource.getrusage would tell that of its parent, too.
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        peak = int(status.partition("VmHWM:")[2].split()[0]) / 1e6
+        told = {"rows": rows, "seconds": round(seconds, 1), "rows/s": round(rows / seconds), "peak GB": round(peak, 2)}
+        print(json.dumps({**told, "content": content_hash(result.table)[:12], **result.counts}))
+
+
+def main() -> None:
+    """Draw the sources, mix them, and print what it took."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--experiment", default="med42-v2-8b", help="whose largest mixture gives the counts")
+    parser.add_argument("--rows", type=int, help="all sources together; as published without it")
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    given = parser.parse_args()
+    counts = published(given.experiment, given.rows)
+    with tempfile.TemporaryDirectory() as work:
+        inputs = make(counts, Path(work))
+        os.environ["OMP_NUM_THREADS"] = str(given.processes)
+        job = multiprocessing.get_context("spawn").Process(target=mixed, args=(counts, inputs, Path(work)))
+        job.start()
+        job.join()
+    raise SystemExit(job.exitcode)
+
+
+if __name__ == "__main__":
+    main()
