@@ -115,12 +115,11 @@ class Artifact:
 
         Whether all of it is what the manifest describes is known at the end: PrimumError after the last slice.
         """
-        state = None
+        state = ContentHash()
         for part in slices(self.data):
-            state = state or ContentHash(part.schema)
             state.update(part)
             yield part
-        if state is None or state.hexdigest() != self.manifest.content:
+        if state.hexdigest() != self.manifest.content:
             raise PrimumError(f"{self.data}: is not what its manifest describes: delete it and run again")
 
     def verify(self, weights: bool = True) -> None:

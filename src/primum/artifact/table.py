@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -73,18 +73,13 @@ def slices(path: Path) -> Iterator[pa.Table]:
     """The rows of a table, ``SLICE_ROWS`` at a time, at least one slice. Raises PrimumError as :func:`read_table` does."""
     with _told(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         held = file.schema_arrow.remove_metadata().empty_table()
-        batches = file.iter_batches(batch_size=SLICE_ROWS)
-        more, given = True, False
-        while more or held.num_rows or not given:
-            while more and held.num_rows < SLICE_ROWS:
-                batch = next(batches, None)
-                more = batch is not None
-                if batch is not None:
-                    part = pa.Table.from_batches([batch]).replace_schema_metadata(None)
-                    held = pa.concat_tables([held, part]) if held.num_rows else part
-            if held.num_rows or not given:
+        for batch in file.iter_batches(batch_size=SLICE_ROWS):
+            held = pa.concat_tables([held, pa.Table.from_batches([batch]).replace_schema_metadata(None)])
+            if held.num_rows >= SLICE_ROWS:
                 yield held.slice(0, SLICE_ROWS)
-            held, given = held.slice(SLICE_ROWS), True
+                held = held.slice(SLICE_ROWS)
+        if held.num_rows or not file.metadata.num_rows:
+            yield held
 
 
 @contextmanager
@@ -99,33 +94,36 @@ def _told(path: Path) -> Iterator[None]:
 
 def content_hash(table: pa.Table) -> str:
     """The sha256 of the rows and their schema: the same for any chunking, row-group layout or compression."""
-    state = ContentHash(table.schema)
-    for start in range(0, table.num_rows, SLICE_ROWS):
-        state.update(table.slice(start, SLICE_ROWS))
-    return state.hexdigest()
+    return _hash_of(table.slice(start, SLICE_ROWS) for start in range(0, max(table.num_rows, 1), SLICE_ROWS))
 
 
 def file_hash(path: Path) -> str:
     """The content hash of a table's file, a slice in memory at a time. Raises PrimumError as :func:`read_table` does."""
-    parts = slices(path)
-    first = next(parts)
-    state = ContentHash(first.schema)
-    state.update(first)
+    return _hash_of(slices(path))
+
+
+def _hash_of(parts: Iterable[pa.Table]) -> str:
+    state = ContentHash()
     for part in parts:
         state.update(part)
     return state.hexdigest()
 
 
 class ContentHash:
-    """:func:`content_hash` of a table that comes in parts: slices of ``SLICE_ROWS`` rows, the last one of what is left."""
+    """:func:`content_hash` of a table that comes in parts: slices of ``SLICE_ROWS`` rows, the last one of what is left.
 
-    def __init__(self, schema: pa.Schema) -> None:
-        self._state = hashlib.sha256()
+    A table without rows is one part.
+    """
+
+    def __init__(self) -> None:
+        self._state: Any = None
         self._rows = 0
-        for field in schema:
-            self._state.update(f"{field.name}:{field.type}:{field.nullable};".encode())
 
     def update(self, part: pa.Table) -> None:
+        if self._state is None:
+            self._state = hashlib.sha256()
+            for field in part.schema:
+                self._state.update(f"{field.name}:{field.type}:{field.nullable};".encode())
         self._rows += part.num_rows
         for column in part.columns if part.num_rows else ():
             _update(self._state, column.combine_chunks())
@@ -133,7 +131,7 @@ class ContentHash:
     def hexdigest(self) -> str:
         state = self._state.copy()
         state.update(str(self._rows).encode())
-        return state.hexdigest()
+        return str(state.hexdigest())
 
 
 def _update(state: Any, array: pa.Array) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
 from primum.text.rows import ChatRow, Message, TextRow
 
@@ -40,6 +42,11 @@ def words(text: str) -> list[str]:
     if text.isascii():
         return text.translate(_ASCII_WORD).split()
     return _WORD.findall(_ACCENTS.sub("", unicodedata.normalize("NFKD", text.casefold())))
+
+
+def record_text(record: Mapping[str, Any]) -> str:
+    """:func:`row_text` of a row as Arrow gives it."""
+    return str(record["text"]) if "text" in record else "\n".join(turn["content"] for turn in record["messages"])
 
 
 def row_text(row: ChatRow | TextRow) -> str:

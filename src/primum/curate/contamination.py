@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from primum.artifact.job import Job, Result
 from primum.artifact.manifest import Artifact
+from primum.curate.clean import record_text
 from primum.curate.overlap import BenchmarkIndex, asked, distinct_questions
 from primum.errors import PrimumError
 
@@ -63,10 +64,8 @@ def _texts(artifact: Artifact) -> Iterator[str]:
 
 
 def _text(row: Mapping[str, Any], artifact: Artifact) -> str:
-    if "text" in row:
-        return str(row["text"])
-    if "messages" in row:
-        return "\n".join(message["content"] for message in row["messages"])
+    if "text" in row or "messages" in row:
+        return record_text(row)
     if "chosen" in row:
         prompt = (message["content"] for message in row["prompt"])
         return "\n".join([*prompt, row["chosen"], row["rejected"]])

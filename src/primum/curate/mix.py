@@ -6,6 +6,7 @@ source first), sample to ``take``, repeat. A row is kept or has exactly one reas
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -109,30 +110,30 @@ def _prepared(job: Job, item: Item, folder: Path) -> _Rows:
     mixture: str = common["mixture"]
     numbers = [artifact.row_count() for artifact in artifacts]
     total = sum(numbers)
-    count = processes() if total >= _ROWS_WORTH_PROCESSES else 1
+    several = processes() if total >= _ROWS_WORTH_PROCESSES else 1
     near = common["deduplicate"] == "near"
     sketches = np.zeros((total, permutations(common["near_threshold"]) if near else 0), dtype=np.uint32)
     has_words = np.zeros(total, dtype=np.bool_)
     index = BenchmarkIndex(
         [distinct_questions(each.table()) for each in item.inputs.get("benchmarks", ())], common["ngram"]
     )
-    batches: list[Batch] = []
+    files: list[Path] = []
     bounds, kinds = [0], set()
     ids: list[str] = []
     outcomes: list[str] = []
     keys: list[bytes] = []
 
     def read() -> Iterator[Batch]:
+        number = itertools.count()
         for name, artifact in zip(common["order"], artifacts, strict=True):
             for part in artifact.slices():
-                row_type(part.schema, str(artifact.data))
+                kind = row_type(part.schema, str(artifact.data))
                 for first in range(0, part.num_rows, _BATCH):
-                    batch = Batch(name, part.slice(first, _BATCH), folder / f"{len(batches):06d}.arrow")
-                    batches.append(Batch(name, batch.rows.schema.empty_table(), batch.file))
-                    yield batch
+                    yield Batch(name, kind, part.slice(first, _BATCH), folder / f"{next(number):06d}.arrow")
 
-    for number, done in enumerate(in_order(Preparation(common, index), read(), count)):
+    for done in in_order(Preparation(common, index), read(), several):
         first, end = bounds[-1], bounds[-1] + len(done.ids)
+        files.append(done.file)
         ids += done.ids
         outcomes += done.outcomes
         keys += done.keys
@@ -141,13 +142,12 @@ def _prepared(job: Job, item: Item, folder: Path) -> _Rows:
         kinds.add(done.kind)
         if len(kinds) > 1:
             raise one_kind(mixture)
-        job.progress.update(mixture, end, total, end, note=batches[number].source)
+        job.progress.update(mixture, end, total, end, note=done.source)
     if not kinds:
         raise PrimumError(f"mixtures.{mixture}: no row is left: see the drops of its sources")
     ends = np.cumsum([0, *numbers]).tolist()
     spans = dict(zip(common["order"], pairwise(ends), strict=True))
-    files = Files([batch.file for batch in batches], bounds)
-    return _Rows(kinds.pop(), files, spans, ids, outcomes, keys, sketches, has_words)
+    return _Rows(kinds.pop(), Files(files, bounds), spans, ids, outcomes, keys, sketches, has_words)
 
 
 def _drop_duplicates(job: Job, rows: _Rows, common: Mapping[str, Any]) -> None:

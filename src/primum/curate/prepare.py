@@ -7,7 +7,7 @@ row; the cleaned rows themselves go into files, one a batch, so that the memory 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from primum.curate.clean import clean_row, row_text, words
+from primum.curate.clean import clean_row, record_text, row_text, words
 from primum.curate.overlap import BenchmarkIndex, Sketches, exact_key, permutations, sketch, word_ngrams
 from primum.errors import PrimumError
 from primum.text import rubric
@@ -32,6 +32,7 @@ from primum.text.rows import (
     Row,
     TextRow,
     from_table,
+    to_table,
 )
 
 _OPEN = 64
@@ -39,9 +40,10 @@ _OPEN = 64
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of one source on their way into a mixture; ``file`` is where their cleaned form is written."""
+    """Rows of one source, of type ``kind``, on their way into a mixture; their cleaned form is written to ``file``."""
 
     source: str
+    kind: type[Row]
     rows: pa.Table
     file: Path
 
@@ -50,11 +52,11 @@ class Batch:
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, self.rows.schema) as writer:
             writer.write_table(self.rows)
-        return _received, (self.source, sink.getvalue().to_pybytes(), self.file)
+        return _received, (self.source, self.kind, sink.getvalue().to_pybytes(), self.file)
 
 
-def _received(source: str, rows: bytes, file: Path) -> Batch:
-    return Batch(source, pa.ipc.open_stream(rows).read_all(), file)
+def _received(source: str, kind: type[Row], rows: bytes, file: Path) -> Batch:
+    return Batch(source, kind, pa.ipc.open_stream(rows).read_all(), file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class Prepared:
     (rows, permutations), zeros where none is needed; ``has_words`` bool (rows,).
     """
 
+    source: str
+    file: Path
     kind: type[ChatRow] | type[TextRow]
     ids: Sequence[str]
     outcomes: Sequence[str]
@@ -89,14 +93,14 @@ class Preparation:
         threshold = common["near_threshold"]
         sketches = np.zeros((batch.rows.num_rows, permutations(threshold) if near else 0), dtype=np.uint32)
         has_words = np.zeros(batch.rows.num_rows, dtype=np.bool_)
-        for at, row in enumerate(from_table(batch.rows, row_type(batch.rows.schema, name))):
+        for at, row in enumerate(from_table(batch.rows, batch.kind)):
             rendered = _render(row, common["sources"][name], common)
             if common["text"]:
                 rendered = TextRow(rendered.id, rendered.source, row_text(rendered))
             cleaned = clean_row(rendered)
             text = row_text(cleaned) if cleaned else ""
             tokens = words(text)
-            rows.append(cleaned or rendered)
+            rows.append(replace(cleaned or rendered, source=name))
             outcomes.append("empty" if not cleaned else "contaminated" if self.index.overlaps(tokens) else "kept")
             keys.append(exact_key(text, tokens))
             has_words[at] = bool(tokens)
@@ -107,8 +111,9 @@ class Preparation:
             raise one_kind(common["mixture"])
         kind = kinds.pop()
         with pa.OSFile(str(batch.file), "wb") as sink, pa.ipc.new_file(sink, kind.SCHEMA) as writer:
-            writer.write_batch(_record_batch(rows, kind, name))
-        return Prepared(kind, [row.id for row in rows], outcomes, keys, sketches, has_words)
+            # The rows of an artifact are in id order, and so these are.
+            writer.write_table(to_table(rows, kind), max_chunksize=len(rows))
+        return Prepared(name, batch.file, kind, [row.id for row in rows], outcomes, keys, sketches, has_words)
 
 
 def one_kind(mixture: str) -> PrimumError:
@@ -140,8 +145,7 @@ class Files:
     def text(self, at: int) -> str:
         """All the text of one row."""
         number = int(np.searchsorted(self._bounds, at, side="right")) - 1
-        one = self._opened(number).slice(at - int(self._bounds[number]), 1).to_pylist()[0]
-        return str(one["text"]) if "text" in one else "\n".join(message["content"] for message in one["messages"])
+        return record_text(self._opened(number).slice(at - int(self._bounds[number]), 1).to_pylist()[0])
 
     def take(self, rows: npt.NDArray[np.int64], ids: Sequence[str]) -> pa.RecordBatch:
         """The rows at ``rows`` (int64), in that order, with new ``ids``."""
@@ -155,24 +159,6 @@ class Files:
         back[np.concatenate(places)] = np.arange(len(rows))
         batch = pa.Table.from_batches(parts).combine_chunks().to_batches()[0].take(pa.array(back))
         return batch.set_column(0, batch.schema.field(0), pa.array(ids, type=pa.string()))
-
-
-def _record_batch(
-    rows: Sequence[ChatRow | TextRow], kind: type[ChatRow] | type[TextRow], source: str
-) -> pa.RecordBatch:
-    columns = [pa.array([row.id for row in rows], pa.string()), pa.array([source] * len(rows), pa.string())]
-    if kind is TextRow:
-        columns.append(pa.array([row.text for row in rows if isinstance(row, TextRow)], pa.string()))
-    else:
-        turns = [row.messages for row in rows if isinstance(row, ChatRow)]
-        bounds = np.concatenate([[0], np.cumsum([len(messages) for messages in turns])])
-        flat = [message for messages in turns for message in messages]
-        said = pa.StructArray.from_arrays(
-            [pa.array([m.role for m in flat], pa.string()), pa.array([m.content for m in flat], pa.string())],
-            fields=list(ChatRow.SCHEMA.field("messages").type.value_type),
-        )
-        columns.append(pa.ListArray.from_arrays(pa.array(bounds, pa.int32()), said).cast(kind.SCHEMA.field(2).type))
-    return pa.RecordBatch.from_arrays(columns, schema=kind.SCHEMA)
 
 
 def _render(row: Row, source: Mapping[str, Any], common: Mapping[str, Any]) -> ChatRow | TextRow:
