@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,15 @@ _FIRST = ("tests/integration/test_demo.py", "tests/slurm/test_faults.py", "tests
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest."""
     items.sort(key=lambda item: next((i for i, path in enumerate(_FIRST) if item.nodeid.startswith(path)), len(_FIRST)))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_environment() -> Iterator[None]:
+    """What a file's tests set in the environment, as vLLM's engine does, does not reach the next file in the process."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")
