@@ -13,7 +13,7 @@ import platform
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -69,10 +69,15 @@ ALONE = Devices()
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a stage made of an item: a table or a folder, with its counts (content) and its cost (run)."""
+    """What a stage made of an item: a table or a folder, with its counts (content) and its cost (run).
+
+    A table that is too large for the memory is given as its ``parts``, each of them written before the next is asked for; an
+    error among them leaves nothing behind.
+    """
 
     item: Item
     table: pa.Table | None = None
+    parts: Iterable[pa.Table] | None = None
     folder: Path | None = None
     counts: Mapping[str, Any] = field(default_factory=dict)
     cost: Mapping[str, Any] = field(default_factory=dict)
@@ -208,10 +213,11 @@ def _store(request: Request, spec: Mapping[str, Any], result: Result, run: Mappi
     item = result.item
     filled = request.store.new_folder()
     try:
-        if result.table is not None:
+        rows = result.parts if result.table is None else result.table
+        if rows is not None:
             # The spec's own hash is in the file, so that a Parquet file alone can be traced.
             footer = {"spec": canonical_json(item_spec(spec, item.spec)), "key": item.key, "schema_version": "1"}
-            write_table(result.table, table_file(filled), footer)
+            write_table(rows, table_file(filled), footer)
             content, files = measure(table_file(filled), "table")
         elif result.folder is not None:
             filled.rmdir()

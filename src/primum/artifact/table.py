@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -17,42 +19,95 @@ import pyarrow.parquet as pq
 from primum.errors import PrimumError
 
 SLICE_ROWS = 65_536
+# So many chunks of a packed mixture would be gigabytes: a slice ends earlier where its rows have long lists.
+SLICE_VALUES = 1 << 25
 _ROW_GROUP = 50_000
 
 
-def check_table(table: pa.Table, name: str) -> None:
-    """Raise PrimumError unless ``table`` has a string column ``id`` of unique, ascending, non-null ids."""
+def cut(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The rows of a table that comes in ``parts`` in slices, the same ones whatever the parts are, one at least.
+
+    A slice is as many of the next rows as are at most ``SLICE_ROWS`` and have at most ``SLICE_VALUES`` values in their lists,
+    and one row at least. ValueError where there is no part.
+    """
+    held: pa.Table | None = None
+    values = np.zeros(0, dtype=np.int64)
+    given = 0
+    for part in parts:
+        held = part if held is None else pa.concat_tables([held, part])
+        values = np.concatenate([values, _values(part)])
+        ends, first = np.cumsum(values), 0
+        while first < len(ends):
+            before = ends[first - 1] if first else 0
+            fits = int(np.searchsorted(ends, before + SLICE_VALUES, side="right"))
+            stop = min(max(fits, first + 1), first + SLICE_ROWS)
+            if stop == len(ends) and stop - first < SLICE_ROWS:
+                break  # a row of the next part may be one of this slice's
+            yield held.slice(first, stop - first)
+            given += 1
+            first = stop
+        held, values = held.slice(first), values[first:]
+    if held is None:
+        raise ValueError("a table of no parts has no schema")
+    if held.num_rows or not given:
+        yield held
+
+
+def _values(part: pa.Table) -> npt.NDArray[np.int64]:
+    """How many values the lists of each row have."""
+    found = np.zeros(part.num_rows, dtype=np.int64)
+    for column in part.columns:
+        if pa.types.is_list(column.type):
+            found += pc.fill_null(pc.list_value_length(column), 0).to_numpy()
+    return found
+
+
+def _check(table: pa.Table, name: str, last: str | None) -> str | None:
+    """Raise PrimumError unless ``table`` has a string column ``id`` of unique, ascending, non-null ids above ``last``.
+
+    Returns its last id.
+    """
     if "id" not in table.column_names or table.schema.field("id").type != pa.string():
         raise PrimumError(f"{name}: a table artifact needs a string column 'id'")
     ids = table.column("id").to_pylist()
-    for previous, current in pairwise(ids):
+    for previous, current in pairwise(ids if last is None else [last, *ids]):
         if previous is None or current is None or previous >= current:
             raise PrimumError(f"{name}: ids must be unique and ascending, but {current!r} follows {previous!r}")
     for field in table.schema:
         if not field.nullable and table.column(field.name).null_count:
             raise PrimumError(f"{name}: column {field.name!r} is required but holds nulls")
+    return ids[-1] if ids else last
 
 
-def write_table(table: pa.Table, path: Path, metadata: dict[str, str]) -> None:
+def write_table(table: pa.Table | Iterable[pa.Table], path: Path, metadata: dict[str, str]) -> None:
     """Write ``table`` with page checksums and ``metadata`` (under ``primum.``) in its footer, fsynced, then read it back.
 
-    Raises PrimumError when what is on the disk is not what was written.
+    A table may come in parts of any number of rows: a slice of it (:func:`cut`) is held at a time. Raises PrimumError when what
+    is on the disk is not what was written.
     """
-    check_table(table, path.name)
     footer = {f"primum.{key}": value for key, value in metadata.items()}
-    stamped = table.replace_schema_metadata(footer)
-    # Compliant nesting would rename the items of lists, and a table would not read back with its own schema.
-    # Small row groups, since one that holds over 2 GB of nested text cannot be read.
-    pq.write_table(
-        stamped,
-        path,
-        compression="zstd",
-        write_page_checksum=True,
-        use_compliant_nested_type=False,
-        row_group_size=_ROW_GROUP,
-    )
+    state = ContentHash()
+    last: str | None = None
+    with ExitStack() as opened:
+        writer: pq.ParquetWriter | None = None
+        for part in cut([table] if isinstance(table, pa.Table) else table):
+            last = _check(part, path.name, last)
+            if writer is None:
+                # Compliant nesting would rename the items of lists, and a table would not read back with its own schema.
+                writer = opened.enter_context(
+                    pq.ParquetWriter(
+                        path,
+                        part.schema.with_metadata(footer),
+                        compression="zstd",
+                        write_page_checksum=True,
+                        use_compliant_nested_type=False,
+                    )
+                )
+            # Small row groups, since one that holds over 2 GB of nested text cannot be read.
+            writer.write_table(part.replace_schema_metadata(footer), row_group_size=_ROW_GROUP)
+            state.update(part)
     fsync(path)
-    if file_hash(path) != content_hash(table):
+    if file_hash(path) != state.hexdigest():
         raise PrimumError(f"{path.name}: the file does not read back as written: check the disk")
 
 
@@ -70,16 +125,17 @@ def row_count(path: Path) -> int:
 
 
 def slices(path: Path) -> Iterator[pa.Table]:
-    """The rows of a table, ``SLICE_ROWS`` at a time, at least one slice. Raises PrimumError as :func:`read_table` does."""
+    """The rows of a table in slices (:func:`cut`), at least one. Raises PrimumError as :func:`read_table` does."""
     with _told(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-        held = file.schema_arrow.remove_metadata().empty_table()
-        for batch in file.iter_batches(batch_size=SLICE_ROWS):
-            held = pa.concat_tables([held, pa.Table.from_batches([batch]).replace_schema_metadata(None)])
-            if held.num_rows >= SLICE_ROWS:
-                yield held.slice(0, SLICE_ROWS)
-                held = held.slice(SLICE_ROWS)
-        if held.num_rows or not file.metadata.num_rows:
-            yield held
+        yield from cut(_batches(file))
+
+
+def _batches(file: pq.ParquetFile) -> Iterator[pa.Table]:
+    """No more rows at a time than a row group has, which was written with its rows' length in mind."""
+    yield file.schema_arrow.remove_metadata().empty_table()
+    groups = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+    for batch in file.iter_batches(batch_size=min(SLICE_ROWS, max(groups, default=1) or 1)):
+        yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
 
 
 @contextmanager
@@ -94,7 +150,7 @@ def _told(path: Path) -> Iterator[None]:
 
 def content_hash(table: pa.Table) -> str:
     """The sha256 of the rows and their schema: the same for any chunking, row-group layout or compression."""
-    return _hash_of(table.slice(start, SLICE_ROWS) for start in range(0, max(table.num_rows, 1), SLICE_ROWS))
+    return _hash_of(cut([table]))
 
 
 def file_hash(path: Path) -> str:
@@ -110,10 +166,7 @@ def _hash_of(parts: Iterable[pa.Table]) -> str:
 
 
 class ContentHash:
-    """:func:`content_hash` of a table that comes in parts: slices of ``SLICE_ROWS`` rows, the last one of what is left.
-
-    A table without rows is one part.
-    """
+    """:func:`content_hash` of a table that comes in the slices of :func:`cut`."""
 
     def __init__(self) -> None:
         self._state: Any = None
@@ -140,10 +193,10 @@ def _update(state: Any, array: pa.Array) -> None:
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], type=array.type)
     kind = array.type
     state.update(len(array).to_bytes(8, "little"))
-    state.update(pc.is_valid(array).to_numpy(zero_copy_only=False).tobytes())
+    state.update(_bytes(pc.is_valid(array)) if array.null_count else b"\x01" * len(array))
     if pa.types.is_string(kind) or pa.types.is_binary(kind):
         filled = array.fill_null("" if pa.types.is_string(kind) else b"")
-        state.update(pc.binary_length(filled).to_numpy(zero_copy_only=False).tobytes())
+        state.update(_bytes(pc.binary_length(filled)))
         # Copying through take() rebases the offsets, so that the buffer holds this slice's bytes and no others.
         compact = pa.concat_arrays([filled.slice(0, 0), filled]) if filled.offset else filled
         data = compact.buffers()[2]
@@ -161,9 +214,14 @@ def _update(state: Any, array: pa.Array) -> None:
             _update(state, child)
     elif pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
         zero = False if pa.types.is_boolean(kind) else 0
-        state.update(array.fill_null(pa.scalar(zero, type=kind)).to_numpy(zero_copy_only=False).tobytes())
+        state.update(_bytes(array.fill_null(pa.scalar(zero, type=kind)) if array.null_count else array))
     else:
         raise TypeError(f"no canonical form for column type {kind}")
+
+
+def _bytes(array: pa.Array) -> npt.NDArray[np.uint8]:
+    """The values of an array without nulls, a byte for each boolean, as they lie in the memory where they can."""
+    return np.ascontiguousarray(array.to_numpy(zero_copy_only=False)).view(np.uint8)
 
 
 def fsync(path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from primum.artifact.canonical import canonical_json, digest
-from primum.artifact.table import content_hash, file_hash, read_table, row_count, slices, write_table
+from primum.artifact.table import content_hash, cut, file_hash, read_table, row_count, slices, write_table
 from primum.errors import PrimumError
 
 SCHEMA = pa.schema(
@@ -221,6 +221,62 @@ def test_a_file_read_in_slices_is_the_table(tmp_path: Path, monkeypatch: pytest.
     assert pa.concat_tables(parts) == table
     assert file_hash(tmp_path / "a.parquet") == content_hash(table) == content_hash(read_table(tmp_path / "a.parquet"))
     assert row_count(tmp_path / "a.parquet") == rows
+
+
+@given(st.lists(st.lists(st.none() | st.integers(0, 9), max_size=6), max_size=4))
+def test_slices_end_before_they_hold_too_much(parts: list[list[int | None]]) -> None:
+    """Against a plain loop over the rows: whatever the parts, at most 4 rows and 10 values, but one row at least."""
+    kind = pa.schema(
+        [pa.field("id", pa.string()), pa.field("n", pa.list_(pa.int32())), pa.field("m", pa.list_(pa.bool_()))]
+    )
+    tables, number = [kind.empty_table()], 0
+    for part in parts:
+        ids = [f"{number + i:03d}" for i in range(len(part))]
+        number += len(part)
+        lists = [[None if count is None else [at] * count for count in part] for at in (7, True)]
+        tables.append(pa.Table.from_arrays([pa.array(ids), *map(pa.array, lists, kind.types[1:])], schema=kind))
+    expected: list[list[int]] = []
+    for count in (2 * (count or 0) for part in parts for count in part):
+        if not expected or len(expected[-1]) == 4 or sum(expected[-1]) + count > 10:
+            expected.append([])
+        expected[-1].append(count)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("primum.artifact.table.SLICE_ROWS", 4)
+        patch.setattr("primum.artifact.table.SLICE_VALUES", 10)
+        found = list(cut(tables))
+        assert [part.num_rows for part in found] == [len(each) for each in expected] or (
+            not expected and len(found) == 1
+        )
+        assert pa.concat_tables(found) == pa.concat_tables(tables)
+        assert content_hash(pa.concat_tables(tables)) == content_hash(pa.concat_tables(tables).combine_chunks())
+
+
+def test_content_hashes_stay_what_they_are() -> None:
+    """Of a table with over 65,536 rows, written down when slices were cut by rows alone: every stored artifact hangs on it."""
+    rows = range(70_000)
+    lists = [[i, 2 * i] if i % 3 else None for i in rows]
+    table = pa.table(
+        {"id": [f"{i:06d}" for i in rows], "n": lists, "b": [bool(i % 2) if i % 5 else None for i in rows]}
+    )
+    assert content_hash(table) == "858e732c41a6f11225461b18485cc6128cf0b9da7393b8b078821198f3d5080b"
+
+
+def test_a_table_is_written_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("primum.artifact.table.SLICE_VALUES", 20)
+    ids = [f"{i:03d}" for i in range(50)]
+    table = pa.table({"id": ids, "n": pa.array([[i] * (i % 7) for i in range(50)], pa.list_(pa.int32()))})
+    write_table((table.slice(first, 3) for first in range(0, 50, 3)), tmp_path / "a.parquet", {"key": "k"})
+    write_table(table, tmp_path / "b.parquet", {"key": "k"})
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    assert read_table(tmp_path / "a.parquet") == table
+    assert max(sum(map(len, part.column("n").to_pylist())) for part in slices(tmp_path / "a.parquet")) <= 20
+    assert file_hash(tmp_path / "a.parquet") == content_hash(table)
+
+
+def test_ids_ascend_from_part_to_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("primum.artifact.table.SLICE_ROWS", 2)
+    with pytest.raises(PrimumError, match="'b' follows 'b'"):
+        write_table(iter([pa.table({"id": ["a", "b"]}), pa.table({"id": ["b", "c"]})]), tmp_path / "a.parquet", {})
 
 
 def test_a_file_that_is_read_in_slices_is_checked_as_another(tmp_path: Path) -> None:

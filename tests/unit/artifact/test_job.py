@@ -16,7 +16,7 @@ from primum.artifact.job import Job, Result, Run, check_libraries, execute
 from primum.artifact.manifest import Artifact, load_manifest
 from primum.artifact.request import Asked, Request
 from primum.artifact.store import Store
-from primum.artifact.table import read_table
+from primum.artifact.table import content_hash, read_table
 from primum.errors import PrimumError
 from primum.progress import Progress
 
@@ -93,6 +93,31 @@ def test_a_parquet_file_alone_names_its_spec_and_key(tmp_path: Path) -> None:
     manifest = load_manifest(tmp_path / "results/one.json")
     assert json.loads(footer[b"primum.spec"]) == manifest.spec
     assert footer[b"primum.key"].decode() == manifest.key
+
+
+def test_a_table_in_parts_is_an_artifact_as_another(tmp_path: Path) -> None:
+    table = pa.table({"id": [f"{i:02d}" for i in range(30)], "n": list(range(30))})
+
+    def parts(job: Any, item: Any) -> Result:
+        return Result(item, parts=(table.slice(first, 7) for first in range(0, 30, 7)))
+
+    run(request(tmp_path, spec({"one": 1}), "one"), Counting(parts), tmp_path)
+    found = Artifact.open(tmp_path / "results/one.json")
+    assert found.table().equals(table)
+    assert found.manifest.content == content_hash(table)
+
+
+def test_an_error_among_the_parts_leaves_nothing(tmp_path: Path) -> None:
+    def parts(job: Any, item: Any) -> Result:
+        def made() -> Iterator[pa.Table]:
+            yield pa.table({"id": ["a"]})
+            raise PrimumError("one: too many are refused")
+
+        return Result(item, parts=made())
+
+    with pytest.raises(PrimumError, match="one: too many are refused"):
+        run(request(tmp_path, spec({"one": 1}), "one"), Counting(parts), tmp_path)
+    assert everything(tmp_path) == set()
 
 
 def test_what_the_store_has_is_taken_and_loads_no_stage(tmp_path: Path) -> None:
