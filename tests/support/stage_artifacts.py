@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from primum.artifact.folder import folder_files, folder_hash
-from primum.artifact.job import Item, Job
+from primum.artifact.job import Item, Job, Result
 from primum.artifact.manifest import Artifact, Manifest, save_manifest
 from primum.artifact.table import content_hash, write_table
 from primum.engine import Report, Response
@@ -48,6 +49,13 @@ def make_job(
         for name, (spec, inputs) in items.items()
     ]
     return Job("test", common, made, Progress("test", work / "log.txt", interval=0))
+
+
+def whole(result: Result) -> Result:
+    """A result whose parts, if it has such, were put together, as they are when it is written."""
+    if result.parts is None:
+        return result
+    return replace(result, table=pa.concat_tables(result.parts), parts=None)
 
 
 class ScriptedEngine:

@@ -97,11 +97,14 @@ def _mixture(job: Job, items: Sequence[Item]) -> Iterator[Result]:
         totals: Counter[str] = Counter()
         for (_, outcome), count in outcomes.items():
             totals[outcome] += count
-        table = _table(rows, kept, {name: source["repeat"] for name, source in sources.items()}, Path(folder))
-        job.progress.say(f"{common['mixture']}: {table.num_rows:,} rows from {len(sources)} sources; {dict(totals)}")
-        tables = {"rows": table, "ledger": _ledger(outcomes, common)}
-        for item in items:
-            yield Result(item, table=tables[item.spec["output"]], counts=dict(totals))
+        copies = _copies(rows, kept, {name: source["repeat"] for name, source in sources.items()})
+        job.progress.say(f"{common['mixture']}: {len(copies):,} rows from {len(sources)} sources; {dict(totals)}")
+        by_output = {item.spec["output"]: item for item in items}
+        # The rows first: what they are read from is in a folder that goes with the first item.
+        if "rows" in by_output:
+            yield Result(by_output["rows"], parts=_written(rows, copies), counts=dict(totals))
+        if "ledger" in by_output:
+            yield Result(by_output["ledger"], table=_ledger(outcomes, common), counts=dict(totals))
 
 
 def _prepared(job: Job, item: Item, folder: Path) -> _Rows:
@@ -184,19 +187,21 @@ def _sample(rows: _Rows, sources: Mapping[str, Mapping[str, Any]], seed: int) ->
                     rows.outcomes[at] = "not-sampled"
 
 
-def _table(rows: _Rows, kept: Sequence[int], repeats: Mapping[str, int], folder: Path) -> pa.Table:
-    """The rows of the mixture in id order, as often as their source repeats them: a table whose rows stay in a file."""
+def _copies(rows: _Rows, kept: Sequence[int], repeats: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The rows of the mixture in id order, as often as their source repeats them: their ids, and which row each is."""
     repeat = np.zeros(len(rows.ids), dtype=np.int64)
     for name, (first, end) in rows.spans.items():
         repeat[first:end] = repeats[name]
     copies = [(f"{rows.ids[at]}+{copy}" if copy else rows.ids[at], at) for at in kept for copy in range(repeat[at])]
     copies.sort(key=itemgetter(0))
-    path = folder / "mixture.arrow"
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, rows.kind.SCHEMA) as writer:
-        for first in range(0, len(copies), _WRITTEN):
-            some = copies[first : first + _WRITTEN]
-            writer.write_batch(rows.files.take(np.array([at for _, at in some]), [id for id, _ in some]))
-    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    return copies
+
+
+def _written(rows: _Rows, copies: Sequence[tuple[str, int]]) -> Iterator[pa.Table]:
+    for first in range(0, len(copies), _WRITTEN):
+        some = copies[first : first + _WRITTEN]
+        batch = rows.files.take(np.array([at for _, at in some]), [id for id, _ in some])
+        yield pa.Table.from_batches([batch])
 
 
 def _ledger(outcomes: Mapping[tuple[str, str], int], common: Mapping[str, Any]) -> pa.Table:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stage_artifacts import table_artifact
+from stage_artifacts import table_artifact, whole
 
 from primum.artifact.job import Item, Job
 from primum.artifact.table import content_hash
@@ -68,7 +68,9 @@ def mix(
         items = [ChoiceRow(f"b/{i}", "b", "", "", q, ("a", f"{i}"), 0) for i, q in enumerate(questions)]
         inputs["benchmarks"] = [table_artifact(work / "b.parquet", to_table(items, ChoiceRow))]
     items_ = [Item(name, {**common, "output": name}, inputs, name, work / name) for name in ("rows", "ledger")]
-    made = {result.item.name: result.table for result in run(Job("mix", {}, items_, Progress("mix", interval=0)))}
+    made = {
+        result.item.name: whole(result).table for result in run(Job("mix", {}, items_, Progress("mix", interval=0)))
+    }
     rows_table, ledger = made["rows"], made["ledger"]
     assert rows_table is not None
     assert ledger is not None
