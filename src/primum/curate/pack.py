@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pyarrow as pa
 
 from primum.artifact.job import Item, Job, Result
+from primum.curate.tokenise import Samples, Tokenisation, Tokenised
+from primum.curate.workers import in_order, processes, to_ipc
 from primum.errors import PrimumError
-from primum.text.audit import (
-    NAMED,
-    Check,
-    audit_table,
-    has_end_unlearned,
-    has_two_bos,
-    labels_across_samples,
-    refused_check,
-)
-from primum.text.chat import check_spans, tokenize_conversation
-from primum.text.packing import IGNORED, Sample, pack
-from primum.text.rows import ChatRow, from_table
+from primum.text.audit import NAMED, Check, LabelsAcross, audit_table, refused_check
+from primum.text.chat import assistant_spans, check_spans
+from primum.text.packing import arrange, chunks
+from primum.text.rows import ChatRow
 from primum.text.tokenizer import load_tokenizer
 
-_ROWS = 10_000
+_ROWS = 1_000
+# A process takes some seconds to begin: fewer rows are done by then.
+_ROWS_WORTH_PROCESSES = 10_000
 _AGAIN = "pack again with --config refresh=curate"
 _TEMPLATE = "name another chat template with the key 'template'"
 
@@ -40,70 +39,85 @@ def run(job: Job) -> Iterator[Result]:
 
 
 def _model(job: Job, model: str, items: Sequence[Item]) -> Iterator[Result]:
-    spec = items[0].spec
-    samples, counts, found = _samples(job, model, items[0])
-    packed = pack(samples, spec["chunk_tokens"], spec["seed"])
-    counts["chunks"] = packed.num_rows
-    places = packed.num_rows * spec["chunk_tokens"]
-    checks = _checks(counts, found, labels_across_samples(packed, samples), places)
-    # All of them before the first is given: chunks beside an audit that fails are not published.
-    results = [
-        Result(item, table=packed, counts=dict(counts))
-        if item.spec["output"] == "chunks"
-        else Result(item, table=audit_table(model, checks, item.spec["limits"]), counts={"samples": found["samples"]})
-        for item in items
-    ]
-    if not samples:
-        raise PrimumError(f"{model}: no sample has a token to learn from: raise chunk_tokens or check the mixture")
-    filled = counts["tokens"] / places
-    job.progress.say(f"{model}: {len(samples):,} samples in {packed.num_rows:,} chunks, {filled:.1%} filled")
-    yield from results
+    spec, work = items[0].spec, items[0].work
+    work.mkdir(parents=True, exist_ok=True)
+    by_output = {item.spec["output"]: item for item in items}
+    with TemporaryDirectory(dir=work) as folder:
+        samples, counts, found = _samples(job, model, items[0], Path(folder))
+        bins = arrange(samples.lengths.tolist(), spec["chunk_tokens"], spec["seed"])
+        counts["chunks"] = len(bins)
+        places = len(bins) * spec["chunk_tokens"]
+        across = LabelsAcross(samples.fingerprints)
+
+        def audit(lost: int) -> pa.Table | None:
+            """The audit, if it is asked for, with ``lost`` samples that no chunk holds as they are."""
+            if "audit" not in by_output:
+                return None
+            return audit_table(model, _checks(counts, found, lost, places), by_output["audit"].spec["limits"])
+
+        def packed() -> Iterator[pa.Table]:
+            """The chunks, each looked at on its way. An error at their end is in time: they are not published before it."""
+            done = 0
+            for part in chunks(bins, samples.read):
+                across.look(part)
+                yield part
+                done += part.num_rows
+                job.progress.update(f"{model}: chunks", done, len(bins), done, "chunks")
+            audit(across.count())
+
+        audit(0)  # what is known before there are chunks
+        if not bins:
+            raise PrimumError(f"{model}: no sample has a token to learn from: raise chunk_tokens or check the mixture")
+        filled = counts["tokens"] / places
+        job.progress.say(f"{model}: {len(samples.lengths):,} samples in {len(bins):,} chunks, {filled:.1%} filled")
+        if "chunks" in by_output:
+            yield Result(by_output["chunks"], parts=packed(), counts=dict(counts))
+        else:
+            deque(packed(), maxlen=0)
+        if "audit" in by_output:
+            yield Result(by_output["audit"], table=audit(across.count()), counts={"samples": found["samples"]})
 
 
-def _samples(job: Job, model: str, item: Item) -> tuple[list[Sample], Counter[str], Counter[str]]:
+def _samples(job: Job, model: str, item: Item, folder: Path) -> tuple[Samples, Counter[str], Counter[str]]:
     """The samples with a token to learn, the counts of the chunks, and what the checks found."""
-    chunk_tokens = item.spec["chunk_tokens"]
     tokenizer = load_tokenizer(item.one("model"), item.spec["template"], item.spec["fold_system"])
-    table = item.one("mixture").table()
-    if not table.schema.equals(ChatRow.SCHEMA):
-        raise PrimumError(f"{model}: its mixture holds plain text: use it with 'train: pretrain'")
+    mixture = item.one("mixture")
     try:
         check_spans(tokenizer)
     except PrimumError as error:
         raise PrimumError(f"{model}: {error}") from None
-    samples: list[Sample] = []
+    total = mixture.row_count()
     counts: Counter[str] = Counter()
     found: Counter[str] = Counter()
-    for done, row in enumerate(_rows(table), 1):
-        job.progress.update(model, done, table.num_rows, counts["tokens"], "tokens")
-        try:
-            sample = tokenize_conversation(tokenizer, row.messages, item.spec["train_on_inputs"])
-        except PrimumError as error:
-            counts["refused"] += 1
-            if counts["refused"] <= NAMED:
-                job.progress.say(f"{model}: {row.id} is left out: {error}")
-            continue
-        found["samples"] += 1
-        found["two-bos"] += has_two_bos(tokenizer, sample.input_ids)
-        if len(sample.input_ids) > chunk_tokens:
-            counts["truncated"] += 1
-            sample = Sample(sample.input_ids[:chunk_tokens], sample.labels[:chunk_tokens])
-        else:
-            found["end-unlearned"] += has_end_unlearned(tokenizer, sample)
-        # A chunk's collator gives a sample's first token no label: nothing comes before it.
-        learned = int((sample.labels[1:] != IGNORED).sum())
-        if not learned:
-            counts["no-loss-tokens"] += 1
-            continue
-        counts["packed"] += 1
-        counts["tokens"] += len(sample.input_ids)
-        counts["loss-tokens"] += learned
-        samples.append(sample)
+    parts: list[Tokenised] = []
+
+    def batches() -> Iterator[bytes]:
+        for part in mixture.slices():
+            if not part.schema.equals(ChatRow.SCHEMA):
+                raise PrimumError(f"{model}: its mixture holds plain text: use it with 'train: pretrain'")
+            for first in range(0, part.num_rows, _ROWS):
+                yield to_ipc(part.slice(first, _ROWS))
+
+    tokenise = Tokenisation(tokenizer, item.spec["train_on_inputs"], item.spec["chunk_tokens"], folder)
+    for done in in_order(tokenise, batches(), processes() if total >= _ROWS_WORTH_PROCESSES else 1):
+        for row in done.refused[: max(NAMED - counts["refused"], 0)]:
+            _say_why(job, model, tokenizer, row)
+        parts.append(done)
+        counts.update(done.counts)
+        found.update(done.found)
+        rows = found["samples"] + counts["refused"]
+        job.progress.update(model, rows, total, counts["tokens"], "tokens")
     if counts["refused"]:
-        job.progress.say(
-            f"{model}: {counts['refused']:,} of {table.num_rows:,} conversations are refused by its chat template"
-        )
-    return samples, counts, found
+        job.progress.say(f"{model}: {counts['refused']:,} of {total:,} conversations are refused by its chat template")
+    return Samples(parts), counts, found
+
+
+def _say_why(job: Job, model: str, tokenizer: Any, row: ChatRow) -> None:
+    """Why a row is left out, found again: its error was in another process."""
+    try:
+        assistant_spans(tokenizer, row.messages)
+    except PrimumError as error:
+        job.progress.say(f"{model}: {row.id} is left out: {error}")
 
 
 def _checks(counts: Counter[str], found: Counter[str], across: int, places: int) -> list[Check]:
@@ -119,9 +133,3 @@ def _checks(counts: Counter[str], found: Counter[str], across: int, places: int)
         Check("truncated", truncated, every, "samples", longer),
         Check("unfilled", places - counts["tokens"], places, "token places", "lower chunk_tokens"),
     ]
-
-
-def _rows(table: pa.Table) -> Iterator[ChatRow]:
-    """A few rows at a time: as objects, the rows of a large mixture take several times the memory of their table."""
-    for first in range(0, table.num_rows, _ROWS):
-        yield from from_table(table.slice(first, _ROWS), ChatRow)

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from primum.curate.clean import clean_row, record_text, row_text, words
 from primum.curate.overlap import BenchmarkIndex, Sketches, exact_key, permutations, sketch, word_ngrams
+from primum.curate.workers import from_ipc, to_ipc
 from primum.errors import PrimumError
 from primum.text import rubric
 from primum.text.choices import render_choice
@@ -48,15 +49,11 @@ class Batch:
     file: Path
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Pickled as it is, a slice takes the whole table that it is a part of with it.
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, self.rows.schema) as writer:
-            writer.write_table(self.rows)
-        return _received, (self.source, self.kind, sink.getvalue().to_pybytes(), self.file)
+        return _received, (self.source, self.kind, to_ipc(self.rows), self.file)
 
 
 def _received(source: str, kind: type[Row], rows: bytes, file: Path) -> Batch:
-    return Batch(source, kind, pa.ipc.open_stream(rows).read_all(), file)
+    return Batch(source, kind, from_ipc(rows), file)
 
 
 @dataclass(frozen=True, slots=True)

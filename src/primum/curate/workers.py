@@ -12,6 +12,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
+import pyarrow as pa
+
 from primum.errors import PrimumError
 
 A = TypeVar("A")
@@ -23,6 +25,20 @@ def processes() -> int:
     """How many a job may use: Snakemake tells a job its threads by this variable; without it, one."""
     told = os.environ.get("OMP_NUM_THREADS", "")
     return int(told) if told.isdigit() and int(told) else 1
+
+
+def to_ipc(rows: pa.Table) -> bytes:
+    """Rows as they are sent to a process: pickled as it is, a slice takes the whole table that it is a part of with it."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows)
+    sent: bytes = sink.getvalue().to_pybytes()
+    return sent
+
+
+def from_ipc(sent: bytes) -> pa.Table:
+    """The inverse of :func:`to_ipc`."""
+    return pa.ipc.open_stream(sent).read_all()
 
 
 def in_order(function: Callable[[A], B], batches: Iterable[A], count: int) -> Iterator[B]:

@@ -13,9 +13,10 @@ from primum.parallel.batches import in_batches
 from primum.parallel.logprobs import response_logprobs
 from primum.parallel.scorer import load_scorer
 from primum.prefer.candidates import Candidates, reward_fitting
-from primum.text.chat import answer_tokens, check_answers
+from primum.text.chat import check_answers
 from primum.text.packing import Ids
 from primum.text.tokenizer import load_tokenizer
+from primum.text.tokens import answer_tokens
 
 
 class ImplicitReward:

@@ -5,18 +5,21 @@ What a stage counts here is looked up in the tokens and in the packed chunks the
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import xxhash
 
 from primum.errors import PrimumError
 from primum.text.packing import IGNORED, Ids, Sample
+
+Fingerprints = npt.NDArray[np.uint64]
 
 AUDIT = pa.schema(
     [pa.field(name, pa.string(), nullable=False) for name in ("id", "check")]
@@ -108,8 +111,10 @@ def has_end_unlearned(tokenizer: Any, sample: Sample) -> bool:
     learned = np.flatnonzero(sample.labels != IGNORED)
     if len(learned) in (0, len(sample.labels)):
         return False
-    turns = np.split(learned, np.flatnonzero(np.diff(learned) > 1) + 1)
-    return not all(ends_turn(tokenizer, sample.input_ids[turn]) for turn in turns)
+    breaks = np.flatnonzero(np.diff(learned) > 1)
+    firsts, lasts = learned[[0, *(breaks + 1)]], learned[[*breaks, -1]]
+    turns = zip(firsts, lasts, strict=True)
+    return not all(ends_turn(tokenizer, sample.input_ids[first : last + 1]) for first, last in turns)
 
 
 @lru_cache(maxsize=4)
@@ -126,27 +131,43 @@ def _is_blank(tokenizer: Any, token: int) -> bool:
 # Packed chunks --------------------------------------------------------------------------------------------------------
 
 
-def labels_across_samples(packed: pa.Table, samples: Iterable[Sample]) -> int:
-    """How many of ``samples`` no chunk (``primum.text.packing.PACKED``) holds as they are, with labels of their own tokens.
+class LabelsAcross:
+    """How many samples no chunk (``primum.text.packing.PACKED``) holds as they are, with labels of their own tokens.
 
-    The collator of ``primum.train.chunks`` takes the label from the token at which a sample begins, as ``seq_lengths`` says.
-    Where these are wrong it is another token that loses its label, and the first one is predicted from the sample before it::
+    ``samples`` are their fingerprints, uint64 (samples,). The collator of ``primum.train.chunks`` takes the label from the token
+    at which a sample begins, as ``seq_lengths`` says. Where these are wrong it is another token that loses its label, and the
+    first one is predicted from the sample before it::
 
         samples  [a a a][b b]    seq_lengths  3 2    loss on  . a a . b
                                  seq_lengths  5      loss on  . a a b b      the first b is learned from a
     """
-    left = Counter(_fingerprint(sample.input_ids, sample.labels) for sample in samples)
-    columns = [packed.column(name) for name in ("input_ids", "labels", "seq_lengths")]
-    for row in range(packed.num_rows):
-        ids, labels, lengths = (column[row].values.to_numpy() for column in columns)
-        if not len(ids) == len(labels) == lengths.sum():
-            continue
-        for first, last in pairwise([0, *np.cumsum(lengths).tolist()]):
-            own = labels[first:last]
-            if ((own == IGNORED) | (own == ids[first:last])).all():
-                left[_fingerprint(ids[first:last], own)] -= 1
-    return sum(count for count in left.values() if count > 0)
+
+    def __init__(self, samples: Fingerprints) -> None:
+        self._samples = samples
+        self._held: list[Fingerprints] = []
+
+    def look(self, packed: pa.Table) -> None:
+        """Look at some of the chunks."""
+        columns = [packed.column(name) for name in ("input_ids", "labels", "seq_lengths")]
+        held = []
+        for row in range(packed.num_rows):
+            ids, labels, lengths = (column[row].values.to_numpy() for column in columns)
+            if not len(ids) == len(labels) == lengths.sum():
+                continue
+            others = np.flatnonzero((labels != IGNORED) & (labels != ids))
+            for first, last in pairwise([0, *np.cumsum(lengths).tolist()]):
+                if not len(others) or not ((first <= others) & (others < last)).any():
+                    held.append(fingerprint(ids[first:last], labels[first:last]))
+        self._held.append(np.array(held, dtype=np.uint64))
+
+    def count(self) -> int:
+        """How many samples none of the chunks that were looked at holds: one that is there twice must be held twice."""
+        samples, wanted = np.unique(self._samples, return_counts=True)
+        held = np.sort(np.concatenate([np.zeros(0, dtype=np.uint64), *self._held]))
+        found = np.searchsorted(held, samples, side="right") - np.searchsorted(held, samples)
+        return int(np.maximum(wanted - found, 0).sum())
 
 
-def _fingerprint(ids: Ids, labels: Ids) -> int:
-    return hash((ids.tobytes(), labels.tobytes()))
+def fingerprint(ids: Ids, labels: Ids) -> int:
+    """64 bits of a sample's tokens and labels, the same in every process."""
+    return xxhash.xxh3_64_intdigest(labels.data, seed=xxhash.xxh3_64_intdigest(ids.data))

@@ -1,4 +1,4 @@
-"""Conversations as tokens: the Llama-3 chat format for models made here, and any tokenizer's own template."""
+"""Conversations as a model reads them: the Llama-3 chat format for models made here, and any tokenizer's own template."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 from jinja2 import TemplateError
 
 from primum.errors import PrimumError
-from primum.text.offsets import ends_of
-from primum.text.packing import IGNORED, Sample
 from primum.text.rows import Message
 from primum.text.templates import is_folded, marks_turns, trained_by
 
@@ -208,7 +205,7 @@ def _spans(tokenizer: Any, template: str, messages: Sequence[Message]) -> tuple[
         return text, [(max([start, *(place for place in given if start < place < end)]), end) for start, end in marked]
     spans = []
     for index, start in zip(asked, prompts, strict=True):
-        end = _render(tokenizer, template, messages[: index + 1], False)[0]
+        end = text if index + 1 == len(messages) else _render(tokenizer, template, messages[: index + 1], False)[0]
         if not end.startswith(start):
             raise PrimumError(
                 f"{tokenizer.name_or_path}: its chat template rewrites what was asked once it is answered: {_REMEDY}"
@@ -256,32 +253,3 @@ def _learns_answers(tokenizer: Any, template: str) -> bool:
 
 def _inside(spans: Sequence[tuple[int, int]], start: int, end: int) -> bool:
     return any(a <= start and end <= b for a, b in spans)
-
-
-def answer_tokens(tokenizer: Any, messages: Sequence[Message], response: str) -> tuple[list[int], int]:
-    """The token ids of the conversation that ends with ``response``, and how many of them come before it.
-
-    It is rendered and tokenised as a whole, as a model reads it, and split where the response begins: a tokenizer that marks
-    the start of a text (SentencePiece's) would mark that of a response by itself. A token that reaches over the place belongs to
-    the response. PrimumError as :func:`answered`.
-    """
-    text, begin = answered(tokenizer, messages, response)
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    ids: list[int] = encoded["input_ids"]
-    return ids, int((ends_of(tokenizer, encoded) <= begin).sum())
-
-
-def tokenize_conversation(tokenizer: Any, messages: Sequence[Message], train_on_inputs: bool) -> Sample:
-    """Token ids with exactly the template's BOS, and labels on the assistant's tokens (or on all)."""
-    # Spans are told by where tokens end: tokenizers that trim their offsets report a space as starting where it ends.
-    text, spans = assistant_spans(tokenizer, messages)
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    ids = np.array(encoded["input_ids"], dtype=np.int32)
-    if train_on_inputs:
-        return Sample(ids, ids)
-    labels = np.full(len(ids), IGNORED, dtype=np.int32)
-    ends = ends_of(tokenizer, encoded)
-    for start, end in spans:
-        inside = (ends > start) & (ends <= end)
-        labels[inside] = ids[inside]
-    return Sample(ids, labels)

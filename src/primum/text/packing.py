@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ PACKED = pa.schema(
     + [pa.field(name, _IDS, nullable=False) for name in ("input_ids", "labels", "seq_lengths")]
 )
 IGNORED = -100
-
+_AT_ONCE = 256
 
 Ids = npt.NDArray[np.int32]
 
@@ -64,26 +64,39 @@ def best_fit_decreasing(lengths: Sequence[int], capacity: int) -> list[list[int]
     return bins
 
 
-def pack(samples: Sequence[Sample], chunk_tokens: int, seed: int) -> pa.Table:
-    """Samples as chunks of at most ``chunk_tokens`` tokens (schema ``PACKED``), chunks in an order drawn with ``seed``.
-
-    ``seq_lengths`` are the lengths of a chunk's samples, so that attention and positions can start anew at each.
-    """
-    bins = best_fit_decreasing([len(sample.input_ids) for sample in samples], chunk_tokens)
+def arrange(lengths: Sequence[int], chunk_tokens: int, seed: int) -> list[list[int]]:
+    """Which samples each chunk holds, by their numbers, chunks in an order drawn with ``seed``."""
+    bins = best_fit_decreasing(lengths, chunk_tokens)
     random.Random(seed).shuffle(bins)
-    order = [index for members in bins for index in members]
-    lengths = np.array([len(samples[index].input_ids) for index in order], dtype=np.int64)
-    sizes = np.array([len(members) for members in bins], dtype=np.int64)
-    bounds = np.concatenate([[0], np.cumsum(sizes)])  # of chunks, in samples
-    tokens = np.concatenate([[0], np.cumsum(lengths)])[bounds]  # of chunks, in tokens
-    nothing = [np.zeros(0, dtype=np.int32)]
-    columns = [
-        pa.array([f"{number:08d}" for number in range(len(bins))], type=pa.string()),
-        _lists(tokens, np.concatenate([samples[index].input_ids for index in order] or nothing)),
-        _lists(tokens, np.concatenate([samples[index].labels for index in order] or nothing)),
-        _lists(bounds, lengths),
-    ]
-    return pa.Table.from_arrays(columns, schema=PACKED)
+    return bins
+
+
+def pack(samples: Sequence[Sample], chunk_tokens: int, seed: int) -> pa.Table:
+    """Samples as chunks of at most ``chunk_tokens`` tokens (schema ``PACKED``), in the order of :func:`arrange`."""
+    bins = arrange([len(sample.input_ids) for sample in samples], chunk_tokens, seed)
+    return pa.concat_tables(chunks(bins, lambda numbers: [samples[number] for number in numbers]))
+
+
+def chunks(bins: Sequence[Sequence[int]], samples: Callable[[Sequence[int]], Sequence[Sample]]) -> Iterator[pa.Table]:
+    """The chunks that ``bins`` arrange, in tables of a few hundred (schema ``PACKED``), one at least.
+
+    ``samples`` gives those of some numbers, in their order. ``seq_lengths`` are the lengths of a chunk's samples, so that
+    attention and positions can start anew at each.
+    """
+    for first in range(0, max(len(bins), 1), _AT_ONCE):
+        some = bins[first : first + _AT_ONCE]
+        read = samples([number for members in some for number in members])
+        lengths = np.array([len(sample.input_ids) for sample in read], dtype=np.int64)
+        bounds = np.cumsum([0, *map(len, some)])  # of chunks, in samples
+        tokens = np.concatenate([[0], np.cumsum(lengths)])[bounds]  # of chunks, in tokens
+        nothing = [np.zeros(0, dtype=np.int32)]
+        columns = [
+            pa.array([f"{first + number:08d}" for number in range(len(some))], type=pa.string()),
+            _lists(tokens, np.concatenate([sample.input_ids for sample in read] or nothing)),
+            _lists(tokens, np.concatenate([sample.labels for sample in read] or nothing)),
+            _lists(bounds, lengths),
+        ]
+        yield pa.Table.from_arrays(columns, schema=PACKED)
 
 
 def _lists(bounds: npt.NDArray[np.int64], values: npt.NDArray[np.int64] | Ids) -> pa.Array:

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from primum.text.audit import Check, ends_turn, has_two_bos, refused_check
-from primum.text.chat import answer_tokens
 from primum.text.rows import PreferenceRow
+from primum.text.tokens import answer_tokens
 
 
 def tokenize_pair(tokenizer: Any, row: PreferenceRow, limit: int) -> tuple[dict[str, Any] | None, list[str]]:
     """The pair as tokens, at most ``limit`` a sequence (responses lose their end), and its outcome.
 
-    The prompt is what the two conversations have in common before their responses (:func:`primum.text.chat.answer_tokens`).
+    The prompt is what the two conversations have in common before their responses (:func:`primum.text.tokens.answer_tokens`).
     PrimumError where the chat template refuses one of them.
     """
     sides, starts = [], []

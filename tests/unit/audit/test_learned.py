@@ -8,13 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from tokenised import tokenize_conversation
 
 from primum.artifact.folder import folder_files, folder_hash
 from primum.artifact.manifest import Manifest, save_manifest
 from primum.artifact.table import content_hash, write_table
 from primum.audit.learned import learned_text
 from primum.audit.show import show
-from primum.text.chat import tokenize_conversation
 from primum.text.packing import PACKED, pack
 from primum.text.rows import Message
 from primum.text.tokenizer import train_tokenizer

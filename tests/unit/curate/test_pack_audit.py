@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from stage_artifacts import folder_artifact, make_job, saved, table_artifact
+from stage_artifacts import folder_artifact, make_job, saved, table_artifact, whole
 
 from primum.artifact.canonical import canonical_json
 from primum.artifact.job import Result, execute
@@ -18,12 +19,13 @@ from primum.artifact.manifest import load_manifest
 from primum.artifact.request import Asked, Request
 from primum.artifact.store import Store
 from primum.curate import pack as stage
+from primum.curate import tokenise
 from primum.errors import PrimumError
 from primum.experiment.models import SFTLimits
 from primum.progress import Progress
 from primum.text.audit import NAMED
 from primum.text.chat import LLAMA3_TEMPLATE
-from primum.text.packing import IGNORED, PACKED, Sample, pack
+from primum.text.packing import IGNORED, PACKED, Sample, chunks
 from primum.text.rows import ChatRow, Message, Row, to_table
 
 OUTPUTS = ("chunks", "audit")
@@ -43,7 +45,7 @@ def _both(
     inputs = {"model": folder_artifact(model), "mixture": mixture}
     own = {"chunks": {}, "audit": {"limits": limits.model_dump()}}
     items = {f"m/{output}": (SPEC | settings | {"output": output, **own[output]}, inputs) for output in outputs}
-    return list(stage.run(make_job(work, {}, items)))
+    return [whole(result) for result in stage.run(make_job(work, {}, items))]
 
 
 def _audit(work: Path, model: Path, rows: list[Row], **settings: Any) -> dict[str, tuple[int, int]]:
@@ -68,10 +70,10 @@ def test_chunks_and_audit_are_of_the_same_samples(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    original = stage.tokenize_conversation
-    monkeypatch.setattr(stage, "tokenize_conversation", lambda *given: calls.append(given) or original(*given))
+    original = tokenise.tokenize_conversations
+    monkeypatch.setattr(tokenise, "tokenize_conversations", lambda *given: calls.append(given) or original(*given))
     packed, audit = _both(tmp_path, tiny_model, CUT)
-    assert len(calls) == len(CUT), "once for both"
+    assert len(calls) == 1, "once for both"
     assert packed.table is not None
     (alone,) = _both(tmp_path, tiny_model, CUT, outputs=("chunks",))
     assert packed.table.equals(alone.table)
@@ -88,6 +90,27 @@ def test_chunks_and_audit_are_of_the_same_samples(
     }
 
 
+def test_processes_and_batches_make_the_same_chunks(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows of many lengths, refused ones, cut ones, and ones without an answer to learn, in batches of seven."""
+    talk = [_row(n, "cough " * (n % 5), "rest " * (3 * n % 31)) for n in range(10, 60)]
+    refused = [ChatRow(f"d/{n}x", "d", ADVISED.messages) for n in range(10, 60, 9)]
+    rows: list[Row] = [*talk, *refused, *CUT]
+    alone = _both(tmp_path / "1", tiny_model, rows, template=NO_SYSTEM)
+    said = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
+    assert {"refused", "truncated", "no-loss-tokens"} <= set(alone[0].counts)
+    monkeypatch.setattr(stage, "_ROWS", 7)
+    monkeypatch.setattr(stage, "_ROWS_WORTH_PROCESSES", 0)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    several = _both(tmp_path / "2", tiny_model, rows, template=NO_SYSTEM)
+    for one, other in zip(alone, several, strict=True):
+        assert one.table is not None
+        assert one.table.equals(other.table)
+        assert one.counts == other.counts
+    assert [line for line in capsys.readouterr().err.splitlines() if "left out" in line] == said
+
+
 def test_a_template_that_writes_bos_twice_is_found(tmp_path: Path, tiny_model: Path) -> None:
     twice = "{{- bos_token }}" + LLAMA3_TEMPLATE
     assert _audit(tmp_path, tiny_model, CUT)["two-bos"] == (0, 3)
@@ -97,27 +120,27 @@ def test_a_template_that_writes_bos_twice_is_found(tmp_path: Path, tiny_model: P
 def test_an_end_of_turn_without_a_label_is_found(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = stage.tokenize_conversation
+    original = tokenise.tokenize_conversations
 
-    def without_ends(*given: Any) -> Sample:
-        whole = original(*given)
-        return Sample(whole.input_ids, np.append(whole.labels[:-1], np.int32(IGNORED)))
+    def without_ends(*given: Any) -> list[Sample]:
+        every = original(*given)
+        return [Sample(each.input_ids, np.append(each.labels[:-1], np.int32(IGNORED))) for each in every]  # type: ignore[union-attr]
 
-    monkeypatch.setattr(stage, "tokenize_conversation", without_ends)
+    monkeypatch.setattr(tokenise, "tokenize_conversations", without_ends)
     assert _audit(tmp_path, tiny_model, [*CUT, _row(3, "cough", "rest")])["end-unlearned"] == (2, 2)
 
 
 def test_samples_that_packing_joins_are_found(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def joined(*given: Any) -> pa.Table:
-        table = pack(*given)
-        lengths = [[sum(each)] for each in table.column("seq_lengths").to_pylist()]
-        return table.set_column(3, PACKED.field("seq_lengths"), pa.array(lengths, type=pa.list_(pa.int32())))
+    def joined(*given: Any) -> Iterator[pa.Table]:
+        for table in chunks(*given):
+            lengths = [[sum(each)] for each in table.column("seq_lengths").to_pylist()]
+            yield table.set_column(3, PACKED.field("seq_lengths"), pa.array(lengths, type=pa.list_(pa.int32())))
 
     rows: list[Row] = [_row(number, "cough", "rest") for number in range(3)]
     assert _audit(tmp_path, tiny_model, rows)["labels-across-samples"] == (0, 3)
-    monkeypatch.setattr(stage, "pack", joined)
+    monkeypatch.setattr(stage, "chunks", joined)
     assert _audit(tmp_path, tiny_model, rows)["labels-across-samples"] == (
         2,
         3,

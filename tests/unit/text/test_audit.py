@@ -11,11 +11,12 @@ from primum.errors import PrimumError
 from primum.text.audit import (
     AUDIT,
     Check,
+    LabelsAcross,
     audit_table,
     ends_turn,
+    fingerprint,
     has_end_unlearned,
     has_two_bos,
-    labels_across_samples,
 )
 from primum.text.packing import IGNORED, PACKED, Sample
 
@@ -97,6 +98,14 @@ def chunks(*rows: tuple[list[int], list[int], list[int]]) -> pa.Table:
     return pa.Table.from_pylist(
         [{"id": f"{i:08d}", **dict(zip(names, row, strict=True))} for i, row in enumerate(rows)], schema=PACKED
     )
+
+
+def labels_across_samples(packed: pa.Table, samples: list[Sample]) -> int:
+    """Looked at a chunk at a time."""
+    across = LabelsAcross(np.array([fingerprint(each.input_ids, each.labels) for each in samples], dtype=np.uint64))
+    for row in range(packed.num_rows):
+        across.look(packed.slice(row, 1))
+    return across.count()
 
 
 AB, ABL = [BOS, 5, 6, BOS, 7], [N, 5, 6, BOS, 7]

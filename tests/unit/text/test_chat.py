@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenised import tokenize_conversation
 
 from primum.errors import PrimumError
-from primum.text.chat import BOS, EOT, HEADER, LLAMA3_TEMPLATE, SPECIAL_TOKENS, harmless, render, tokenize_conversation
+from primum.text.chat import BOS, EOT, HEADER, LLAMA3_TEMPLATE, SPECIAL_TOKENS, harmless, render
 from primum.text.packing import IGNORED
 from primum.text.rows import Message
 from primum.text.tokenizer import train_tokenizer

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stage_artifacts import folder_artifact, make_job, table_artifact
+from stage_artifacts import folder_artifact, make_job, table_artifact, whole
 
 from primum.artifact.job import Result
 from primum.curate.pack import run
@@ -100,7 +100,8 @@ def _pack(work: Path, model: Path, rows: list[Row], **settings: Any) -> Result:
     spec["output"] = "chunks"
     mixture = table_artifact(work / "mixture.parquet", to_table(rows, type(rows[0])))
     job = make_job(work, {}, {"m": (spec, {"model": folder_artifact(model), "mixture": mixture})})
-    return next(iter(run(job)))
+    (result,) = [whole(each) for each in run(job)]
+    return result
 
 
 def _row(number: int, question: str, answer: str) -> ChatRow:

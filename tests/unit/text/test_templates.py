@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenised import tokenize_conversation
 
 from primum.errors import PrimumError
-from primum.text.chat import EOT, answered, assistant_spans, render, tokenize_conversation
+from primum.text.chat import EOT, answered, assistant_spans, render
 from primum.text.packing import IGNORED
 from primum.text.rows import Message
 from primum.text.templates import SHIPPED, folded, shipped, template_text, trained_by
