@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from primum.artifact.job import Item, Job, Result
-from primum.curate.clean import words
+from primum.curate.clean import record_text, words
 from primum.curate.overlap import (
     BenchmarkIndex,
     Sketches,
@@ -32,7 +32,8 @@ from primum.curate.overlap import (
     permutations,
     word_ngrams,
 )
-from primum.curate.prepare import Batch, Files, Preparation, one_kind, row_type
+from primum.curate.prepare import Batch, Preparation, one_kind, row_type
+from primum.curate.spill import Spilled
 from primum.curate.workers import in_order, processes
 from primum.errors import PrimumError
 from primum.text.rows import ChatRow, TextRow
@@ -49,7 +50,6 @@ LEDGER = pa.schema(
 _BATCH = 2_000
 # A process takes a second or two to begin: fewer rows are done by then.
 _ROWS_WORTH_PROCESSES = 20_000
-_WRITTEN = 10_000
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class _Rows:
     """
 
     kind: type[ChatRow] | type[TextRow]
-    files: Files
+    files: Spilled
     spans: Mapping[str, tuple[int, int]]
     ids: list[str]
     outcomes: list[str]
@@ -102,7 +102,8 @@ def _mixture(job: Job, items: Sequence[Item]) -> Iterator[Result]:
         by_output = {item.spec["output"]: item for item in items}
         # The rows first: what they are read from is in a folder that goes with the first item.
         if "rows" in by_output:
-            yield Result(by_output["rows"], parts=_written(rows, copies), counts=dict(totals))
+            parts = rows.files.tables([at for _, at in copies], [id for id, _ in copies])
+            yield Result(by_output["rows"], parts=parts, counts=dict(totals))
         if "ledger" in by_output:
             yield Result(by_output["ledger"], table=_ledger(outcomes, common), counts=dict(totals))
 
@@ -150,7 +151,7 @@ def _prepared(job: Job, item: Item, folder: Path) -> _Rows:
         raise PrimumError(f"mixtures.{mixture}: no row is left: see the drops of its sources")
     ends = np.cumsum([0, *numbers]).tolist()
     spans = dict(zip(common["order"], pairwise(ends), strict=True))
-    return _Rows(kinds.pop(), Files(files, bounds), spans, ids, outcomes, keys, sketches, has_words)
+    return _Rows(kinds.pop(), Spilled(files, bounds), spans, ids, outcomes, keys, sketches, has_words)
 
 
 def _drop_duplicates(job: Job, rows: _Rows, common: Mapping[str, Any]) -> None:
@@ -167,7 +168,7 @@ def _drop_duplicates(job: Job, rows: _Rows, common: Mapping[str, Any]) -> None:
     where = np.array(kept, dtype=np.int64)
 
     def ngrams(number: int) -> set[str]:
-        return word_ngrams(words(rows.files.text(kept[number])))
+        return word_ngrams(words(record_text(rows.files.row(kept[number]))))
 
     job.progress.say(f"{common['mixture']}: looking for near duplicates among {len(kept):,} rows")
     found = near_duplicates(rows.sketches[where], rows.has_words[where], ngrams, common["near_threshold"])
@@ -195,13 +196,6 @@ def _copies(rows: _Rows, kept: Sequence[int], repeats: Mapping[str, int]) -> lis
     copies = [(f"{rows.ids[at]}+{copy}" if copy else rows.ids[at], at) for at in kept for copy in range(repeat[at])]
     copies.sort(key=itemgetter(0))
     return copies
-
-
-def _written(rows: _Rows, copies: Sequence[tuple[str, int]]) -> Iterator[pa.Table]:
-    for first in range(0, len(copies), _WRITTEN):
-        some = copies[first : first + _WRITTEN]
-        batch = rows.files.take(np.array([at for _, at in some]), [id for id, _ in some])
-        yield pa.Table.from_batches([batch])
 
 
 def _ledger(outcomes: Mapping[tuple[str, str], int], common: Mapping[str, Any]) -> pa.Table:

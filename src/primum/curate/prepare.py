@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from primum.curate.clean import clean_row, record_text, row_text, words
+from primum.curate.clean import clean_row, row_text, words
 from primum.curate.overlap import BenchmarkIndex, Sketches, exact_key, permutations, sketch, word_ngrams
+from primum.curate.spill import write_batch
 from primum.curate.workers import from_ipc, to_ipc
 from primum.errors import PrimumError
 from primum.text import rubric
@@ -35,8 +35,6 @@ from primum.text.rows import (
     from_table,
     to_table,
 )
-
-_OPEN = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +105,8 @@ class Preparation:
         if len(kinds) > 1:
             raise one_kind(common["mixture"])
         kind = kinds.pop()
-        with pa.OSFile(str(batch.file), "wb") as sink, pa.ipc.new_file(sink, kind.SCHEMA) as writer:
-            # The rows of an artifact are in id order, and so these are.
-            writer.write_table(to_table(rows, kind), max_chunksize=len(rows))
+        # The rows of an artifact are in id order, and so these are.
+        write_batch(to_table(rows, kind), batch.file)
         return Prepared(name, batch.file, kind, [row.id for row in rows], outcomes, keys, sketches, has_words)
 
 
@@ -124,38 +121,6 @@ def row_type(schema: pa.Schema, name: str) -> type[Row]:
     if found is None:
         raise PrimumError(f"{name}: holds rows of no known type: run the stage 'read' again")
     return found
-
-
-class Files:
-    """The cleaned rows of all batches, read where they are asked for. ``bounds`` are the batches' first rows, and the end."""
-
-    def __init__(self, files: Sequence[Path], bounds: Sequence[int]) -> None:
-        self._bounds = np.array(bounds, dtype=np.int64)
-
-        # Mapped files are let go again: what is mapped counts as this process's memory.
-        @lru_cache(maxsize=_OPEN)
-        def opened(number: int) -> pa.RecordBatch:
-            return pa.ipc.open_file(pa.memory_map(str(files[number]))).get_batch(0)
-
-        self._opened = opened
-
-    def text(self, at: int) -> str:
-        """All the text of one row."""
-        number = int(np.searchsorted(self._bounds, at, side="right")) - 1
-        return record_text(self._opened(number).slice(at - int(self._bounds[number]), 1).to_pylist()[0])
-
-    def take(self, rows: npt.NDArray[np.int64], ids: Sequence[str]) -> pa.RecordBatch:
-        """The rows at ``rows`` (int64), in that order, with new ``ids``."""
-        numbers = np.searchsorted(self._bounds, rows, side="right") - 1
-        parts, places = [], []
-        for number in np.unique(numbers):
-            mine = np.flatnonzero(numbers == number)
-            parts.append(self._opened(int(number)).take(pa.array(rows[mine] - self._bounds[number])))
-            places.append(mine)
-        back = np.empty(len(rows), dtype=np.int64)
-        back[np.concatenate(places)] = np.arange(len(rows))
-        batch = pa.Table.from_batches(parts).combine_chunks().to_batches()[0].take(pa.array(back))
-        return batch.set_column(0, batch.schema.field(0), pa.array(ids, type=pa.string()))
 
 
 def _render(row: Row, source: Mapping[str, Any], common: Mapping[str, Any]) -> ChatRow | TextRow:

@@ -265,8 +265,8 @@ def test_processes_and_batches_change_nothing(tmp_path: Path, monkeypatch: pytes
     assert min(counts["b", outcome] for outcome in ("kept", "duplicate", "near-duplicate", "contaminated")) > 0
     assert counts["a", "not-sampled"] > 0
     monkeypatch.setattr("primum.curate.mix._BATCH", 7)
-    monkeypatch.setattr("primum.curate.mix._WRITTEN", 11)
-    monkeypatch.setattr("primum.curate.prepare._OPEN", 2)
+    monkeypatch.setattr("primum.curate.spill._WRITTEN", 11)
+    monkeypatch.setattr("primum.curate.spill._OPEN", 2)
     monkeypatch.setattr("primum.curate.mix._ROWS_WORTH_PROCESSES", 0)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     several, _, again = mix(tmp_path / "two", _many(), settings_, [QUESTION])

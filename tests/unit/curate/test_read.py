@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from stage_artifacts import folder_artifact, make_job
+from stage_artifacts import folder_artifact, make_job, whole
 
 from primum.curate import read as stage
 from primum.curate.adapters.columns import Columns, Fields
@@ -20,7 +20,7 @@ def _read(work: Path, adapter: str, files: dict[str, list[dict[str, object]]]) -
     spec = {"dataset": "d", "adapter": adapter, "options": {}}
     inputs = {"raw": folder_artifact(raw)}
     items = {f"d/{output}": ({**spec, "output": output}, inputs) for output in ("rows", "drops")}
-    rows, drops = (result.table for result in stage.run(make_job(work, {}, items)))
+    rows, drops = (whole(result).table for result in stage.run(make_job(work, {}, items)))
     assert rows is not None
     assert drops is not None
     return rows.to_pylist(), drops.to_pylist()
