@@ -126,7 +126,8 @@ def row_count(path: Path) -> int:
 
 def slices(path: Path) -> Iterator[pa.Table]:
     """The rows of a table in slices (:func:`cut`), at least one. Raises PrimumError as :func:`read_table` does."""
-    with _told(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+    # A buffer that is filled ahead keeps what it has read: all of the file in the end.
+    with _told(path), pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True) as file:
         yield from cut(_batches(file))
 
 

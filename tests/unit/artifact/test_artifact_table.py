@@ -279,6 +279,21 @@ def test_ids_ascend_from_part_to_part(tmp_path: Path, monkeypatch: pytest.Monkey
         write_table(iter([pa.table({"id": ["a", "b"]}), pa.table({"id": ["b", "c"]})]), tmp_path / "a.parquet", {})
 
 
+def test_of_a_file_read_in_slices_the_memory_holds_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("primum.artifact.table.SLICE_ROWS", 1000)
+    monkeypatch.setattr("primum.artifact.table._ROW_GROUP", 1000)
+    # Random text, which nothing can compress by more than a half.
+    rows = [{"id": f"{i:06d}", "text": random.Random(i).randbytes(500).hex()} for i in range(20_000)]
+    write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet", {})
+    del rows
+    before = pa.total_allocated_bytes()
+    held = [pa.total_allocated_bytes() - before for _ in slices(tmp_path / "a.parquet")]
+    assert len(held) == 20
+    # What was read before is let go: the last slice finds no more in the memory than the third.
+    assert held[-1] < 1.5 * held[2]
+    assert held[-1] < (tmp_path / "a.parquet").stat().st_size / 2
+
+
 def test_a_file_that_is_read_in_slices_is_checked_as_another(tmp_path: Path) -> None:
     with pytest.raises(PrimumError, match="no such artifact"):
         file_hash(tmp_path / "a.parquet")
