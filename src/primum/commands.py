@@ -107,9 +107,20 @@ def _table4(given: argparse.Namespace) -> None:
 
 
 def _export(given: argparse.Namespace) -> None:
-    from primum.export.command import export
+    from primum.errors import PrimumError
+    from primum.export.command import export, export_dataset
 
-    export(given.results, given.format, given.output, given.force)
+    asked = [given.mixture, given.preferences]
+    if given.format == "dataset":
+        if asked.count(None) != 1:
+            raise PrimumError("--format dataset writes one set of data: give --mixture NAME or --preferences NAME")
+        export_dataset(given.results, given.mixture, given.preferences, given.output, given.force)
+    elif asked != [None, None]:
+        raise PrimumError(
+            f"--mixture and --preferences belong to --format dataset, not to {given.format}: leave them out"
+        )
+    else:
+        export(given.results, given.format, given.output, given.force)
 
 
 def _csv(given: argparse.Namespace) -> None:
@@ -236,13 +247,20 @@ COMMANDS = (
     Command(
         "export",
         "Export",
-        "write the scores of a run in the form of another tool",
+        "write the scores of a run, or a set of its data, in the form of another tool",
         "primum export results/demo --format lm-eval --output exported",
         _export,
         (
             _RESULTS,
-            _argument("--format", choices=("lm-eval", "hf"), required=True),
-            _argument("--output", type=Path, required=True, metavar="FOLDER", help="a new folder"),
+            _argument(
+                "--format",
+                choices=("lm-eval", "hf", "dataset"),
+                required=True,
+                help="scores for lm-eval or as model cards of the hub, or data as a dataset of the hub",
+            ),
+            _argument("--mixture", metavar="NAME", help="with --format dataset: the mixture to write"),
+            _argument("--preferences", metavar="NAME", help="with --format dataset: the preference set to write"),
+            _argument("--output", type=Path, required=True, metavar="FOLDER", help="a new folder, or an empty one"),
             _argument("--force", action="store_true", help="replace the folder if it is there"),
         ),
     ),

@@ -31,8 +31,9 @@ def test_the_locks_satisfy_what_is_declared(requirement: Requirement) -> None:
     assert {each.operator for each in requirement.specifier} == {">=", "<"}
 
 
-def test_the_lock_of_the_tests_satisfies_lm_eval() -> None:
-    (requirement,) = EXTRAS["lm-eval"]
+@pytest.mark.parametrize("extra", ["lm-eval", "export"])
+def test_the_lock_of_the_tests_satisfies_extras(extra: str) -> None:
+    (requirement,) = EXTRAS[extra]
     pinned = dict(re.findall(r"^(\S+)==(\S+)$", (ROOT / "envs/dev.lock").read_text(), re.MULTILINE))
     assert pinned[requirement.name] in requirement.specifier
 
@@ -49,7 +50,7 @@ def test_all_that_is_imported_is_declared() -> None:
     providers = packages_distributions()
     needed = {canonicalize_name(providers[module][0]) for module in imported}
     assert {"pyyaml", "torch", "huggingface-hub"} <= needed
-    assert needed <= {requirement.name for requirement in CORE}
+    assert needed <= {requirement.name for requirement in [*CORE, *EXTRAS["export"]]}
 
 
 def test_the_libraries_of_specs_are_declared() -> None:

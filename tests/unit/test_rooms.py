@@ -34,7 +34,7 @@ ROOMS = {
     "dag": {"artifact", "experiment", "hub", "text"},  # the chat template that an experiment names
     "cluster": {"artifact", "experiment", "dag"},
     "table4": {"artifact", "experiment", "tables", "dag"},
-    "export": {"artifact", "dag"},
+    "export": {"artifact", "text", "dag", "audit"},
     "audit": {"artifact", "experiment", "hub", "text", "dag", "cluster"},
     "pins": {"artifact", "experiment", "dag", "hub", "curate"},
     "terminal": {"dag"},

@@ -1,1 +1,1 @@
-"""What was measured, in the forms of other tools: lm-evaluation-harness and the Hugging Face hub."""
+"""Scores and data in the forms of other tools: lm-evaluation-harness, the Hugging Face hub, Croissant."""

@@ -17,6 +17,7 @@ from huggingface_hub import EvalResult, EvalResultEntry, ModelCard, ModelCardDat
 
 from primum.export.lineage import Step
 from primum.export.lm_eval import task_values
+from primum.export.markdown import plain
 from primum.export.scores import Scored, Task
 
 
@@ -46,7 +47,7 @@ def _card(experiment: str, model: Scored, values: Mapping[str, Mapping[str, Any]
     results = [result for task in model.tasks for result in _results(task, values[task.benchmark])]
     data = ModelCardData(model_name=model.title, eval_results=results, **_metadata(model.lineage))
     lines = [
-        f"# {_plain(model.title)}{'' if model.lineage[-1].train else ': evaluation results'}",
+        f"# {plain(model.title)}{'' if model.lineage[-1].train else ': evaluation results'}",
         "",
         *([model.disclaimer, ""] if model.disclaimer else []),
         *_training(model.lineage),
@@ -62,7 +63,7 @@ def _card(experiment: str, model: Scored, values: Mapping[str, Mapping[str, Any]
         error = own[f"{metric}_stderr,none"]
         shown = f"{error:.4f}" if isinstance(error, float) else error
         lines.append(
-            f"| {_plain(task.title)} | {metric} | {own[f'{metric},none']:.4f} | {shown} | {_items(task)} | {task.shots} "
+            f"| {plain(task.title)} | {metric} | {own[f'{metric},none']:.4f} | {shown} | {_items(task)} | {task.shots} "
             f"| `{task.manifest.key}` `{task.manifest.content}` |"
         )
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(lines) + "\n")
@@ -107,10 +108,6 @@ def _training(lineage: Sequence[Step]) -> list[str]:
             ]
             lines.append(f"| {' | '.join(cell.replace('|', ' ') for cell in cells)} |")
     return [*lines, ""]
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]<>#|~&])", r"\\\1", " ".join(text.split()))
 
 
 def _items(task: Task) -> int:

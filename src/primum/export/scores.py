@@ -92,7 +92,7 @@ def read_scores(results: Path) -> tuple[str, list[Scored]]:
 
     PrimumError where ``results`` is no finished run, or an artifact is not of the rows and the model beside it.
     """
-    experiment = _experiment(results / "experiment.json")
+    experiment = read_experiment(results)
     at = partial(manifest_path, str(results))
     names = [n for n in experiment["evaluate"]["benchmarks"] if experiment["benchmarks"][n]["group"] == "benchmark"]
     hashes: dict[str, tuple[str, Mapping[str, str]]] = {}
@@ -127,7 +127,9 @@ def read_scores(results: Path) -> tuple[str, list[Scored]]:
     return experiment["name"], models
 
 
-def _experiment(path: Path) -> Any:
+def read_experiment(results: Path) -> Any:
+    """The experiment that ``results`` is the folder of, as its last run wrote it down. PrimumError where there is none."""
+    path = results / "experiment.json"
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError:
