@@ -135,7 +135,7 @@ def _prepared(job: Job, item: Item, folder: Path) -> _Rows:
                 for first in range(0, part.num_rows, _BATCH):
                     yield Batch(name, kind, part.slice(first, _BATCH), folder / f"{next(number):06d}.arrow")
 
-    for done in in_order(Preparation(common, index), read(), several):
+    for done in in_order(Preparation(common, index), read(), several, folder):
         first, end = bounds[-1], bounds[-1] + len(done.ids)
         files.append(done.file)
         ids += done.ids

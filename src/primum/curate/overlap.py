@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from itertools import pairwise
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache, cached_property, lru_cache
+from itertools import compress, pairwise
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ _BOILERPLATE = 4
 _RECALL = 0.9999
 # Eight standard deviations of a similarity estimated from 128 permutations, at 0.85.
 _MARGIN = 0.25
+_MARKS = 1 << 23
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 Sketch = npt.NDArray[np.uint32]
@@ -124,6 +125,7 @@ def _buckets(
     return which[by_text], at[by_text]
 
 
+@cache
 def _bands(threshold: float) -> tuple[int, int]:
     """(bands, permutations): the longest bands, so the fewest false candidates, that still propose nearly every pair."""
     for rows in range(_PERMUTATIONS, 1, -1):
@@ -169,6 +171,10 @@ def distinct_questions(benchmark: pa.Table) -> list[str]:
     return [question for question, _, _ in keys]
 
 
+def _slots(texts: Collection[str]) -> npt.NDArray[np.int64]:
+    return np.fromiter(map(hash, texts), np.int64, len(texts)) & (_MARKS - 1)
+
+
 class BenchmarkIndex:
     """The word n-grams of benchmark questions. A question of fewer than ``ngram`` words counts as one whole n-gram.
 
@@ -178,43 +184,75 @@ class BenchmarkIndex:
     """
 
     def __init__(self, benchmarks: Iterable[Sequence[str]], ngram: int) -> None:
+        self._ngram = ngram
         # Below four words a question ("What is gout?") would match half of a clinical corpus by chance.
-        self._head = min(_FEWEST_WORDS, ngram)
+        self._fewest = min(_FEWEST_WORDS, ngram)
         asked: dict[str, int] = {}
         for questions in benchmarks:
             for question, items in Counter(questions).items():
                 asked[question] = max(items, asked.get(question, 0))
+        self._questions = list(asked)
         counts: Counter[str] = Counter()
-        owners: defaultdict[str, list[str]] = defaultdict(list)
         for question, items in asked.items():
-            tokens = words(question)
-            if len(tokens) >= self._head:
-                for gram in shingles(tokens, min(len(tokens), ngram)):
-                    counts[gram] += items
-                    owners[gram].append(question)
-        self._grams = {gram: owners[gram] for gram, items in counts.items() if items < _BOILERPLATE}
-        sizes: defaultdict[tuple[str, ...], set[int]] = defaultdict(set)
+            grams = self._grams_of(question)
+            counts.update(grams if items == 1 else dict.fromkeys(grams, items))
+        self._grams = {gram for gram, items in counts.items() if items < _BOILERPLATE}
+        # A text's 5-grams are there for other reasons: those that an n-gram begins with -> the lengths to look up. Nearly
+        # every text is done after one look. Shorter n-grams are looked up only where their longest word is.
+        heads: defaultdict[str, set[int]] = defaultdict(set)
+        self._short: set[int] = set()
+        self._rare: set[str] = set()
         for gram in self._grams:
             tokens = gram.split(" ")
-            sizes[tuple(tokens[: self._head])].add(len(tokens))
-        # An n-gram's first words -> the lengths to look up: nearly every position of a text is done after one look.
-        self._sizes = dict(sizes)
+            if len(tokens) < _SHINGLE:
+                self._short.add(len(tokens))
+                self._rare.add(max(tokens, key=len))
+            else:
+                heads[" ".join(tokens[:_SHINGLE])].add(len(tokens))
+        self._heads = dict(heads)
 
-    def overlaps(self, tokens: Sequence[str]) -> bool:
-        """Whether a text, given as its words, contains an n-gram of a benchmark question."""
-        return next(self._found(tokens), None) is not None
+    def __bool__(self) -> bool:
+        return bool(self._grams)
+
+    def overlaps(self, tokens: Sequence[str], ngrams: set[str]) -> bool:
+        """Whether a text, given as its words and :func:`word_ngrams`, contains an n-gram of a benchmark question."""
+        return next(self._found(tokens, ngrams), None) is not None
 
     def questions(self, text: str) -> set[str]:
         """The benchmark questions that ``text`` shares an n-gram with."""
-        return {question for gram in self._found(words(text)) for question in self._grams[gram]}
+        tokens = words(text)
+        return {question for gram in self._found(tokens, word_ngrams(tokens)) for question in self._owners[gram]}
 
-    def _found(self, tokens: Sequence[str]) -> Iterator[str]:
-        if self._sizes.keys().isdisjoint(self._heads(tokens)):
-            return  # as most texts are, and this look is the fastest
-        for i, head in enumerate(self._heads(tokens)):
-            for size in self._sizes.get(head, ()):
+    @cached_property
+    def _owners(self) -> dict[str, list[str]]:
+        owners: dict[str, list[str]] = {gram: [] for gram in self._grams}
+        for question in self._questions:
+            for gram in self._grams_of(question) & self._grams:
+                owners[gram].append(question)
+        return owners
+
+    @cached_property
+    def _marks(self) -> npt.NDArray[np.bool_]:
+        """Where the heads' hashes fall. The heads themselves are too many for a processor's cache, and 400 looks a text."""
+        marks = np.zeros(_MARKS, dtype=np.bool_)
+        marks[_slots(self._heads)] = True
+        return marks
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A string's hash is another one in another process.
+        return {name: value for name, value in self.__dict__.items() if name != "_marks"}
+
+    def _grams_of(self, question: str) -> set[str]:
+        tokens = words(question)
+        return shingles(tokens, self._ngram) if len(tokens) >= self._fewest else set()
+
+    def _found(self, tokens: Sequence[str], ngrams: set[str]) -> Iterator[str]:
+        if not self._rare.isdisjoint(tokens):
+            for size in self._short:
+                yield from self._grams & shingles(tokens, size)
+        if self._heads.keys().isdisjoint(compress(ngrams, self._marks[_slots(ngrams)].tolist())):
+            return
+        for i, head in enumerate(map(" ".join, zip(*(tokens[i:] for i in range(_SHINGLE)), strict=False))):
+            for size in self._heads.get(head, ()):
                 if i + size <= len(tokens) and (gram := " ".join(tokens[i : i + size])) in self._grams:
                     yield gram
-
-    def _heads(self, tokens: Sequence[str]) -> Iterator[tuple[str, ...]]:
-        return zip(*(tokens[i:] for i in range(self._head)), strict=False)

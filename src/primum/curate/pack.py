@@ -99,7 +99,7 @@ def _samples(job: Job, model: str, item: Item, folder: Path) -> tuple[Samples, C
                 yield to_ipc(part.slice(first, _ROWS))
 
     tokenise = Tokenisation(tokenizer, item.spec["train_on_inputs"], item.spec["chunk_tokens"], folder)
-    for done in in_order(tokenise, batches(), processes() if total >= _ROWS_WORTH_PROCESSES else 1):
+    for done in in_order(tokenise, batches(), processes() if total >= _ROWS_WORTH_PROCESSES else 1, folder):
         for row in done.refused[: max(NAMED - counts["refused"], 0)]:
             _say_why(job, model, tokenizer, row)
         parts.append(done)

@@ -95,12 +95,15 @@ class Preparation:
             cleaned = clean_row(rendered)
             text = row_text(cleaned) if cleaned else ""
             tokens = words(text)
+            ngrams = word_ngrams(tokens) if near or self.index else set()
             rows.append(replace(cleaned or rendered, source=name))
-            outcomes.append("empty" if not cleaned else "contaminated" if self.index.overlaps(tokens) else "kept")
+            outcomes.append(
+                "empty" if not cleaned else "contaminated" if self.index.overlaps(tokens, ngrams) else "kept"
+            )
             keys.append(exact_key(text, tokens))
             has_words[at] = bool(tokens)
             if near and tokens and outcomes[-1] == "kept":
-                sketches[at] = sketch(word_ngrams(tokens), threshold)
+                sketches[at] = sketch(ngrams, threshold)
         kinds = {type(row) for row in rows}
         if len(kinds) > 1:
             raise one_kind(common["mixture"])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -41,15 +43,19 @@ def from_ipc(sent: bytes) -> pa.Table:
     return pa.ipc.open_stream(sent).read_all()
 
 
-def in_order(function: Callable[[A], B], batches: Iterable[A], count: int) -> Iterator[B]:
+def in_order(function: Callable[[A], B], batches: Iterable[A], count: int, folder: Path) -> Iterator[B]:
     """``function`` of each batch, by ``count`` processes, in the order of ``batches``; at most four a process are under way.
 
-    The function and what it holds are sent to each process once. An error of a batch is raised here.
+    The function and what it holds are read by each process once, from a file in ``folder``. An error of a batch is raised here.
     """
     if count == 1:
         yield from map(function, batches)
         return
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _begin, (function,))
+    # As an argument of the processes it would be written to one after the other, each when the one before has begun.
+    held = folder / "function.pickle"
+    with held.open("wb") as file:
+        pickle.dump(function, file, pickle.HIGHEST_PROTOCOL)
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _begin, (held,))
     under_way: deque[Future[B]] = deque()
     try:
         for batch in batches:
@@ -62,10 +68,12 @@ def in_order(function: Callable[[A], B], batches: Iterable[A], count: int) -> It
         raise PrimumError("a process of the job was killed: give it more memory (mem_mb) or fewer threads") from None
     finally:
         pool.shutdown(cancel_futures=True)
+        held.unlink()
 
 
-def _begin(function: Callable[[Any], Any]) -> None:
-    _held.append(function)
+def _begin(held: Path) -> None:
+    with held.open("rb") as file:
+        _held.append(pickle.load(file))  # noqa: S301  (the job's own, of a moment ago)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the job's to answer
     # A killed job says nothing to its processes: they would wait for ever.
     threading.Thread(target=_end_with_the_job, daemon=True).start()

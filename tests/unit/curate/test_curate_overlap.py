@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import random
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,6 +109,10 @@ def test_bands_propose_nearly_every_pair_at_the_threshold(threshold: float) -> N
     assert 1 - (1 - threshold**rows) ** bands >= 0.9999
 
 
+def overlaps(index: BenchmarkIndex, text: str) -> bool:
+    return index.overlaps(words(text), word_ngrams(words(text)))
+
+
 # 15 and 5 words.
 LONG = "A 54 year old man has crushing chest pain for two hours which drug comes first"
 SHORT = "Which nerve supplies the deltoid"
@@ -122,28 +131,56 @@ SHORT = "Which nerve supplies the deltoid"
     ],
 )
 def test_a_planted_question_is_found_word_for_word(text: str, found: bool) -> None:
-    assert BenchmarkIndex([[LONG + "?", SHORT]], 13).overlaps(words(text)) is found
+    assert overlaps(BenchmarkIndex([[LONG + "?", SHORT]], 13), text) is found
 
 
 def test_the_wording_of_a_task_is_no_contamination() -> None:
     stem = "Is the following statement about the patient's history of disease true or false in your view"
     three = [f"{stem} {word}" for word in ("alpha", "beta", "gamma")]
     text = f"Question: {stem}"
-    assert BenchmarkIndex([three], 13).overlaps(words(text))
-    assert not BenchmarkIndex([[*three, f"{stem} delta"]], 13).overlaps(words(text))
+    assert overlaps(BenchmarkIndex([three], 13), text)
+    assert not overlaps(BenchmarkIndex([[*three, f"{stem} delta"]], 13), text)
     # What follows the stem still tells an item.
-    assert BenchmarkIndex([[*three, f"{stem} delta"]], 13).overlaps(words(f"x {three[0]}"))
+    assert overlaps(BenchmarkIndex([[*three, f"{stem} delta"]], 13), f"x {three[0]}")
 
 
 def test_a_question_of_many_items_is_wording_and_of_many_benchmarks_is_not() -> None:
     question = "Which of the following is true?"
-    assert not BenchmarkIndex([[question] * 4], 13).overlaps(words(f"Say: {question}"))
-    assert BenchmarkIndex([[question]] * 4, 13).overlaps(words(f"Say: {question}"))
+    assert not overlaps(BenchmarkIndex([[question] * 4], 13), f"Say: {question}")
+    assert overlaps(BenchmarkIndex([[question]] * 4, 13), f"Say: {question}")
 
 
 def test_a_very_short_question_matches_nothing() -> None:
-    assert not BenchmarkIndex([["What is gout?"]], 13).overlaps(words("What is gout? A disease."))
-    assert BenchmarkIndex([["What is gout?"]], 3).overlaps(words("So what is gout"))
+    assert not overlaps(BenchmarkIndex([["What is gout?"]], 13), "What is gout? A disease.")
+    assert overlaps(BenchmarkIndex([["What is gout?"]], 3), "So what is gout")
+
+
+_ELSEWHERE = """
+import pickle, sys
+from pathlib import Path
+from primum.curate.clean import words
+from primum.curate.overlap import word_ngrams
+
+index = pickle.loads(Path(sys.argv[1]).read_bytes())
+print([index.overlaps(words(text), word_ngrams(words(text))) for text in sys.argv[2:]])
+"""
+
+
+def test_an_index_that_was_used_finds_the_same_in_another_process(tmp_path: Path) -> None:
+    index = BenchmarkIndex([[LONG, SHORT]], 13)
+    texts = [f"So. {LONG}", f"So. {SHORT}", "So. " + LONG.replace("chest", "back")]
+    found = [overlaps(index, text) for text in texts]
+    assert found == [True, True, False]
+    (tmp_path / "index").write_bytes(pickle.dumps(index))
+    for seed in ("1", "2"):  # of the hashes of strings, which differ between processes
+        done = subprocess.run(
+            [sys.executable, "-c", _ELSEWHERE, tmp_path / "index", *texts],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == str(found)
 
 
 _TOKEN = st.sampled_from("abc")
@@ -159,7 +196,7 @@ def test_the_index_finds_what_a_search_of_the_text_finds(questions: list[str], t
         if len(question.split()) >= min(4, ngram)
         for gram in shingles(question.split(), min(len(question.split()), ngram))
     }
-    found = BenchmarkIndex([questions], ngram).overlaps(words(text))
+    found = overlaps(BenchmarkIndex([questions], ngram), text)
     assert found is any(f" {gram} " in f" {text} " for gram in grams)
 
 
