@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
-from stage_artifacts import table_artifact
+from stage_artifacts import table_artifact, whole
 
 from primum.artifact.job import Item, Job
 from primum.curate.mix import run
@@ -195,7 +195,7 @@ def test_nothing_is_missed_and_nothing_dropped_wrongly(
     monkeypatch.setattr("primum.curate.mix._ROWS_WORTH_PROCESSES", 0)
     monkeypatch.setattr("primum.curate.mix._BATCH", 300)
     stages = [Item(name, {**common, "output": name}, inputs, name, tmp_path / name) for name in ("rows", "ledger")]
-    results = {result.item.name: result for result in run(Job("mix", {}, stages, Progress("mix", interval=0)))}
+    results = {result.item.name: whole(result) for result in run(Job("mix", {}, stages, Progress("mix", interval=0)))}
     table = results["rows"].table
     assert table is not None
     kept = {id for id, outcome in zip(ids, outcomes, strict=True) if outcome == "kept"}
