@@ -16,6 +16,7 @@ ROOMS = {
     "errors": set(),
     "progress": set(),
     "project": set(),
+    "licences": set(),
     "demo": set(),
     "artifact": set(),
     "hub": set(),
@@ -30,12 +31,12 @@ ROOMS = {
     "judge": {"artifact", "experiment", "text", "engine"},
     "score": {"artifact", "experiment", "text", "engine"},
     "tables": {"artifact"},
-    "report": {"artifact", "tables"},  # which columns a table has
+    "report": {"artifact", "tables", "licences"},  # which columns a table has
     "dag": {"artifact", "experiment", "hub", "text"},  # the chat template that an experiment names
     "cluster": {"artifact", "experiment", "dag"},
     "table4": {"artifact", "experiment", "tables", "dag"},
-    "export": {"artifact", "text", "dag", "audit"},
-    "audit": {"artifact", "experiment", "hub", "text", "dag", "cluster"},
+    "export": {"artifact", "text", "dag", "licences"},
+    "audit": {"artifact", "experiment", "hub", "text", "dag", "cluster", "licences"},
     "pins": {"artifact", "experiment", "dag", "hub", "curate"},
     "terminal": {"dag"},
     "run_stage": {"artifact", "dag", "cluster"},

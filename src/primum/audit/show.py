@@ -10,17 +10,18 @@ import pyarrow as pa
 from primum.artifact.folder import MANIFEST
 from primum.artifact.manifest import Artifact
 from primum.audit.learned import learned_text, tokenizer_of
-from primum.audit.licences import told, trained_on
+from primum.audit.licences import trained_on
 from primum.dag.scope import Scope
 from primum.experiment.load import read_experiment, validate
 from primum.hub.lock import UNKNOWN_REVISION
+from primum.licences import told
 
 # The columns of text that hold names and slugs only. Any other text may be harmful or a model's own, and a column added
 # tomorrow is hidden until it is named here.
 SHOWN = frozenset(
     {"id", "source", "subject", "category", "status", "model", "judge", "prompts", "benchmark", "start", "note"}
     | {"item", "method"}
-    | {"mixture", "dataset", "domain", "outcome", "check"}
+    | {"mixture", "dataset", "licence", "domain", "outcome", "twin", "check"}
     | {"preferences", "step", "prompt_id"}
 )
 _WIDTH = 60

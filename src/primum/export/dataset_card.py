@@ -15,11 +15,11 @@ from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard, DatasetCardData
 
 from primum.artifact.canonical import digest
-from primum.audit.licences import told
 from primum.export.lineage import Step
 from primum.export.markdown import plain, table
 from primum.export.shards import SPLIT, Shards
 from primum.export.sources import DataSet, Place, Source
+from primum.licences import told
 
 _CONFIG = "default"
 # https://huggingface.co/docs/hub/repositories-licenses: any other is `other` there, with a name of its own.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from shipped import ROOT
 
-from primum.audit.licences import conditions, told, trained_on
+from primum.audit.licences import trained_on
 from primum.audit.show import check
 from primum.dag.scope import Scope
 from primum.experiment import load_experiment
+from primum.licences import MARKS, asking, conditions, told
 
 NC, ND, SA = (
     "forbid commercial use",
@@ -55,6 +56,13 @@ def test_a_line_a_condition_names_all_that_ask_for_it() -> None:
         f"1 {UNKNOWN}: datasets.c",
     ]
     assert told(entries[1:2]) == []
+    assert asking(entries) == {
+        NC: ["datasets.a (cc-by-nc-sa-4.0)"],
+        SA: ["datasets.a (cc-by-nc-sa-4.0)"],
+        OWN: ["models.d (llama3)"],
+        UNKNOWN: ["datasets.c"],
+    }
+    assert MARKS == {NC: "NC", ND: "ND", SA: "SA", OWN: "own", UNKNOWN: "?"}
 
 
 def test_check_says_it_of_what_is_trained_on(capsys: pytest.CaptureFixture[str]) -> None:
