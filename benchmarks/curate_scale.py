@@ -197,7 +197,8 @@ def replica(counts: Mapping[str, int], processes: int, folder: Path) -> None:
         run(reads, processes)
     mixture = Mixture.model_validate({"sources": {name: {"dataset": name} for name in counts}})
     common = {**mixture.model_dump(mode="json"), "mixture": "replica", "seed": 7, "order": list(counts), "judges": {}}
-    items = [(f"replica/{output}", common | {"output": output}) for output in ("rows", "ledger")]
+    more: dict[str, Any] = {"rows": {}, "ledger": {"licences": dict.fromkeys(counts, "unknown")}}
+    items = [(f"replica/{output}", common | own | {"output": output}) for output, own in more.items()]
     inputs = {role: [each.output(number) for each in reads] for number, role in enumerate(("rows", "drops"))}
     mix = Task("mix", items, {**inputs, "benchmarks": [questions]}, folder, processes)
     with measured("mix", told):

@@ -87,8 +87,11 @@ GENERATION = pa.schema(
 )
 LEDGER = pa.schema(
     [
-        *((name, pa.string()) for name in ("id", "mixture", "source", "dataset", "domain", "outcome")),
-        *((name, pa.int64()) for name in ("rows", "tokens", "published")),
+        *(
+            (name, pa.string())
+            for name in ("id", "mixture", "source", "dataset", "licence", "domain", "outcome", "twin")
+        ),
+        *((name, pa.int64()) for name in ("rows", "repeat", "words", "tokens", "published")),
     ]
 )
 AUDIT = pa.schema(
@@ -164,18 +167,24 @@ def generation(id_: str, category: str, status: str = "stop") -> dict[str, Any]:
 
 
 def ledger(mixture: str, sources: Sequence[tuple[str, str, Mapping[str, int], int | None]]) -> list[dict[str, Any]]:
-    """A mixture's ledger from (source, domain, rows by outcome, published) each."""
+    """A mixture's ledger from (source, domain, rows by outcome, published) each; ``duplicate of NAME`` names a twin's."""
     return [
         {
             "id": f"{index:03d}/{source}/{outcome}",
             "mixture": mixture,
             "source": source,
-            "dataset": f"demo-{source}",
+            "dataset": "" if source == "(unlisted)" else f"demo-{source}",
+            "licence": {"medquad": "CC-BY-4.0", "stackexchange": "CC-BY-SA-4.0", "medmcqa": "unknown"}.get(
+                source, "MIT"
+            ),
             "domain": domain,
-            "outcome": outcome,
+            "outcome": outcome.partition(" of ")[0],
+            "twin": outcome.partition(" of ")[2] or None,
             "rows": rows,
-            "tokens": 41 * rows if outcome == "kept" else None,
-            "published": published,
+            "repeat": 2 if source == "medsafetybench" else 1,
+            "words": 30 * rows,
+            "tokens": 41 * rows if outcome == "kept" and mixture == "safety" else None,
+            "published": published if outcome == "kept" else None,
         }
         for index, (source, domain, outcomes, published) in enumerate(sources)
         for outcome, rows in outcomes.items()
@@ -346,14 +355,19 @@ def _agreement(chance: random.Random) -> list[dict[str, Any]]:
 
 def _clinical() -> list[tuple[str, str, dict[str, int], int | None]]:
     return [
-        ("medmcqa", "medical", {"kept": 420, "no-answer": 31, "duplicate": 12, "contaminated": 2}, 180462),
-        ("medical-flashcards", "medical", {"kept": 188, "near-duplicate": 9}, 30106),
+        ("medmcqa", "medical", {"kept": 420, "no-answer": 31, "duplicate of medmcqa": 12, "contaminated": 2}, 180462),
+        ("medical-flashcards", "medical", {"kept": 188, "near-duplicate of medmcqa": 9}, 30106),
         ("stackexchange", "medical", {"kept": 96, "not-sampled": 104}, 64246),
         ("medquad", "medical", {"kept": 40, "no-answer": 61}, 14553),
         ("aci-bench", "medical", {"kept": 12}, 87),
-        ("slimorca-t0", "general", {"kept": 160, "duplicate": 5}, 109235),
+        (
+            "slimorca-t0",
+            "general",
+            {"kept": 160, "duplicate of stackexchange": 4, "duplicate of slimorca-t0": 1},
+            109235,
+        ),
         ("ultrachat", "general", {"kept": 81, "too-long": 4}, 50953),
-        ("unlisted", "medical", {"unlisted": 0}, 405400),
+        ("(unlisted)", "medical", {"kept": 0}, 405400),
     ]
 
 

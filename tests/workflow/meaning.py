@@ -117,6 +117,11 @@ class Meaning:
     def mixing(self, names: list[str] | None = None) -> set[str]:
         return {f"mix_sources {name}" for name in self.used_mixtures() if names is None or name in names}
 
+    def licensed(self, dataset: str) -> set[str]:
+        """The ledgers that say what licence a dataset has."""
+        sources = {name: self.mixtures[name]["sources"].values() for name in self.used_mixtures()}
+        return {f"ledger {name}" for name, each in sources.items() if any(s["dataset"] == dataset for s in each)}
+
     def decontaminating(self) -> set[str]:
         return self.mixing([name for name, entry in self.mixtures.items() if entry.get("decontaminate", True)])
 
@@ -154,7 +159,9 @@ class Meaning:
             edge(f"read_dataset {name}", *jobs)
 
         for mixture in self.used_mixtures():
-            edge(f"mix_sources {mixture}", "aggregate_tables")  # the ledger
+            # Whatever changes a mixture changes its ledger. Licences change the ledger alone.
+            edge(f"mix_sources {mixture}", f"ledger {mixture}")
+            edge(f"ledger {mixture}", "aggregate_tables")
             for source in self.mixtures[mixture]["sources"].values():
                 dataset(source["dataset"], f"mix_sources {mixture}")
         for name in self.benchmark_datasets():
@@ -256,6 +263,8 @@ class Meaning:
         rule, *names = made.split()
         if rule == "read_dataset":
             return self._group(*names)
+        if rule == "ledger":
+            return "mix_sources"
         if rule == "audit":
             packed = self.models[names[0]]["train"] == "sft"
             return f"{'pack_chunks' if packed else 'reference_logprobs'} {names[0]}"

@@ -41,11 +41,15 @@ from primum.text.rows import ChatRow, TextRow
 LEDGER = pa.schema(
     [
         pa.field(name, pa.string(), nullable=False)
-        for name in ("id", "mixture", "source", "dataset", "domain", "outcome")
+        for name in ("id", "mixture", "source", "dataset", "licence", "domain", "outcome")
     ]
-    + [pa.field("rows", pa.int64(), nullable=False), pa.field("published", pa.int64())]
+    + [pa.field("twin", pa.string())]
+    + [pa.field(name, pa.int64(), nullable=False) for name in ("rows", "repeat")]
+    + [pa.field(name, pa.int64()) for name in ("words", "published")]
 )
 
+# A source, an outcome, and of a duplicate the source of the earlier row that it repeats.
+_Key = tuple[str, str, str | None]
 
 _BATCH = 2_000
 # A process takes a second or two to begin: fewer rows are done by then.
@@ -56,7 +60,8 @@ _ROWS_WORTH_PROCESSES = 20_000
 class _Rows:
     """Every row of the sources, a few numbers each: ``outcomes`` is ``kept`` until something drops it.
 
-    ``spans`` are each source's first row and the one after its last. The rows' text is in ``files``.
+    ``spans`` are each source's first row and the one after its last, ``words`` int32 (rows,) how many words each has, ``twins``
+    int32 (rows,) the earlier row that a duplicate repeats, or -1. The rows' text is in ``files``.
     """
 
     kind: type[ChatRow] | type[TextRow]
@@ -66,14 +71,15 @@ class _Rows:
     outcomes: list[str]
     keys: list[bytes]
     sketches: Sketches
-    has_words: npt.NDArray[np.bool_]
+    words: npt.NDArray[np.int32]
+    twins: npt.NDArray[np.int32]
 
     def kept(self) -> list[int]:
         return [at for at, outcome in enumerate(self.outcomes) if outcome == "kept"]
 
 
 def run(job: Job) -> Iterator[Result]:
-    """Of each mixture its items with ``output`` ``rows`` (ChatRow or TextRow) and ``ledger`` (a row a source and outcome)."""
+    """Of each mixture its items with ``output`` ``rows`` (ChatRow or TextRow) and ``ledger`` (see :func:`_ledger`)."""
     for _, items in groupby(job.items, lambda item: str(item.spec["mixture"])):
         yield from _mixture(job, list(items))
 
@@ -81,21 +87,21 @@ def run(job: Job) -> Iterator[Result]:
 def _mixture(job: Job, items: Sequence[Item]) -> Iterator[Result]:
     common, inputs = items[0].spec, items[0].inputs
     sources: Mapping[str, Mapping[str, Any]] = common["sources"]
-    outcomes: Counter[tuple[str, str]] = Counter()
+    counts: Counter[_Key] = Counter()
     for name, drops in zip(common["order"], inputs["drops"], strict=True):
-        outcomes.update((name, reason) for reason in drops.table().column("reason").to_pylist())
+        counts.update((name, reason, None) for reason in drops.table().column("reason").to_pylist())
     items[0].work.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=items[0].work) as folder:
         rows = _prepared(job, items[0], Path(folder))
         _drop_duplicates(job, rows, common)
         _sample(rows, sources, common["seed"])
-        for name, (first, end) in rows.spans.items():
-            outcomes.update((name, outcome) for outcome in rows.outcomes[first:end])
+        found, words_ = _counted(rows)
+        counts.update(found)
         kept = rows.kept()
         if not kept:
             raise PrimumError(f"mixtures.{common['mixture']}: no row is left: see the drops of its sources")
         totals: Counter[str] = Counter()
-        for (_, outcome), count in outcomes.items():
+        for (_, outcome, _), count in counts.items():
             totals[outcome] += count
         copies = _copies(rows, kept, {name: source["repeat"] for name, source in sources.items()})
         job.progress.say(f"{common['mixture']}: {len(copies):,} rows from {len(sources)} sources; {dict(totals)}")
@@ -105,7 +111,8 @@ def _mixture(job: Job, items: Sequence[Item]) -> Iterator[Result]:
             parts = rows.files.tables([at for _, at in copies], [id for id, _ in copies])
             yield Result(by_output["rows"], parts=parts, counts=dict(totals))
         if "ledger" in by_output:
-            yield Result(by_output["ledger"], table=_ledger(outcomes, common), counts=dict(totals))
+            ledger = _ledger(counts, words_, by_output["ledger"].spec)
+            yield Result(by_output["ledger"], table=ledger, counts=dict(totals))
 
 
 def _prepared(job: Job, item: Item, folder: Path) -> _Rows:
@@ -117,7 +124,7 @@ def _prepared(job: Job, item: Item, folder: Path) -> _Rows:
     several = processes() if total >= _ROWS_WORTH_PROCESSES else 1
     near = common["deduplicate"] == "near"
     sketches = np.zeros((total, permutations(common["near_threshold"]) if near else 0), dtype=np.uint32)
-    has_words = np.zeros(total, dtype=np.bool_)
+    counts = np.zeros(total, dtype=np.int32)
     index = BenchmarkIndex(
         [distinct_questions(each.table()) for each in item.inputs.get("benchmarks", ())], common["ngram"]
     )
@@ -141,7 +148,7 @@ def _prepared(job: Job, item: Item, folder: Path) -> _Rows:
         ids += done.ids
         outcomes += done.outcomes
         keys += done.keys
-        sketches[first:end], has_words[first:end] = done.sketches, done.has_words
+        sketches[first:end], counts[first:end] = done.sketches, done.words
         bounds.append(end)
         kinds.add(done.kind)
         if len(kinds) > 1:
@@ -151,7 +158,8 @@ def _prepared(job: Job, item: Item, folder: Path) -> _Rows:
         raise PrimumError(f"mixtures.{mixture}: no row is left: see the drops of its sources")
     ends = np.cumsum([0, *numbers]).tolist()
     spans = dict(zip(common["order"], pairwise(ends), strict=True))
-    return _Rows(kinds.pop(), Spilled(files, bounds), spans, ids, outcomes, keys, sketches, has_words)
+    twins = np.full(total, -1, dtype=np.int32)
+    return _Rows(kinds.pop(), Spilled(files, bounds), spans, ids, outcomes, keys, sketches, counts, twins)
 
 
 def _drop_duplicates(job: Job, rows: _Rows, common: Mapping[str, Any]) -> None:
@@ -161,7 +169,7 @@ def _drop_duplicates(job: Job, rows: _Rows, common: Mapping[str, Any]) -> None:
     kept = rows.kept()
     for at, twin in zip(kept, exact_duplicates(rows.keys[at] for at in kept), strict=True):
         if twin is not None:
-            rows.outcomes[at] = "duplicate"
+            rows.outcomes[at], rows.twins[at] = "duplicate", kept[twin]
     if common["deduplicate"] == "exact":
         return
     kept = rows.kept()
@@ -171,10 +179,10 @@ def _drop_duplicates(job: Job, rows: _Rows, common: Mapping[str, Any]) -> None:
         return word_ngrams(words(record_text(rows.files.row(kept[number]))))
 
     job.progress.say(f"{common['mixture']}: looking for near duplicates among {len(kept):,} rows")
-    found = near_duplicates(rows.sketches[where], rows.has_words[where], ngrams, common["near_threshold"])
+    found = near_duplicates(rows.sketches[where], rows.words[where] > 0, ngrams, common["near_threshold"])
     for at, twin in zip(kept, found, strict=True):
         if twin is not None:
-            rows.outcomes[at] = "near-duplicate"
+            rows.outcomes[at], rows.twins[at] = "near-duplicate", kept[twin]
 
 
 def _sample(rows: _Rows, sources: Mapping[str, Mapping[str, Any]], seed: int) -> None:
@@ -198,27 +206,54 @@ def _copies(rows: _Rows, kept: Sequence[int], repeats: Mapping[str, int]) -> lis
     return copies
 
 
-def _ledger(outcomes: Mapping[tuple[str, str], int], common: Mapping[str, Any]) -> pa.Table:
+def _counted(rows: _Rows) -> tuple[Counter[_Key], Counter[_Key]]:
+    """How many rows, and how many words, each source has of each outcome, duplicates by the source of the row they repeat."""
+    names = list(rows.spans)
+    starts = np.array([first for first, _ in rows.spans.values()])
+    # Of sources that begin at the same row all but the last are empty.
+    owners = np.where(rows.twins < 0, -1, np.searchsorted(starts, rows.twins, side="right") - 1)
+    counts: Counter[_Key] = Counter()
+    words_: Counter[_Key] = Counter()
+    for name, (first, end) in rows.spans.items():
+        columns = {"outcome": rows.outcomes[first:end], "twin": owners[first:end], "words": rows.words[first:end]}
+        groups = pa.table(columns).group_by(["outcome", "twin"]).aggregate([("words", "count"), ("words", "sum")])
+        for group in groups.to_pylist():
+            key = (name, group["outcome"], names[group["twin"]] if group["twin"] >= 0 else None)
+            counts[key], words_[key] = group["words_count"], group["words_sum"]
+    return counts, words_
+
+
+def _ledger(counts: Mapping[_Key, int], words_: Mapping[_Key, int], common: Mapping[str, Any]) -> pa.Table:
+    """A row a source and outcome, in the mixture's order, and of duplicates one for each source that their ``twin`` is in.
+
+    ``words`` are those of the rows, null where a row was dropped before it had a text. ``repeat`` is how often the mixture has
+    each kept row.
+    """
     records = []
-    for name in common["order"]:
+    for number, name in enumerate(common["order"]):
         source = common["sources"][name]
-        found = {outcome: count for (owner, outcome), count in outcomes.items() if owner == name}
-        for outcome, count in {"kept": 0, **found}.items():
+        keys = dict.fromkeys([(name, "kept", None), *(key for key in counts if key[0] == name)])
+        for key in keys:
+            _, outcome, twin = key
             records.append(
                 {
-                    "id": f"{common['mixture']}/{name}/{outcome}",
+                    "id": "/".join([common["mixture"], f"{number:03d}", name, outcome, *([twin] if twin else [])]),
                     "mixture": common["mixture"],
                     "source": name,
                     "dataset": source["dataset"],
+                    "licence": common["licences"][source["dataset"]],
                     "domain": source["domain"],
                     "outcome": outcome,
-                    "rows": count,
+                    "twin": twin,
+                    "rows": counts.get(key, 0),
+                    "repeat": source["repeat"],
+                    "words": words_.get(key, 0 if outcome == "kept" else None),
                     "published": source["published"] if outcome == "kept" else None,
                 }
             )
     if common["unlisted"]:
         # What the publication counts without naming a source: carried so that its totals can be checked.
-        unlisted = {"source": "(unlisted)", "dataset": "", "domain": "medical", "outcome": "kept", "rows": 0}
-        identity = {"id": f"{common['mixture']}/(unlisted)", "mixture": common["mixture"]}
-        records.append({**identity, **unlisted, "published": common["unlisted"]})
+        identity = {"id": f"{common['mixture']}/{len(common['order']):03d}/(unlisted)", "mixture": common["mixture"]}
+        unlisted = {"source": "(unlisted)", "dataset": "", "licence": "", "domain": "medical", "outcome": "kept"}
+        records.append({**identity, **unlisted, "rows": 0, "repeat": 1, "words": 0, "published": common["unlisted"]})
     return pa.Table.from_pylist(sorted(records, key=lambda record: record["id"]), schema=LEDGER)

@@ -59,7 +59,7 @@ class Prepared:
     """Of a batch's rows what is looked at together.
 
     ``outcomes`` are ``kept``, ``empty`` or ``contaminated``; ``keys`` of exact duplicates (16 bytes); ``sketches`` uint32
-    (rows, permutations), zeros where none is needed; ``has_words`` bool (rows,).
+    (rows, permutations), zeros where none is needed; ``words`` int32 (rows,), how many a row has.
     """
 
     source: str
@@ -69,7 +69,7 @@ class Prepared:
     outcomes: Sequence[str]
     keys: Sequence[bytes]
     sketches: Sketches
-    has_words: npt.NDArray[np.bool_]
+    words: npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Preparation:
         near = common["deduplicate"] == "near"
         threshold = common["near_threshold"]
         sketches = np.zeros((batch.rows.num_rows, permutations(threshold) if near else 0), dtype=np.uint32)
-        has_words = np.zeros(batch.rows.num_rows, dtype=np.bool_)
+        counts = np.zeros(batch.rows.num_rows, dtype=np.int32)
         for at, row in enumerate(from_table(batch.rows, batch.kind)):
             rendered = _render(row, common["sources"][name], common)
             if common["text"]:
@@ -101,7 +101,7 @@ class Preparation:
                 "empty" if not cleaned else "contaminated" if self.index.overlaps(tokens, ngrams) else "kept"
             )
             keys.append(exact_key(text, tokens))
-            has_words[at] = bool(tokens)
+            counts[at] = len(tokens)
             if near and tokens and outcomes[-1] == "kept":
                 sketches[at] = sketch(ngrams, threshold)
         kinds = {type(row) for row in rows}
@@ -110,7 +110,7 @@ class Preparation:
         kind = kinds.pop()
         # The rows of an artifact are in id order, and so these are.
         write_batch(to_table(rows, kind), batch.file)
-        return Prepared(name, batch.file, kind, [row.id for row in rows], outcomes, keys, sketches, has_words)
+        return Prepared(name, batch.file, kind, [row.id for row in rows], outcomes, keys, sketches, counts)
 
 
 def one_kind(mixture: str) -> PrimumError:

@@ -84,8 +84,10 @@ def _mix_one(scope: Scope, name: str) -> Iterator[Output]:
         "drops": [scope.path(DROPS, dataset=dataset) for dataset in sources],
         "benchmarks": rows_of(scope, scope.decontaminating(name)),
     }
-    for output, path in (("rows", MIXTURE), ("ledger", LEDGER)):
-        yield Output(f"{name}/{output}", scope.path(path, mixture=name), {**spec, "output": output}, inputs)
+    # What the catalog says of licences is in the ledger alone: the rows stay what they are when it is corrected.
+    licences = {"licences": {dataset: scope.experiment.datasets[dataset].license for dataset in sources}}
+    for output, path, more in (("rows", MIXTURE, {}), ("ledger", LEDGER, licences)):
+        yield Output(f"{name}/{output}", scope.path(path, mixture=name), {**spec, "output": output, **more}, inputs)
 
 
 def _pairs(scope: Scope, _: str) -> Plan:

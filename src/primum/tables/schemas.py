@@ -61,11 +61,13 @@ _CURATION = _schema(
         "mixture": _TEXT,
         "source": _TEXT,
         "dataset": _TEXT,
+        "licence": _TEXT,
         "domain": _TEXT,
         "outcome": _TEXT,
         "rows": _INT,
+        "repeat": _INT,
     },
-    {"tokens": _INT, "published": _INT},
+    {"twin": _TEXT, "words": _INT, "tokens": _INT, "published": _INT},
 )
 
 _AUDITS = (

@@ -194,7 +194,10 @@ def test_nothing_is_missed_and_nothing_dropped_wrongly(
     monkeypatch.setenv("OMP_NUM_THREADS", str(processes))
     monkeypatch.setattr("primum.curate.mix._ROWS_WORTH_PROCESSES", 0)
     monkeypatch.setattr("primum.curate.mix._BATCH", 300)
-    stages = [Item(name, {**common, "output": name}, inputs, name, tmp_path / name) for name in ("rows", "ledger")]
+    more = {"licences": dict.fromkeys(SOURCES, "mit")}
+    stages = [
+        Item(name, {**common, **more, "output": name}, inputs, name, tmp_path / name) for name in ("rows", "ledger")
+    ]
     results = {result.item.name: whole(result) for result in run(Job("mix", {}, stages, Progress("mix", interval=0)))}
     table = results["rows"].table
     assert table is not None

@@ -51,15 +51,18 @@ def mix(
     judges: Mapping[str, Any] | None = None,
     seed: int = 7,
     **mixture: Any,
-) -> tuple[pa.Table, dict[tuple[str, str], int], pa.Table]:
+) -> tuple[pa.Table, Mapping[tuple[str, str], int], pa.Table]:
     """Run the stage over ``sources``; the rows, the ledger's counts by (source, outcome), and the ledger."""
     given_settings = settings or {}
     declared = {name: {"dataset": name, **given_settings.get(name, {})} for name in sources}
     common = Mixture.model_validate({"sources": declared, **mixture}).model_dump(mode="json")
     common |= {"mixture": "m", "seed": seed, "order": list(sources), "judges": judges or {}}
+    licences = {name: f"licence of {name}" for name in sources}
     inputs: dict[str, list[Any]] = {"rows": [], "drops": []}
     for name, rows in sources.items():
-        inputs["rows"].append(table_artifact(work / name / "rows.parquet", to_table(rows, type(rows[0]))))
+        inputs["rows"].append(
+            table_artifact(work / name / "rows.parquet", to_table(rows, type(rows[0]) if rows else ChatRow))
+        )
         records = [{"id": f"{i}", "reason": reason} for i, reason in enumerate((drops or {}).get(name, ()))]
         inputs["drops"].append(
             table_artifact(work / name / "drops.parquet", pa.Table.from_pylist(records, schema=DROPS))
@@ -67,14 +70,17 @@ def mix(
     if questions:
         items = [ChoiceRow(f"b/{i}", "b", "", "", q, ("a", f"{i}"), 0) for i, q in enumerate(questions)]
         inputs["benchmarks"] = [table_artifact(work / "b.parquet", to_table(items, ChoiceRow))]
-    items_ = [Item(name, {**common, "output": name}, inputs, name, work / name) for name in ("rows", "ledger")]
+    specs = {"rows": common, "ledger": {**common, "licences": licences}}
+    items_ = [Item(name, {**spec, "output": name}, inputs, name, work / name) for name, spec in specs.items()]
     made = {
         result.item.name: whole(result).table for result in run(Job("mix", {}, items_, Progress("mix", interval=0)))
     }
     rows_table, ledger = made["rows"], made["ledger"]
     assert rows_table is not None
     assert ledger is not None
-    counts = {(row["source"], row["outcome"]): row["rows"] for row in ledger.to_pylist()}
+    counts: Counter[tuple[str, str]] = Counter()
+    for row in ledger.to_pylist():
+        counts[row["source"], row["outcome"]] += row["rows"]
     return rows_table, counts, ledger
 
 
@@ -128,6 +134,54 @@ def test_each_outcome_by_hand(tmp_path: Path) -> None:
     assert published[("b", "duplicate")] == (None, "general")
     assert published[("a", "kept")] == (None, "medical")
     assert published[("(unlisted)", "kept")] == (99, "medical")
+    # A row's words are those of its question and of its answer: 5 + 30 of the first three, 10 + 3 of a/4, 6 + 2 of a/5 and b/0,
+    # 1 + 1 of the others. What was dropped before it was a row has no words that anybody knows.
+    assert {(r["source"], r["outcome"]): r["words"] for r in ledger.to_pylist()} == {
+        ("a", "kept"): 35 + 8,
+        ("a", "duplicate"): 35,
+        ("a", "near-duplicate"): 35,
+        ("a", "empty"): 0,
+        ("a", "contaminated"): 13,
+        ("a", "no-answer"): None,
+        ("a", "image"): None,
+        ("b", "kept"): 6,
+        ("b", "duplicate"): 8,
+        ("b", "not-sampled"): 4,
+        ("(unlisted)", "kept"): 0,
+    }
+    assert {r["source"]: (r["licence"], r["repeat"]) for r in ledger.to_pylist()} == {
+        "a": ("licence of a", 1),
+        "b": ("licence of b", 2),
+        "(unlisted)": ("", 1),
+    }
+
+
+def test_a_duplicate_is_counted_by_the_source_of_the_row_that_it_repeats(tmp_path: Path) -> None:
+    """In the mixture's order, not the alphabet's; an empty source among them shifts nothing."""
+    near, other = LONG.replace("word29", "other"), LONG.replace("word", "thing")
+    c = [chat("c/0", "Q?", LONG), chat("c/1", "Q?", LONG), chat("c/2", "Q?", "Short.")]
+    a = [chat("a/0", "Q?", near), chat("a/1", "Q?", other), chat("a/2", "Q?", other)]
+    b = [
+        chat("b/0", "Q?", other),  # of a/1
+        chat("b/1", "Q?", other.replace("thing29", "else")),  # near a/1
+        chat("b/2", "Q?", LONG),  # of c/0
+        chat("b/3", "Q?", near),  # of a/0, which itself is near c/0 and not kept
+        chat("b/4", "Q?", "short"),  # of c/2
+    ]
+    _, _, ledger = mix(tmp_path, {"c": c, "empty": [], "a": a, "b": b})
+    found = [(r["source"], r["outcome"], r["twin"], r["rows"], r["words"]) for r in ledger.to_pylist()]
+    assert found == [
+        ("c", "duplicate", "c", 1, 31),
+        ("c", "kept", None, 2, 31 + 2),
+        ("empty", "kept", None, 0, 0),
+        ("a", "duplicate", "a", 1, 31),
+        ("a", "kept", None, 1, 31),
+        ("a", "near-duplicate", "c", 1, 31),
+        ("b", "duplicate", "a", 2, 62),
+        ("b", "duplicate", "c", 2, 31 + 2),
+        ("b", "kept", None, 0, 0),
+        ("b", "near-duplicate", "a", 1, 31),
+    ]
 
 
 def test_the_first_source_keeps_a_duplicate(tmp_path: Path) -> None:

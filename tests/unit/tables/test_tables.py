@@ -235,12 +235,18 @@ def test_what_was_held_out_is_not_thinned_away(tmp_path: Path) -> None:
 
 
 def test_curation_is_every_ledger(tmp_path: Path) -> None:
-    rows = ledger("x", [("s", "medical", {"kept": 3, "no-answer": 1}, 9)])
+    rows = ledger("x", [("s", "medical", {"kept": 3, "no-answer": 1, "duplicate of s": 2}, 9)])
     paths = [tmp_path / "l/1.json", tmp_path / "l/2.json"]
     inputs = {"ledgers": [save_table(rows, LEDGER, path) for path in paths]}
     made = make("curation", tmp_path, inputs, mixtures=["x", "x"])
-    assert [row["rows"] for row in made] == [3, 1, 3, 1]
-    assert [row["published"] for row in made] == [9] * 4
+    assert [(row["outcome"], row["twin"], row["rows"]) for row in made] == [
+        ("duplicate", "s", 2),
+        ("kept", None, 3),
+        ("no-answer", None, 1),
+    ] * 2
+    assert [row["published"] for row in made] == [None, 9, None] * 2
+    assert {(row["licence"], row["repeat"]) for row in made} == {("MIT", 1)}
+    assert [row["words"] for row in made] == [60, 90, 30] * 2
 
 
 def test_a_ledger_without_tokens_has_unknown_tokens(tmp_path: Path) -> None:
