@@ -107,7 +107,7 @@ def probed(page: Path, tmp_path: Path, width: int) -> dict[str, object]:
 
 def test_the_browser_shows_the_tables(page: Path, tmp_path: Path) -> None:
     shown = browse(tmp_path, "--dump-dom", page.as_uri())
-    assert shown.count("<table") == shown.count("<caption") == 14
+    assert shown.count("<table") == shown.count("<caption") == 15
     for name in (
         "benchmarks",
         "preferences",
@@ -118,6 +118,8 @@ def test_the_browser_shows_the_tables(page: Path, tmp_path: Path) -> None:
         "categories",
         "audits-table",
         "pairs-table",
+        "ledger-0",
+        "overlap-0",
     ):
         assert f'id="{name}"' in shown
     assert "</html>" in shown

@@ -11,6 +11,7 @@ from primum.errors import PrimumError
 from primum.tables.averages import AVERAGE, columns
 
 BEST = "best"
+KEPT = "kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +158,18 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """A row of ``curation``."""
+    """A row of ``curation``; ``twin`` is the source of the earlier rows that duplicates repeat."""
 
     mixture: str
     source: str
     dataset: str
+    licence: str
     domain: str
     outcome: str
+    twin: str | None
     rows: int
+    repeat: int
+    words: int | None
     tokens: int | None
     published: int | None
 

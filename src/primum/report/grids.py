@@ -13,7 +13,10 @@ _RANKS = ("best", "second")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """``text`` in full size, ``flags`` after it, ``extra`` (an uncertainty) beside it, ``mark`` such as ``best``."""
+    """``text`` in full size, ``flags`` after it, ``extra`` (an uncertainty) beside it, ``mark`` such as ``best``.
+
+    ``shade`` is how far its background is coloured, in percent.
+    """
 
     text: str = NONE
     extra: str = ""
@@ -21,6 +24,7 @@ class Cell:
     sort: float | None = None
     mark: str = ""
     flags: str = ""
+    shade: int = 0
 
 
 @dataclass(frozen=True, slots=True)

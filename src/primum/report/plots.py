@@ -1,4 +1,4 @@
-"""The plots: dots with intervals by model, curves over training steps, and bars of what curation kept."""
+"""The plots: dots with intervals by model, and curves over training steps."""
 
 from __future__ import annotations
 
@@ -141,17 +141,3 @@ def curve_panel(curve: Curve) -> Markup:
     if held_out:
         label += f"; held out: from {held_out[0][1]:.3g} to {held_out[-1][1]:.3g} at step {held_out[-1][0]}"
     return drawing(width, height, label, [tip(label), *parts], "plot panel")
-
-
-def share_bar(label: str, parts: Sequence[tuple[str, int, str]]) -> Markup:
-    """A bar of fixed width cut by (name, rows, class): what was kept of a source, and what was dropped why."""
-    width, height = 150.0, 12.0
-    total = sum(rows for _, rows, _ in parts)
-    drawn, x = [], 0.0
-    for name, rows, class_ in parts:
-        if rows:
-            length = rows / total * width
-            shown = tip(f"{name}: {count(rows)} ({100 * rows / total:.1f}%)")
-            drawn.append(element("rect", shown, x=x, y=0, width=max(length, 0.8), height=height, class_=class_))
-            x += length
-    return drawing(width, height, label, drawn, "plot bar")

@@ -14,13 +14,12 @@ import study
 
 from primum.errors import PrimumError
 from primum.report.audits import audit_grid
-from primum.report.curation import mixtures, outcomes
-from primum.report.data import Ledger, Study, read_study
+from primum.report.data import Study, read_study
 from primum.report.headline import headlines
 from primum.report.lineage import lineage_tree
 from primum.report.numbers import MINUS, NONE, count, decimal, interval, listing, percent, plural, signed
 from primum.report.pairs import pairs_grid
-from primum.report.plots import Curve, curve_panel, share_bar
+from primum.report.plots import Curve, curve_panel
 from primum.report.skill import accuracy_grid
 from primum.report.stage import render
 from primum.report.svg import ticks
@@ -97,7 +96,7 @@ def test_the_page_is_well_formed_and_accessible(page: str) -> None:
     assert outline.open == []
     assert outline.all("html")[0]["lang"] == "en"
     tables = outline.all("table")
-    assert len(tables) == len(outline.all("caption")) == 14
+    assert len(tables) == len(outline.all("caption")) == 15
     assert all(cell.get("scope") for cell in outline.all("th"))
     assert all(plot.get("role") == "img" and plot.get("aria-label") for plot in outline.all("svg"))
     ids = [attributes["id"] for _, attributes in outline.elements if "id" in attributes]
@@ -203,26 +202,6 @@ def test_tables_that_do_not_fit_are_refused(made: Made, tmp_path: Path) -> None:
         study.make_report(made[0], made[1][::-1], tmp_path)
 
 
-def test_a_ledger_adds_up(made: Made) -> None:
-    rows = (
-        Ledger("m", "one", "d", "medical", "kept", 6, 60, 100),
-        Ledger("m", "one", "d", "medical", "duplicate", 2, None, 100),
-        Ledger("m", "two", "d", "general", "kept", 2, 20, 50),
-        Ledger("m", "rest", "", "medical", "unlisted", 0, None, 25),
-    )
-    read = opened(made, lambda _: {"ledger": rows})
-    (mixture,) = mixtures(read)
-    assert [(s.read, s.kept, s.published, s.share) for s in mixture.sources] == [
-        (8, 6, 100, "75.0"),
-        (2, 2, 50, "25.0"),
-        (0, 0, 25, "0.0"),
-    ]
-    assert mixture.sources[0].dropped == "duplicate 2"
-    assert (mixture.total.read, mixture.total.kept, mixture.total.tokens, mixture.total.published) == (10, 8, 80, 175)
-    assert [(d.name, d.kept, d.published) for d in mixture.domains] == [("medical", 6, 125), ("general", 2, 50)]
-    assert outcomes(read) == {"kept": "fill-kept", "duplicate": "fill-drop0"}
-
-
 def test_audits_are_models_by_checks_in_percent(made: Made, page: str) -> None:
     grid = audit_grid(opened(made), "id")
     assert grid is not None
@@ -290,13 +269,6 @@ def test_held_out_values_are_dots_beside_the_curve() -> None:
     assert 'd="M53.8 82.0L232.0 122.0"' in panel
     assert "loss; held out: ○" in panel
     assert "held out: from 3 to 2 at step 5" in panel
-
-
-def test_a_bar_is_cut_in_proportion() -> None:
-    widths = re.findall(
-        r'<rect x="([\d.]+)" y="0" width="([\d.]+)"', str(share_bar("l", [("a", 3, "x"), ("b", 1, "y")]))
-    )
-    assert [tuple(map(float, pair)) for pair in widths] == [(0, 112.5), (112.5, 37.5)]
 
 
 def test_numbers() -> None:
