@@ -16,9 +16,10 @@ import json
 import multiprocessing
 import os
 import tempfile
-import time
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -118,21 +119,27 @@ def make(counts: Mapping[str, int], folder: Path) -> dict[str, list[Artifact]]:
     }
 
 
-def mixed(counts: Mapping[str, int], inputs: Mapping[str, list[Artifact]], folder: Path) -> None:
-    """The stage, in a process that has drawn nothing; prints a line of JSON."""
-    mixture = Mixture.model_validate({"sources": {name: {"dataset": name} for name in counts}})
-    common = {**mixture.model_dump(mode="json"), "mixture": "m", "seed": 7, "order": list(counts), "judges": {}}
+def mixed(
+    counts: Mapping[str, int], inputs: Mapping[str, list[Artifact]], folder: Path, **mixture: Any
+) -> dict[str, Any]:
+    """The stage, in a process that has drawn nothing: what it took and counts. The rows are ``folder/mixture.parquet``."""
+    declared = Mixture.model_validate({"sources": {name: {"dataset": name} for name in counts}, **mixture})
+    common = {**declared.model_dump(mode="json"), "mixture": "m", "seed": 7, "order": list(counts), "judges": {}}
     item = Item("m", {**common, "output": "rows"}, inputs, "m", folder / "work")
-    started = time.perf_counter()
+    file = folder / "mixture.parquet"
+    before = os.times()
+    counted: Mapping[str, int] = {}
     for result in run(Job("mix", {}, [item], Progress("mix"))):
-        write_table(result.parts or [], folder / "mixture.parquet", {})
-        seconds = time.perf_counter() - started
-        rows = sum(counts.values())
-        # Of this process since it began; resource.getrusage would tell that of its parent, too.
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        peak = int(status.partition("VmHWM:")[2].split()[0]) / 1e6
-        told = {"rows": rows, "seconds": round(seconds, 1), "rows/s": round(rows / seconds), "peak GB": round(peak, 2)}
-        print(json.dumps({**told, "content": file_hash(folder / "mixture.parquet")[:12], **result.counts}))
+        write_table(result.parts or [], file, {})
+        counted = result.counts
+    after = os.times()
+    seconds, rows = after.elapsed - before.elapsed, sum(counts.values())
+    # Of this process since it began; resource.getrusage would tell that of its parent, too.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    peak = int(status.partition("VmHWM:")[2].split()[0]) / 1e6
+    told = {"rows": rows, "seconds": round(seconds, 1), "rows/s": round(rows / seconds), "peak GB": round(peak, 2)}
+    cpu = round(sum(after[:4]) - sum(before[:4]), 1)
+    return {**told, "cpu": cpu, "content": file_hash(file)[:12], **counted}
 
 
 def main() -> None:
@@ -146,10 +153,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         inputs = make(counts, Path(work))
         os.environ["OMP_NUM_THREADS"] = str(given.processes)
-        job = multiprocessing.get_context("spawn").Process(target=mixed, args=(counts, inputs, Path(work)))
-        job.start()
-        job.join()
-    raise SystemExit(job.exitcode)
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+            print(json.dumps(process.submit(mixed, counts, inputs, Path(work)).result()))
 
 
 if __name__ == "__main__":
