@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
+from stage_artifacts import whole
 
 from primum.artifact.canonical import digest
 from primum.artifact.folder import folder_files, folder_hash
@@ -72,9 +73,10 @@ class CuratedRun:
         self.experiment["mixtures"][name] = declared
         names = [source["dataset"] for source in declared["sources"].values()]
         common = {"mixture": name, "seed": 7, "order": list(declared["sources"]), "judges": judges or {}}
+        licences = {each: self.experiment["datasets"][each].get("license", "") for each in names}
         items = {
-            f"{name}/{output}": {**declared, **common, "benchmarks": [], "output": output}
-            for output in ("rows", "ledger")
+            f"{name}/{output}": {**declared, **common, **more, "benchmarks": [], "output": output}
+            for output, more in (("rows", {}), ("ledger", {"licences": licences}))
         }
         inputs = {kind: [self.artifact(f"{kind}/{each}") for each in names] for kind in ("rows", "drops")}
         self._run(mix, items, inputs, {f"{name}/rows": f"mixtures/{name}", f"{name}/ledger": f"ledgers/{name}"})
@@ -147,4 +149,4 @@ class CuratedRun:
         stage = stage or module.__name__.rpartition(".")[2]
         hashes = {role: [each.manifest.content for each in artifacts] for role, artifacts in inputs.items()}
         for result in module.run(Job(stage, {}, items, Progress(stage, interval=0))):
-            self.table(paths[result.item.name], result.table, stage, result.item.spec, hashes, result.counts)
+            self.table(paths[result.item.name], whole(result).table, stage, result.item.spec, hashes, result.counts)

@@ -6,6 +6,7 @@ each is looked for only where its content is what the next one was made from.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -106,13 +107,15 @@ def read_mixture(results: Path, name: str) -> DataSet:
     at = partial(manifest_path, str(results))
     artifact, ledger = (Artifact.open(Path(at(path, mixture=name))) for path in (MIXTURE, LEDGER))
     item, inputs = artifact.manifest.spec["item"], artifact.manifest.inputs
-    if ledger.manifest.inputs != inputs or ledger.manifest.spec["item"] | {"output": item["output"]} != item:
+    # Of the same inputs and, but for licences, by the same spec.
+    same = ledger.manifest.spec["item"].items() >= {**item, "output": "ledger"}.items()
+    if ledger.manifest.inputs != inputs or not same:
         raise PrimumError(f"{ledger.path}: is no ledger of the rows beside it: run the stage mix")
-    outcomes: dict[str, dict[str, int]] = {source: {} for source in item["order"]}
+    outcomes: dict[str, Counter[str]] = {source: Counter() for source in item["order"]}
     for row in ledger.table().to_pylist():
         # What a publication counts without naming a source has no dataset, and no rows.
         if row["dataset"]:
-            outcomes[row["source"]][row["outcome"]] = row["rows"]
+            outcomes[row["source"]][row["outcome"]] += row["rows"]
     sources = []
     for source, content in zip(item["order"], inputs["rows"], strict=True):
         own = item["sources"][source]
