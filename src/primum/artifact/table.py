@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +19,21 @@ import pyarrow.parquet as pq
 
 from primum.errors import PrimumError
 
+_T = TypeVar("_T")
 SLICE_ROWS = 65_536
 # So many chunks of a packed mixture would be gigabytes: a slice ends earlier where its rows have long lists.
 SLICE_VALUES = 1 << 25
 _ROW_GROUP = 50_000
+
+
+def ahead(parts: Iterable[_T]) -> Iterator[_T]:
+    """The same parts, each made by another thread while the one before it is used."""
+    iterator = iter(parts)
+    with ThreadPoolExecutor(1) as thread:
+        under_way = thread.submit(next, iterator, None)
+        while (part := under_way.result()) is not None:
+            under_way = thread.submit(next, iterator, None)
+            yield part
 
 
 def cut(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -90,7 +102,7 @@ def write_table(table: pa.Table | Iterable[pa.Table], path: Path, metadata: dict
     last: str | None = None
     with ExitStack() as opened:
         writer: pq.ParquetWriter | None = None
-        for part in cut([table] if isinstance(table, pa.Table) else table):
+        for part in ahead(cut([table] if isinstance(table, pa.Table) else table)):
             last = _check(part, path.name, last)
             if writer is None:
                 # Compliant nesting would rename the items of lists, and a table would not read back with its own schema.
@@ -156,7 +168,7 @@ def content_hash(table: pa.Table) -> str:
 
 def file_hash(path: Path) -> str:
     """The content hash of a table's file, a slice in memory at a time. Raises PrimumError as :func:`read_table` does."""
-    return _hash_of(slices(path))
+    return _hash_of(ahead(slices(path)))
 
 
 def _hash_of(parts: Iterable[pa.Table]) -> str:

@@ -38,6 +38,7 @@ def _specials(tokenizer: Any) -> tuple[str, ...]:
     return tuple(sorted(token for token in found if len(token) > 1))
 
 
+@lru_cache(maxsize=16)
 def harmless(tokenizer: Any, text: str) -> str:
     """``text`` with special tokens that it spells out broken up (``< |eot_id|>``), so that it cannot end its own turn."""
     for token in _specials(tokenizer):
