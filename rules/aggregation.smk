@@ -1,6 +1,6 @@
 # Aggregation: everything into the tables, and the tables into the page that people look at.
 #
-# reads   scores, judgements, generations, data/ledgers, data/audits, data/pairs, data/samples, data/ranked, models (their
+# reads   scores, judgements, generations, data/ledgers, data/tokens, data/audits, data/pairs, data/samples, data/ranked, models (their
 #         history), agreements
 # writes  tables/{table}.parquet, .csv     benchmarks preferences comparisons safety judges training curation audits pairs
 #         tables/table4.{html,md,tex}      Table 4 of Med42-v2 beside it, where an experiment measures rows of it
@@ -42,6 +42,7 @@ rule aggregate_tables:
         judgements=reads("tables", "judgements"),
         generations=reads("tables", "generations"),
         ledgers=reads("tables", "ledgers"),
+        tokens=reads("tables", "tokens"),
         trained=reads("tables", "trained"),
         agreements=reads("tables", "agreements"),
         audits=reads("tables", "audits"),

@@ -4,6 +4,7 @@
 # writes  models/{model}/               safetensors and tokenizer; of a trained model history.parquet, too
 #         data/packed/{model}           token chunks for one SFT model, with loss masks and sample lengths
 #         data/reference/{model}        a DPO stage's tokenised pairs with their reference log-probabilities
+#         data/tokens/{model}           how many of its tokens come from which source
 #         data/audits/{model}           what is unsound in these chunks or pairs, held against the model's limits
 
 
@@ -49,8 +50,8 @@ rule pack_chunks:
         mixture=reads("pack", "mixture"),
         model=reads("pack", "model"),
     output:
-        manifests=manifests([training.PACKED, training.AUDIT]),
-        tables=tables_of(manifests([training.PACKED, training.AUDIT])),
+        manifests=manifests([training.PACKED, training.AUDIT, training.TOKENS]),
+        tables=tables_of(manifests([training.PACKED, training.AUDIT, training.TOKENS])),
     log:
         RUN.log("pack", "{model}"),
     wildcard_constraints:

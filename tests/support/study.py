@@ -91,9 +91,10 @@ LEDGER = pa.schema(
             (name, pa.string())
             for name in ("id", "mixture", "source", "dataset", "licence", "domain", "outcome", "twin")
         ),
-        *((name, pa.int64()) for name in ("rows", "repeat", "words", "tokens", "published")),
+        *((name, pa.int64()) for name in ("rows", "repeat", "words", "published")),
     ]
 )
+TOKENS = pa.schema([("id", pa.string()), ("samples", pa.int64()), ("tokens", pa.int64()), ("loss_tokens", pa.int64())])
 AUDIT = pa.schema(
     [
         *((name, pa.string()) for name in ("id", "check")),
@@ -183,7 +184,6 @@ def ledger(mixture: str, sources: Sequence[tuple[str, str, Mapping[str, int], in
             "rows": rows,
             "repeat": 2 if source == "medsafetybench" else 1,
             "words": 30 * rows,
-            "tokens": 41 * rows if outcome == "kept" and mixture == "safety" else None,
             "published": published if outcome == "kept" else None,
         }
         for index, (source, domain, outcomes, published) in enumerate(sources)
@@ -234,6 +234,7 @@ def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
         "judgements": [["harm", model, p] for model in models for p, kind in PROMPTS if kind == "harmful"]
         + [["refusal", model, prompts] for model in models for prompts, _ in PROMPTS],
         "mixtures": ["clinical", "safety"],
+        "packed": [["safety", "medical-safe"]],
         "trained": [model[0] for model in MODELS],
         "agreements": ["harm"],
         "audited": [model[0] for model in MODELS if model[3] in ("sft", "dpo")],
@@ -247,6 +248,16 @@ def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
         "ledgers": [
             save_table(ledger("clinical", _clinical()), LEDGER, folder / "ledgers/clinical.json"),
             save_table(ledger("safety", _safety()), LEDGER, folder / "ledgers/safety.json"),
+        ],
+        "tokens": [
+            save_table(
+                [
+                    {"id": source, "samples": 0, "tokens": 41 * rows["kept"] * repeat, "loss_tokens": 0}
+                    for (source, _, rows, _), repeat in zip(_safety(), (2, 1), strict=True)
+                ],
+                TOKENS,
+                folder / "tokens/medical-safe.json",
+            )
         ],
         "trained": [save_model(_history(model[3], chance), folder / "models" / model[0]) for model in MODELS],
         "agreements": [save_table(_agreement(chance), AGREEMENT, folder / "agreements/harm.json")],

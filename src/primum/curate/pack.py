@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from primum.artifact.job import Item, Job, Result
-from primum.curate.tokenise import Samples, Tokenisation, Tokenised
+from primum.curate.tokenise import BY_SOURCE, Samples, Tokenisation, Tokenised
 from primum.curate.workers import in_order, processes, to_ipc
 from primum.errors import PrimumError
 from primum.text.audit import NAMED, Check, LabelsAcross, audit_table, refused_check
@@ -21,6 +21,11 @@ from primum.text.packing import arrange, chunks
 from primum.text.rows import ChatRow
 from primum.text.tokenizer import load_tokenizer
 
+# ``id`` is the source.
+TOKENS = pa.schema(
+    [pa.field("id", pa.string(), nullable=False)]
+    + [pa.field(name, pa.int64(), nullable=False) for name in ("samples", "tokens", "loss_tokens")]
+)
 _ROWS = 1_000
 # A process takes some seconds to begin: fewer rows are done by then.
 _ROWS_WORTH_PROCESSES = 10_000
@@ -29,7 +34,8 @@ _TEMPLATE = "name another chat template with the key 'template'"
 
 
 def run(job: Job) -> Iterator[Result]:
-    """Of each model its items with ``output`` ``chunks`` (``primum.text.packing.PACKED``) and ``audit`` (``primum.text.audit``).
+    """Of each model its items with ``output`` ``chunks`` (``primum.text.packing.PACKED``), ``audit`` (``primum.text.audit``) and
+    ``tokens`` (``TOKENS``: of each source in the mixture how many samples are packed, of how many tokens, learned and in all).
 
     Counts of the chunks: samples packed, truncated, and without a token to learn; conversations that the template refused.
     PrimumError where a check is above its limit.
@@ -43,7 +49,7 @@ def _model(job: Job, model: str, items: Sequence[Item]) -> Iterator[Result]:
     work.mkdir(parents=True, exist_ok=True)
     by_output = {item.spec["output"]: item for item in items}
     with TemporaryDirectory(dir=work) as folder:
-        samples, counts, found = _samples(job, model, items[0], Path(folder))
+        samples, counts, found, sources = _samples(job, model, items[0], Path(folder))
         bins = arrange(samples.lengths.tolist(), spec["chunk_tokens"], spec["seed"])
         counts["chunks"] = len(bins)
         places = len(bins) * spec["chunk_tokens"]
@@ -76,10 +82,14 @@ def _model(job: Job, model: str, items: Sequence[Item]) -> Iterator[Result]:
             deque(packed(), maxlen=0)
         if "audit" in by_output:
             yield Result(by_output["audit"], table=audit(across.count()), counts={"samples": found["samples"]})
+        if "tokens" in by_output:
+            yield Result(by_output["tokens"], table=_by_source(sources), counts={"tokens": counts["tokens"]})
 
 
-def _samples(job: Job, model: str, item: Item, folder: Path) -> tuple[Samples, Counter[str], Counter[str]]:
-    """The samples with a token to learn, the counts of the chunks, and what the checks found."""
+def _samples(
+    job: Job, model: str, item: Item, folder: Path
+) -> tuple[Samples, Counter[str], Counter[str], Counter[tuple[str, str]]]:
+    """The samples with a token to learn, the counts of the chunks, what the checks found, and counts by source."""
     tokenizer = load_tokenizer(item.one("model"), item.spec["template"], item.spec["fold_system"])
     mixture = item.one("mixture")
     try:
@@ -89,6 +99,7 @@ def _samples(job: Job, model: str, item: Item, folder: Path) -> tuple[Samples, C
     total = mixture.row_count()
     counts: Counter[str] = Counter()
     found: Counter[str] = Counter()
+    sources: Counter[tuple[str, str]] = Counter()
     parts: list[Tokenised] = []
 
     def batches() -> Iterator[bytes]:
@@ -105,11 +116,20 @@ def _samples(job: Job, model: str, item: Item, folder: Path) -> tuple[Samples, C
         parts.append(done)
         counts.update(done.counts)
         found.update(done.found)
+        sources.update(done.sources)
         rows = found["samples"] + counts["refused"]
         job.progress.update(model, rows, total, counts["tokens"], "tokens")
     if counts["refused"]:
         job.progress.say(f"{model}: {counts['refused']:,} of {total:,} conversations are refused by its chat template")
-    return Samples(parts), counts, found
+    return Samples(parts), counts, found, sources
+
+
+def _by_source(counts: Mapping[tuple[str, str], int]) -> pa.Table:
+    names = sorted({source for _, source in counts})
+    columns = [names, *([counts[what, name] for name in names] for what in BY_SOURCE)]
+    return pa.Table.from_arrays(
+        [pa.array(each, kind) for each, kind in zip(columns, TOKENS.types, strict=True)], schema=TOKENS
+    )
 
 
 def _say_why(job: Job, model: str, tokenizer: Any, row: ChatRow) -> None:

@@ -22,6 +22,8 @@ from primum.text.tokens import tokenize_conversations
 
 # Bytes a token: its id and its label.
 _SAMPLE = 8
+# What is counted of each source, too.
+BY_SOURCE = ("packed", "tokens", "loss-tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ class Tokenised:
     """Of a batch of rows the samples that were written to ``file`` from byte ``start``, one after another.
 
     A sample is its token ids and then its labels, int32. ``lengths`` (int64, in tokens) and ``fingerprints`` (uint64) are theirs.
-    ``refused`` are the first rows that the chat template takes no conversation of.
+    ``sources`` are their tokens by what is counted and the row's source. ``refused`` are the first rows that the chat template
+    takes no conversation of.
     """
 
     file: Path
@@ -38,6 +41,7 @@ class Tokenised:
     fingerprints: Fingerprints
     counts: Mapping[str, int]
     found: Mapping[str, int]
+    sources: Mapping[tuple[str, str], int]
     refused: Sequence[ChatRow]
 
 
@@ -54,6 +58,7 @@ class Tokenisation:
         """``rows`` are a table of ChatRow in Arrow's stream format. Counts are those of the stage."""
         counts: Counter[str] = Counter()
         found: Counter[str] = Counter()
+        sources: Counter[tuple[str, str]] = Counter()
         refused: list[ChatRow] = []
         kept: list[Sample] = []
         chats: list[ChatRow] = from_table(from_ipc(rows), ChatRow)
@@ -64,8 +69,11 @@ class Tokenisation:
             if sample is None:
                 counts["refused"] += 1
                 refused.append(row)
-            else:
-                kept += self._looked_at(sample, counts, found)
+                continue
+            before = {what: counts[what] for what in BY_SOURCE}
+            kept += self._looked_at(sample, counts, found)
+            for what in BY_SOURCE:
+                sources[what, row.source] += counts[what] - before[what]
         file = self.folder / f"{os.getpid()}.tokens"
         with file.open("ab") as opened:
             start = opened.tell()
@@ -74,7 +82,7 @@ class Tokenisation:
                 opened.write(sample.labels.data)
         lengths = np.array([len(sample.input_ids) for sample in kept], dtype=np.int64)
         prints = np.array([fingerprint(sample.input_ids, sample.labels) for sample in kept], dtype=np.uint64)
-        return Tokenised(file, start, lengths, prints, counts, found, refused[:NAMED])
+        return Tokenised(file, start, lengths, prints, counts, found, sources, refused[:NAMED])
 
     def _looked_at(self, sample: Sample, counts: Counter[str], found: Counter[str]) -> list[Sample]:
         """The sample as far as a chunk holds it; none where nothing of it would be learned."""

@@ -10,7 +10,7 @@ from primum.dag.metadata import experiment_metadata
 from primum.dag.preferences import RANKED, SAMPLES, draws
 from primum.dag.scope import Scope
 from primum.dag.stage import Output, Plan, Stage
-from primum.dag.training import AUDIT, MODEL
+from primum.dag.training import AUDIT, MODEL, TOKENS
 
 TABLE = "tables/{table}.json"
 REPORT = "report/manifest.json"
@@ -24,6 +24,7 @@ def _tables(scope: Scope, _: str) -> Plan:
         "judgements": scope.judged(),
         "generations": scope.generated(),
         "mixtures": scope.mixtures(),
+        "packed": scope.packed(),
         "trained": scope.trained(),
         "agreements": scope.agreements(),
         "audited": scope.audited(),
@@ -36,6 +37,7 @@ def _tables(scope: Scope, _: str) -> Plan:
         "judgements": [path(JUDGEMENT, judge=j, model=m, prompts=p) for j, m, p in scope.judged()],
         "generations": [path(GENERATION, model=model, prompts=prompts) for model, prompts in scope.generated()],
         "ledgers": [path(LEDGER, mixture=mixture) for mixture in scope.mixtures()],
+        "tokens": [path(TOKENS, model=model) for _, model in scope.packed()],
         "trained": [path(MODEL, model=model) for model in scope.trained()],
         "agreements": [path(AGREEMENT, judge=judge) for judge in scope.agreements()],
         "audits": [path(AUDIT, model=model) for model in scope.audited()],

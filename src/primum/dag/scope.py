@@ -145,6 +145,11 @@ class Scope:
         models = [self.experiment.models[name] for name in self.trained()]
         return list(dict.fromkeys(m.data for m in models if isinstance(m, PretrainedModel | SFTModel)))
 
+    def packed(self) -> list[tuple[str, str]]:
+        """(mixture, model) of each model that learns from conversations, ancestors first."""
+        models = [(self.experiment.models[name], name) for name in self.trained()]
+        return [(model.data, name) for model, name in models if isinstance(model, SFTModel)]
+
     def agreements(self) -> list[str]:
         """The judges that are checked against graded pairs."""
         return [name for name in self.experiment.evaluate.judges if self.experiment.judges[name].graded]

@@ -29,6 +29,7 @@ from primum.text.templates import template_text
 PACKED = "data/packed/{model}.json"
 REFERENCE = "data/reference/{model}.json"
 AUDIT = "data/audits/{model}.json"
+TOKENS = "data/tokens/{model}.json"
 MODEL = "models/{model}/manifest.json"
 
 _WEIGHTS = ("torch", "transformers", "tokenizers", "safetensors", "pyarrow")
@@ -89,6 +90,7 @@ def _pack(scope: Scope, name: str) -> Plan:
     outputs = [
         Output(f"{name}/chunks", scope.path(PACKED, model=name), {**spec, "output": "chunks"}),
         _audit(scope, name, spec, model.limits),
+        Output(f"{name}/tokens", scope.path(TOKENS, model=name), {**spec, "output": "tokens"}),
     ]
     return Plan(outputs, inputs=inputs, chosen=(model.data, model.start))
 

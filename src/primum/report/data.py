@@ -171,6 +171,7 @@ class Ledger:
     repeat: int
     words: int | None
     tokens: int | None
+    tokens_of: str | None
     published: int | None
 
 

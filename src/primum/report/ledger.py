@@ -91,7 +91,10 @@ def ledger_grid(rows: Sequence[Ledger], id_: str, caption: str) -> Grid:
         for name, own in [*together.items(), ("All sources", rows)]
     ]
     repeated = any(row.repeat > 1 for row in rows if row.outcome == KEPT)
-    notes = [*_without_source(rows), *_asked(sources), *([_REPEATED] if repeated else [])]
+    counted = [
+        f"Tokens are those of {name}, as it was packed." for name in {row.tokens_of: None for row in rows} if name
+    ]
+    notes = [*_without_source(rows), *_asked(sources), *counted, *([_REPEATED] if repeated else [])]
     return Grid(id_, caption, "Source", columns, (Group("", tuple(lines)),), tuple(foot), tuple(notes))
 
 

@@ -39,10 +39,20 @@ def training_rows(index: int, model: str, artifact: Artifact) -> Iterator[dict[s
         yield {"id": f"{index:03d}.{place:08d}", "model": model, **dict.fromkeys(_OPTIONAL), **points[place]}
 
 
-def curation_rows(index: int, ledger: Artifact) -> Iterator[dict[str, Any]]:
-    """A mixture's ledger, with ids that stay unique beside the other ledgers."""
+def curation_rows(
+    index: int, ledger: Artifact, model: str | None = None, packed: Artifact | None = None
+) -> Iterator[dict[str, Any]]:
+    """A mixture's ledger, with ids that stay unique beside the other ledgers.
+
+    ``packed`` says how many tokens each source has for ``model``, with its tokenizer and chat template: those of the rows that
+    are kept, once, as the ledger has them, without what is cut or has nothing to learn.
+    """
+    found = {} if packed is None else {row["id"]: row["tokens"] for row in packed.table().to_pylist()}
     for row in ledger.table().to_pylist():
-        yield {**row, "id": f"{index:03d}/{row['id']}"}
+        kept = packed is not None and row["outcome"] == "kept" and row["dataset"]
+        # Copies of a row are packed alike.
+        tokens = found.get(row["source"], 0) // row["repeat"] if kept else None
+        yield {**row, "id": f"{index:03d}/{row['id']}", "tokens": tokens, "tokens_of": model if kept else None}
 
 
 def audit_rows(index: int, model: str, audit: Artifact) -> Iterator[dict[str, Any]]:

@@ -67,7 +67,7 @@ _CURATION = _schema(
         "rows": _INT,
         "repeat": _INT,
     },
-    {"twin": _TEXT, "words": _INT, "tokens": _INT, "published": _INT},
+    {"twin": _TEXT, "words": _INT, "tokens": _INT, "tokens_of": _TEXT, "published": _INT},
 )
 
 _AUDITS = (

@@ -59,8 +59,11 @@ def _rows(name: str, job: Job, item: Item, measured: dict[str, tuple[Measured, S
         for index, (model, artifact) in enumerate(_listed(job, item, "trained", "trained")):
             yield from training_rows(index, model, artifact)
     elif name == "curation":
-        for index, (_, artifact) in enumerate(_listed(job, item, "mixtures", "ledgers")):
-            yield from curation_rows(index, artifact)
+        # Of several models that learn from a mixture the first counts.
+        packed = reversed(_listed(job, item, "packed", "tokens"))
+        tokens = {mixture: (model, artifact) for (mixture, model), artifact in packed}
+        for index, (mixture, artifact) in enumerate(_listed(job, item, "mixtures", "ledgers")):
+            yield from curation_rows(index, artifact, *tokens.get(mixture, (None, None)))
     elif name == "audits":
         for index, (model, artifact) in enumerate(_listed(job, item, "audited", "audits")):
             yield from audit_rows(index, model, artifact)

@@ -43,7 +43,7 @@ def _both(
 ) -> list[Result]:
     mixture = table_artifact(work / "mixture.parquet", to_table(rows, type(rows[0])))
     inputs = {"model": folder_artifact(model), "mixture": mixture}
-    own = {"chunks": {}, "audit": {"limits": limits.model_dump()}}
+    own = {"chunks": {}, "audit": {"limits": limits.model_dump()}, "tokens": {}}
     items = {f"m/{output}": (SPEC | settings | {"output": output, **own[output]}, inputs) for output in outputs}
     return [whole(result) for result in stage.run(make_job(work, {}, items))]
 
@@ -109,6 +109,24 @@ def test_processes_and_batches_make_the_same_chunks(
         assert one.table.equals(other.table)
         assert one.counts == other.counts
     assert [line for line in capsys.readouterr().err.splitlines() if "left out" in line] == said
+
+
+def test_tokens_are_counted_by_source(tmp_path: Path, tiny_model: Path) -> None:
+    """Against the chunks themselves: d's first row, its cut row, and e's; the row without an answer is no sample."""
+    rows: list[Row] = [*CUT, ChatRow("e/0", "e", _row(0, "cough and fever", "rest").messages)]
+    packed, tokens = _both(tmp_path, tiny_model, rows, outputs=("chunks", "tokens"))
+    (alone,) = _both(tmp_path, tiny_model, rows[:3], outputs=("tokens",))
+    assert packed.table is not None
+    assert tokens.table is not None
+    assert alone.table is not None
+    first, second = tokens.table.to_pylist()
+    assert [first] == alone.table.to_pylist()
+    assert (first["id"], first["samples"], second["id"], second["samples"]) == ("d", 2, "e", 1)
+    lengths = sorted(length for each in packed.table.column("seq_lengths").to_pylist() for length in each)
+    assert first["tokens"] == lengths[0] + 64
+    assert second["tokens"] == lengths[1]
+    assert first["loss_tokens"] + second["loss_tokens"] == packed.counts["loss-tokens"]
+    assert 0 < second["loss_tokens"] < second["tokens"]
 
 
 def test_a_template_that_writes_bos_twice_is_found(tmp_path: Path, tiny_model: Path) -> None:

@@ -107,7 +107,7 @@ def test_parquet_lies_beside_its_manifest() -> None:
     [
         ("dpo", "dpo", "dpo-1", {"dpo-1"}),
         ("dpo", "reference", "dpo-1", {"dpo-1/audit", "dpo-1/pairs"}),
-        ("curate:sft", "pack", "sft", {"sft/chunks", "sft/audit"}),
+        ("curate:sft", "pack", "sft", {"sft/chunks", "sft/audit", "sft/tokens"}),
         ("dpo:dpo-2", "dpo", "dpo-1", set()),
         ("reference:dpo-1", "dpo", "dpo-1", set()),
         ("sft,dpo:dpo-1", "dpo", "dpo-1", {"dpo-1"}),

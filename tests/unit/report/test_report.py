@@ -186,7 +186,18 @@ def test_noise_is_called_noise(made: Made) -> None:
 
 
 def test_an_experiment_without_anything_still_has_a_page(tmp_path: Path) -> None:
-    keys = ("scores", "judgements", "generations", "mixtures", "trained", "agreements", "audited", "pairs", "sampled")
+    keys = (
+        "scores",
+        "judgements",
+        "generations",
+        "mixtures",
+        "packed",
+        "trained",
+        "agreements",
+        "audited",
+        "pairs",
+        "sampled",
+    )
     model = {"name": "only", "title": "", "size_class": "small", "kind": "hub", "start": None, "data": None}
     common = {"models": [{**model, "evaluated": True}], "benchmarks": [], "prompts": [], "judges": []}
     common |= {key: [] for key in keys}

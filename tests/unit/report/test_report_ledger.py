@@ -18,7 +18,7 @@ NARROW = "\u202f"
 
 def row(source: str, outcome: str, rows: int, twin: str | None = None, words: int | None = 0, **more: object) -> Ledger:
     domain, licence = {"one": ("medical", "CC-BY-NC-SA-4.0"), "two": ("general", "")}.get(source, ("medical", "MIT"))
-    plain = Ledger("m", source, f"d-{source}", licence, domain, outcome, twin, rows, 1, words, None, None)
+    plain = Ledger("m", source, f"d-{source}", licence, domain, outcome, twin, rows, 1, words, None, None, None)
     return replace(plain, **more)  # type: ignore[arg-type]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 import study
 from study import (
@@ -15,6 +14,7 @@ from study import (
     JUDGEMENT,
     LEDGER,
     SCORES,
+    TOKENS,
     audit,
     generation,
     judgement,
@@ -34,7 +34,10 @@ EMPTY: dict[str, Any] = {
     "benchmarks": [],
     "prompts": [{"name": "harm-set", "kind": "harmful"}],
     "judges": [{"name": "grader", "kind": "rubric"}, {"name": "phrases", "kind": "refusal"}],
-    **{key: [] for key in ("scores", "judgements", "generations", "mixtures", "trained", "agreements", "audited")},
+    **{
+        key: []
+        for key in ("scores", "judgements", "generations", "mixtures", "packed", "trained", "agreements", "audited")
+    },
     **{"pairs": [], "sampled": []},
 }
 
@@ -249,12 +252,26 @@ def test_curation_is_every_ledger(tmp_path: Path) -> None:
     assert [row["words"] for row in made] == [60, 90, 30] * 2
 
 
-def test_a_ledger_without_tokens_has_unknown_tokens(tmp_path: Path) -> None:
-    rows = ledger("x", [("s", "medical", {"kept": 3}, None)])
-    schema = pa.schema([field for field in LEDGER if field.name != "tokens"])
-    inputs = {"ledgers": [save_table(rows, schema, tmp_path / "l.json")]}
-    (row,) = make("curation", tmp_path, inputs, mixtures=["x"])
-    assert (row["rows"], row["tokens"], row["published"]) == (3, None, None)
+def test_tokens_are_those_of_the_model_that_was_packed(tmp_path: Path) -> None:
+    """Of a source that the mixture has twice 90 tokens are 45 once; of one that nothing was packed of there are none."""
+    rows = ledger(
+        "x", [("medsafetybench", "safety", {"kept": 3, "empty": 1}, None), ("b", "medical", {"kept": 2}, None)]
+    )
+    rows += ledger("x", [("(unlisted)", "medical", {"kept": 0}, 9)])
+    tokens = [{"id": "medsafetybench", "samples": 6, "tokens": 90, "loss_tokens": 30}]
+    inputs = {
+        "ledgers": [save_table(rows, LEDGER, tmp_path / f"l/{name}.json") for name in "xy"],
+        "tokens": [save_table(found, TOKENS, tmp_path / f"t/{len(found)}.json") for found in (tokens, [])],
+    }
+    made = make("curation", tmp_path, inputs, mixtures=["x", "y"], packed=[["x", "m"], ["x", "n"]])
+    found = {(row["source"], row["outcome"]): (row["tokens"], row["tokens_of"]) for row in made[:4]}
+    assert found == {
+        ("medsafetybench", "kept"): (45, "m"),
+        ("medsafetybench", "empty"): (None, None),
+        ("b", "kept"): (0, "m"),
+        ("(unlisted)", "kept"): (None, None),
+    }
+    assert {(row["tokens"], row["tokens_of"]) for row in made[4:]} == {(None, None)}
 
 
 def test_audits_are_every_models_checks_in_order(tmp_path: Path) -> None:
