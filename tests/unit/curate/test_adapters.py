@@ -218,4 +218,5 @@ def test_every_adapter_is_documented_and_typed() -> None:
     for name, adapter in ADAPTERS.items():
         assert adapter.name == name
         assert adapter.read.__doc__
-        assert set(adapter.options) <= {"label_base", "split", "sites", "directions", "label", "collection", "category"}
+        known = {"label_base", "split", "sites", "directions", "label", "collection", "category", "least"}
+        assert set(adapter.options) <= known

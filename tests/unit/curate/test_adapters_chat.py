@@ -89,6 +89,32 @@ def test_niv2_task_files_and_flat_rows(upstream: Upstream) -> None:
     assert [row.id for row in rows[3:]] == ["d/task1_x-00003", "d/task2-a"]
 
 
+def test_niv2_leaves_out_tasks_with_few_instances_and_counts_theirs(upstream: Upstream) -> None:
+    for number, size in ((1, 2), (2, 3), (3, 4)):
+        instances = [{"id": f"task{number}-{n}", "input": f"X{n}", "output": ["Y"]} for n in range(size)]
+        instances[0]["input"] = ""
+        upstream.write(f"tasks/task{number}.json", json.dumps({"Definition": ["Do it."], "Instances": instances}))
+    rows = upstream.read("niv2", least=3)
+    assert reasons(rows) == ["small-task"] * 2 + ["empty-text"] + [""] * 2 + ["empty-text"] + [""] * 3
+    assert [row.id for row in rows[:2]] == ["d/task1-0", "d/task1-1"]
+    assert reasons(upstream.read("niv2")) == ["empty-text", "", "empty-text", "", "", "empty-text", "", "", ""]
+
+
+@pytest.mark.parametrize("least", [0, -1, True, 2.0, "1000", None])
+def test_niv2_refuses_what_is_no_number_of_instances(upstream: Upstream, least: object) -> None:
+    upstream.write("task1.json", json.dumps({"Definition": ["Do it."], "Instances": [{"input": "X", "output": ["Y"]}]}))
+    with pytest.raises(PrimumError, match=r"^adapter option 'least' must be a whole number of instances from 1 up"):
+        upstream.read("niv2", least=least)
+
+
+def test_niv2_does_not_count_a_task_in_flat_rows(upstream: Upstream) -> None:
+    flat = {"task_name": "task2", "id": "task2-a", "definition": "Do it.", "inputs": "X", "targets": "Y"}
+    upstream.lines("train.jsonl", flat)
+    assert reasons(upstream.read("niv2", least=1)) == [""]
+    with pytest.raises(PrimumError, match=r"^train.jsonl: adapter option 'least' counts the instances of a task's own"):
+        upstream.read("niv2", least=2)
+
+
 def test_health_fact_labels_by_number_and_by_name(upstream: Upstream) -> None:
     upstream.write(
         "train.tsv",

@@ -77,27 +77,45 @@ def _site(record: Record) -> str:
     return host.removesuffix(".com").removesuffix(".stackexchange")
 
 
-def niv2(files: Sequence[RawFile], dataset: str) -> Iterator[ChatRow | Drop]:
+def niv2(files: Sequence[RawFile], dataset: str, *, least: int = 1) -> Iterator[ChatRow | Drop]:
     """Super-NaturalInstructions (Wang et al. 2022): the task's definition and the input, then the first output.
 
     A ``.json`` file is one task as its authors publish it; other files hold the hub's flat rows
     (``task_name, id, definition, inputs, targets``).
+
+    ``least`` leaves out tasks with fewer instances: each of theirs is dropped as ``small-task``. It needs files of one task.
+
+    Raises:
+        PrimumError: ``least`` is no number from 1 up, or asked of flat rows, which do not say where a task ends.
     """
+    if type(least) is not int or least < 1:
+        raise PrimumError(
+            "adapter option 'least' must be a whole number of instances from 1 up: correct it in the catalog"
+        )
     for file in files:
         if file.suffix == ".json":
-            yield from _niv2_task(file, dataset)
+            yield from _niv2_task(file, dataset, least)
             continue
+        if least > 1:
+            raise PrimumError(
+                f"{file.name}: adapter option 'least' counts the instances of a task's own .json file: "
+                "list such files in the catalog, or leave the option out"
+            )
         for record in records(file):
             request = (record.text("definition"), record.text("inputs"))
             yield exchange(f"{dataset}/{record.id('id')}", dataset, "\n\n".join(request), record.text("targets"))
 
 
-def _niv2_task(file: RawFile, dataset: str) -> Iterator[ChatRow | Drop]:
+def _niv2_task(file: RawFile, dataset: str, least: int) -> Iterator[ChatRow | Drop]:
     task = one_record(file, 1, load_json(file))
     definition = "\n".join(task.strings("Definition"))
-    for row, fields in enumerate(task.structs("Instances"), start=1):
+    instances = task.structs("Instances")
+    for row, fields in enumerate(instances, start=1):
         instance = Record(file.name, row, fields)
         id = f"{dataset}/{instance.id('id') if 'id' in fields else f'{file.stem}-{row - 1:05d}'}"
+        if len(instances) < least:
+            yield Drop(id, "small-task")
+            continue
         outputs = instance.strings("output")
         given = instance.text("input")
         if not given:
