@@ -4,6 +4,7 @@
 # writes  data/raw/{dataset}/            verified raw files
 #         data/rows/{dataset}            rows of one type (primum.text.rows), and data/drops/{dataset}: what became no row, and why
 #         data/mixtures/{mixture}        training rows, and data/ledgers/{mixture}: rows kept and dropped by source and reason
+#         data/phi/{mixture}             places of identifiers in a mixture that looks for them
 #         data/pairs/{preferences}       preference pairs of one DPO stage
 #         data/overlaps/{kind}/{data}    benchmark items that a mixture, or pairs, hold a part of
 #
@@ -69,7 +70,12 @@ for group, datasets in curation.GROUPS.items():
                 "exec primum stage read --request {REQUESTS}/{rule}.json --log {log:q}"
 
 
-MIXED = manifests([curation.MIXTURE, curation.LEDGER], mixture=RUN.dag.mixtures())
+MIXED = [
+    path
+    for name in RUN.dag.mixtures()
+    for _, form in curation.mixed(RUN.dag.experiment.mixtures[name])
+    for path in manifests(form, mixture=name)
+]
 
 
 rule mix_sources:

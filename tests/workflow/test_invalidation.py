@@ -46,6 +46,7 @@ LIBRARIES = {
     "transformers": {"pack", "pretrain", "sft", "reference", "dpo"} | _ANSWERING,
     "trl": {"pack", "pretrain", "sft", "reference", "dpo"},
     "rensa": {"mix"},
+    "python-stdnum": {"mix"},
     "jinja2": {"mix", "pack", "report"} | _ANSWERING,
     "scipy": {"agreement", "tables"},
     "numpy": {"tables"},

@@ -44,6 +44,7 @@ _ADDED: dict[tuple[Any, ...], Any] = {
     ("mixtures", "clinical", "text"): True,
     ("mixtures", "clinical", "deduplicate"): "none",
     ("mixtures", "clinical", "decontaminate"): False,
+    ("mixtures", "clinical", "phi"): "warn",
     ("mixtures", "clinical", "choice_prompt"): "{{ question }}",
     ("mixtures", "clinical", "choice_answer"): "{{ answer }}",
     ("mixtures", "corpus", "near_threshold"): 0.5,

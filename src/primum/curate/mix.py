@@ -1,7 +1,7 @@
 """Stage mix: mixtures of several sources, each with a ledger that accounts for every row of every source.
 
-The order of work: render to the mixture's row type, clean, drop what overlaps a benchmark, drop duplicates (of an earlier
-source first), sample to ``take``, repeat. A row is kept or has exactly one reason for not being kept.
+The order of work: render to the mixture's row type, clean, drop what overlaps a benchmark, look for identifiers (``phi``), drop
+duplicates (of an earlier source first), sample to ``take``, repeat. A row is kept or has exactly one reason for not being kept.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from primum.artifact.job import Item, Job, Result
 from primum.curate.clean import record_text, words
+from primum.curate.identified import PHI, counted, phi_table, refuse, said
 from primum.curate.overlap import (
     BenchmarkIndex,
     Sketches,
@@ -61,7 +63,8 @@ class _Rows:
     """Every row of the sources, a few numbers each: ``outcomes`` is ``kept`` until something drops it.
 
     ``spans`` are each source's first row and the one after its last, ``words`` int32 (rows,) how many words each has, ``twins``
-    int32 (rows,) the earlier row that a duplicate repeats, or -1. The rows' text is in ``files``.
+    int32 (rows,) the earlier row that a duplicate repeats, or -1. The rows' text is in ``files``, the
+    places of identifiers in ``places``, a table of :data:`primum.curate.identified.PLACES` a batch.
     """
 
     kind: type[ChatRow] | type[TextRow]
@@ -73,13 +76,18 @@ class _Rows:
     sketches: Sketches
     words: npt.NDArray[np.int32]
     twins: npt.NDArray[np.int32]
+    places: list[pa.Table]
 
     def kept(self) -> list[int]:
         return [at for at, outcome in enumerate(self.outcomes) if outcome == "kept"]
 
 
 def run(job: Job) -> Iterator[Result]:
-    """Of each mixture its items with ``output`` ``rows`` (ChatRow or TextRow) and ``ledger`` (see :func:`_ledger`)."""
+    """Of each mixture its items with ``output`` ``rows`` (ChatRow or TextRow) and ``ledger`` (see :func:`_ledger`).
+
+    With ``phi`` also ``phi``, the places of identifiers in the rows that are kept (:data:`primum.curate.identified.PHI`). Raises
+    PrimumError for any, if that is ``stop``.
+    """
     for _, items in groupby(job.items, lambda item: str(item.spec["mixture"])):
         yield from _mixture(job, list(items))
 
@@ -103,6 +111,7 @@ def _mixture(job: Job, items: Sequence[Item]) -> Iterator[Result]:
         totals: Counter[str] = Counter()
         for (_, outcome, _), count in counts.items():
             totals[outcome] += count
+        phi = _identified(job, rows, common)
         copies = _copies(rows, kept, {name: source["repeat"] for name, source in sources.items()})
         job.progress.say(f"{common['mixture']}: {len(copies):,} rows from {len(sources)} sources; {dict(totals)}")
         by_output = {item.spec["output"]: item for item in items}
@@ -113,6 +122,8 @@ def _mixture(job: Job, items: Sequence[Item]) -> Iterator[Result]:
         if "ledger" in by_output:
             ledger = _ledger(counts, words_, by_output["ledger"].spec)
             yield Result(by_output["ledger"], table=ledger, counts=dict(totals))
+        if "phi" in by_output:
+            yield Result(by_output["phi"], table=phi, counts=counted(phi))
 
 
 def _prepared(job: Job, item: Item, folder: Path) -> _Rows:
@@ -133,6 +144,7 @@ def _prepared(job: Job, item: Item, folder: Path) -> _Rows:
     ids: list[str] = []
     outcomes: list[str] = []
     keys: list[bytes] = []
+    places: list[pa.Table] = []
 
     def read() -> Iterator[Batch]:
         number = itertools.count()
@@ -149,6 +161,8 @@ def _prepared(job: Job, item: Item, folder: Path) -> _Rows:
         outcomes += done.outcomes
         keys += done.keys
         sketches[first:end], counts[first:end] = done.sketches, done.words
+        if done.places.num_rows:
+            places.append(done.places.set_column(0, "at", pc.add(done.places["at"], first)))
         bounds.append(end)
         kinds.add(done.kind)
         if len(kinds) > 1:
@@ -159,7 +173,21 @@ def _prepared(job: Job, item: Item, folder: Path) -> _Rows:
     ends = np.cumsum([0, *numbers]).tolist()
     spans = dict(zip(common["order"], pairwise(ends), strict=True))
     twins = np.full(total, -1, dtype=np.int32)
-    return _Rows(kinds.pop(), Spilled(files, bounds), spans, ids, outcomes, keys, sketches, counts, twins)
+    return _Rows(kinds.pop(), Spilled(files, bounds), spans, ids, outcomes, keys, sketches, counts, twins, places)
+
+
+def _identified(job: Job, rows: _Rows, common: Mapping[str, Any]) -> pa.Table:
+    """The places of identifiers in what is kept, which are said, or refused."""
+    if not common.get("phi"):
+        return PHI.empty_table()
+    names = np.repeat(list(rows.spans), [end - first for first, end in rows.spans.values()])
+    kept = pa.array([outcome == "kept" for outcome in rows.outcomes])
+    table = phi_table(rows.places, pa.array(rows.ids, pa.string()), pa.array(names, pa.string()), kept)
+    if common["phi"] == "stop":
+        refuse(common["mixture"], table)
+    for line in said(common["mixture"], table):
+        job.progress.say(line)
+    return table
 
 
 def _drop_duplicates(job: Job, rows: _Rows, common: Mapping[str, Any]) -> None:

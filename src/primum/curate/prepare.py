@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from primum.curate.clean import clean_row, row_text, words
+from primum.curate.identified import places_table, redacted, row_places
 from primum.curate.overlap import BenchmarkIndex, Sketches, exact_key, permutations, sketch, word_ngrams
 from primum.curate.spill import write_batch
 from primum.curate.workers import from_ipc, to_ipc
@@ -59,7 +60,9 @@ class Prepared:
     """Of a batch's rows what is looked at together.
 
     ``outcomes`` are ``kept``, ``empty`` or ``contaminated``; ``keys`` of exact duplicates (16 bytes); ``sketches`` uint32
-    (rows, permutations), zeros where none is needed; ``words`` int32 (rows,), how many a row has.
+    (rows, permutations), zeros where none is needed; ``words`` int32 (rows,), how many a row has;
+    ``places`` a table of :data:`primum.curate.identified.PLACES`, of rows that are ``kept``, empty unless the mixture looks for
+    identifiers.
     """
 
     source: str
@@ -70,6 +73,7 @@ class Prepared:
     keys: Sequence[bytes]
     sketches: Sketches
     words: npt.NDArray[np.int32]
+    places: pa.Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class Preparation:
         """Writes ``batch.file``. Raises PrimumError for rows that are no demonstration."""
         common, name = self.common, batch.source
         rows: list[ChatRow | TextRow] = []
-        outcomes, keys = [], []
+        outcomes, keys, identified = [], [], []
         near = common["deduplicate"] == "near"
         threshold = common["near_threshold"]
         sketches = np.zeros((batch.rows.num_rows, permutations(threshold) if near else 0), dtype=np.uint32)
@@ -96,10 +100,19 @@ class Preparation:
             text = row_text(cleaned) if cleaned else ""
             tokens = words(text)
             ngrams = word_ngrams(tokens) if near or self.index else set()
-            rows.append(replace(cleaned or rendered, source=name))
             outcomes.append(
                 "empty" if not cleaned else "contaminated" if self.index.overlaps(tokens, ngrams) else "kept"
             )
+            if cleaned and outcomes[-1] == "kept" and common.get("phi"):
+                places = row_places(cleaned)
+                if any(places):
+                    identified.append((at, places))
+                    if common["phi"] == "redact":
+                        cleaned = redacted(cleaned, places)
+                        text = row_text(cleaned)
+                        tokens = words(text)
+                        ngrams = word_ngrams(tokens) if near else set()
+            rows.append(replace(cleaned or rendered, source=name))
             keys.append(exact_key(text, tokens))
             counts[at] = len(tokens)
             if near and tokens and outcomes[-1] == "kept":
@@ -110,7 +123,8 @@ class Preparation:
         kind = kinds.pop()
         # The rows of an artifact are in id order, and so these are.
         write_batch(to_table(rows, kind), batch.file)
-        return Prepared(name, batch.file, kind, [row.id for row in rows], outcomes, keys, sketches, counts)
+        ids, places_of = [row.id for row in rows], places_table(identified)
+        return Prepared(name, batch.file, kind, ids, outcomes, keys, sketches, counts, places_of)
 
 
 def one_kind(mixture: str) -> PrimumError:

@@ -18,6 +18,7 @@ ROWS = "data/rows/{dataset}.json"
 DROPS = "data/drops/{dataset}.json"
 MIXTURE = "data/mixtures/{mixture}.json"
 LEDGER = "data/ledgers/{mixture}.json"
+PHI = "data/phi/{mixture}.json"
 PAIRS = "data/pairs/{preferences}.json"
 OVERLAP = "data/overlaps/{kind}/{data}.json"
 
@@ -86,8 +87,16 @@ def _mix_one(scope: Scope, name: str) -> Iterator[Output]:
     }
     # What the catalog says of licences is in the ledger alone: the rows stay what they are when it is corrected.
     licences = {"licences": {dataset: scope.experiment.datasets[dataset].license for dataset in sources}}
-    for output, path, more in (("rows", MIXTURE, {}), ("ledger", LEDGER, licences)):
+    if mixture.phi is None:
+        del spec["phi"]
+    for output, path in mixed(mixture):
+        more = licences if output == "ledger" else {}
         yield Output(f"{name}/{output}", scope.path(path, mixture=name), {**spec, "output": output, **more}, inputs)
+
+
+def mixed(mixture: Mixture) -> list[tuple[str, str]]:
+    """What is made of a mixture, and where: places of identifiers where it looks for some."""
+    return [("rows", MIXTURE), ("ledger", LEDGER), *([("phi", PHI)] if mixture.phi else [])]
 
 
 def _pairs(scope: Scope, _: str) -> Plan:
@@ -168,7 +177,7 @@ STAGES = (
         job="mixtures",
         jobs=lambda scope: ["mixtures"] if scope.mixtures() else [],
         plan=_mix,
-        libraries=("pyarrow", "rensa", "jinja2"),
+        libraries=("pyarrow", "rensa", "jinja2", "python-stdnum"),
     ),
     Stage(
         name="pairs",

@@ -75,6 +75,8 @@ class Mixture(Frozen):
 
     ``unlisted`` is what a publication counts without naming its source; it is carried in the ledger only.
     ``text`` makes plain text for pretraining of whatever the sources hold.
+    ``phi`` looks for identifiers (:mod:`primum.text.phi`) in the rows: ``warn`` says how many and keeps their places, ``redact``
+    puts a mark in the place of each, ``stop`` makes no mixture that has any.
     ``choice_prompt`` and ``choice_answer`` are the jinja2 templates that make a demonstration of a multiple-choice row.
     """
 
@@ -84,6 +86,7 @@ class Mixture(Frozen):
     near_threshold: Share = 0.85
     decontaminate: bool = True
     ngram: AtLeastOne = 13
+    phi: Literal["warn", "redact", "stop"] | None = None
     choice_prompt: str = CHOICE_PROMPT
     choice_answer: str = "{{ answer }}{% if explanation %}\n{{ explanation }}{% endif %}"
     unlisted: Count | None = None
