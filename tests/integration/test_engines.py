@@ -22,6 +22,7 @@ from primum.engine.endpoint import read_endpoint
 from primum.engine.openai_engine import OpenAIEngine
 from primum.engine.transformers_engine import TransformersEngine
 from primum.experiment.types import Sampling
+from primum.progress import Progress
 from primum.text.rows import Message
 
 pytestmark = [
@@ -112,9 +113,9 @@ def test_openai_engine_against_vllm_s_server(
     """The server's own template and tokenizer give the same prompts, so the same answers and token counts."""
     monkeypatch.setenv("TEST_KEY", "local")
     endpoint = read_endpoint(endpoint_json(tmp_path, served))
-    answers = talk(OpenAIEngine(endpoint, 4, tmp_path), tiny_requests)
+    answers = talk(OpenAIEngine(endpoint, 4, tmp_path, Progress("test", silent=True)), tiny_requests)
     # The server holds back bytes that end as half a character; a random model writes many.
     assert [_whole(answer) for answer in answers] == [_whole(answer) for answer in expected[: len(tiny_requests)]]
     monkeypatch.setenv("TEST_KEY", "another")
     # The server would refuse this key: every answer is in the journal.
-    assert talk(OpenAIEngine(endpoint, 4, tmp_path), tiny_requests) == answers
+    assert talk(OpenAIEngine(endpoint, 4, tmp_path, Progress("test", silent=True)), tiny_requests) == answers

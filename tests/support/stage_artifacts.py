@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +64,7 @@ class ScriptedEngine:
 
     def __init__(self, answer: Callable[[Conversation], Response]) -> None:
         self.surrogates = 0
+        self.identifiers: Counter[str] = Counter()
         self.asked: list[Conversation] = []
         self._answer = answer
 

@@ -9,6 +9,7 @@ from primum.dag.judges import judge_prompt
 from primum.dag.scope import Scope
 from primum.dag.stage import Output, Plan, Stage
 from primum.dag.training import MODEL
+from primum.experiment.models import EndpointModel
 from primum.experiment.types import Benchmark, Sampling
 
 GENERATION = "generations/{model}/{prompts}.json"
@@ -25,8 +26,13 @@ ENGINES = {
 
 def engine_spec(scope: Scope, model: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The engine of a model for a spec, and the libraries that answering with it takes."""
-    engine = scope.experiment.engine_of(model)
-    return engine.model_dump(mode="json", by_alias=True), ("pyarrow", "jinja2", *ENGINES[engine.kind])
+    engine, entry = scope.experiment.engine_of(model), scope.experiment.models[model]
+    dumped = engine.model_dump(mode="json", by_alias=True)
+    libraries: tuple[str, ...] = ("pyarrow", "jinja2", *ENGINES[engine.kind])
+    if isinstance(entry, EndpointModel) and entry.phi is not None:
+        dumped["phi"] = entry.phi
+        libraries += ("python-stdnum",) if entry.phi == "redact" else ()
+    return dumped, libraries
 
 
 def _model(scope: Scope, name: str | None) -> list[str]:

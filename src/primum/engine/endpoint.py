@@ -25,6 +25,16 @@ class Endpoint:
     base_url: str
     key_env: str
 
+    @property
+    def host(self) -> str:
+        """Where it is served."""
+        return urlsplit(self.base_url).hostname or ""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether what is sent to it stays on this machine."""
+        return _is_loopback(self.host)
+
 
 def read_endpoint(path: Path) -> Endpoint:
     """``endpoint.json``: ``{"endpoint", "base_url", "key_env"}``. PrimumError for other content, an unsafe address."""

@@ -11,15 +11,19 @@ from primum.artifact.job import Item
 from primum.artifact.manifest import Artifact
 from primum.engine.protocol import Engine
 from primum.errors import PrimumError
+from primum.progress import Progress
 
 ENDPOINT = "endpoint.json"
 
 
-def open_engine(settings: Mapping[str, Any], model: Artifact, journal: Path | None = None) -> Engine:
+def open_engine(
+    settings: Mapping[str, Any], model: Artifact, progress: Progress, journal: Path | None = None
+) -> Engine:
     """The engine of ``settings`` (an ``Engine`` of the experiment, dumped) for a model's folder artifact.
 
     ``journal`` is a folder where an endpoint's finished answers are kept, so that a rerun pays only for the missing
-    ones; local engines need none. PrimumError when the engine does not fit the model or the model cannot be loaded.
+    ones; local engines need none. ``progress`` is told of identifiers in what an endpoint is
+    asked. PrimumError when the engine does not fit the model or the model cannot be loaded.
     """
     kind = settings["kind"]
     remote = ENDPOINT in model.manifest.files
@@ -29,7 +33,8 @@ def open_engine(settings: Mapping[str, Any], model: Artifact, journal: Path | No
     if kind == "openai":
         from primum.engine.openai_engine import OpenAIEngine, read_endpoint
 
-        return OpenAIEngine(read_endpoint(model.file(ENDPOINT)), settings["concurrency"], journal)
+        endpoint, phi = read_endpoint(model.file(ENDPOINT)), settings.get("phi")
+        return OpenAIEngine(endpoint, settings["concurrency"], journal, progress, phi=phi)
     model.verify()
     _refuse_custom_code(model.data)
     if kind == "vllm":
@@ -41,12 +46,14 @@ def open_engine(settings: Mapping[str, Any], model: Artifact, journal: Path | No
     return TransformersEngine(model.data, settings["dtype"], settings["max_length"], settings["batch_tokens"])
 
 
-def with_engines(settings: Mapping[str, Any], model: Artifact, items: Sequence[Item]) -> Iterator[tuple[Item, Engine]]:
+def with_engines(
+    settings: Mapping[str, Any], model: Artifact, items: Sequence[Item], progress: Progress
+) -> Iterator[tuple[Item, Engine]]:
     """Each item with an engine: a local one is opened once, an endpoint's anew, its journal in the item's folder."""
     engine = None
     for item in items:
         if engine is None or settings["kind"] == "openai":
-            engine = open_engine(settings, model, item.work)
+            engine = open_engine(settings, model, progress, item.work)
         yield item, engine
 
 

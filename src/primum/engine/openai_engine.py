@@ -8,22 +8,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import openai
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from primum.engine.endpoint import Endpoint, error_code, read_answer, read_endpoint, read_key
 from primum.engine.journal import Journal, answer_key
+from primum.engine.outgoing import checked
 from primum.engine.protocol import CONTENT_FILTER, Conversation, Report, Response, clean, conversation_seed
 from primum.errors import PrimumError
 from primum.experiment.types import Sampling
+from primum.progress import Progress
 
 SECONDS = 300.0
 ATTEMPTS = 6
@@ -46,6 +48,8 @@ class OpenAIEngine:
 
     ``seconds`` limits an attempt as a whole, however slowly the answer trickles in. A failure that comes and goes is
     tried ``ATTEMPTS`` times; waits the endpoint asks for are kept up to ``LONGEST_WAIT``, a longer one is a failure.
+    ``phi`` is what is done about identifiers in what is asked (:mod:`primum.engine.outgoing`): if nothing is said, ``warn``, or
+    nothing for an endpoint on this machine.
     """
 
     def __init__(
@@ -53,10 +57,15 @@ class OpenAIEngine:
         endpoint: Endpoint,
         concurrency: int,
         journal: Path | None,
+        progress: Progress,
         seconds: float = SECONDS,
         backoff: float = 1.0,
+        phi: str | None = None,
     ) -> None:
         self.surrogates = 0
+        self.identifiers: Counter[str] = Counter()
+        self._phi = phi or (None if endpoint.is_here else "warn")
+        self._folder, self._progress = journal, progress
         self._endpoint, self._concurrency = endpoint, concurrency
         self._seconds, self._backoff = seconds, backoff
         self._key = read_key(endpoint)
@@ -72,9 +81,14 @@ class OpenAIEngine:
         """See :class:`primum.engine.Engine`. The same request given twice is sent once.
 
         PrimumError when the key, the quota or the model is refused, or nothing answers any more; what was answered
-        until then is in the journal.
+        until then is in the journal. With ``phi: stop`` also for any identifier, before anything is sent.
         """
-        cleaned = [[replace(m, content=clean(m.content)[0]) for m in conversation] for conversation in conversations]
+        cleaned: list[Conversation] = [
+            [replace(m, content=clean(m.content)[0]) for m in conversation] for conversation in conversations
+        ]
+        if self._phi is not None:
+            cleaned, kinds = checked(cleaned, self._endpoint, self._phi, self._folder, self._progress)
+            self.identifiers.update(kinds)
         seeds = [conversation_seed(seed, messages) if sampling.temperature > 0 else None for messages in cleaned]
         model = f"{self._endpoint.base_url}#{self._endpoint.model}"
         keys = [answer_key(model, messages, sampling, own) for messages, own in zip(cleaned, seeds, strict=True)]
@@ -150,7 +164,7 @@ class OpenAIEngine:
             if self._failures >= GIVE_UP_AFTER:
                 raise PrimumError(
                     f"{self._endpoint.model}: {self._failures} requests in a row failed, the last with {error.error}: "
-                    f"run again when {urlsplit(self._endpoint.base_url).hostname} answers"
+                    f"run again when {self._endpoint.host} answers"
                 ) from None
             return Response("", "error", error=error.error)
         self._failures = 0
@@ -166,7 +180,7 @@ class OpenAIEngine:
         self, client: openai.AsyncOpenAI, messages: Conversation, sampling: Sampling, seed: int | None
     ) -> Response:
         # OpenAI's own endpoint has renamed the limit, others know the old name alone.
-        host = urlsplit(self._endpoint.base_url).hostname
+        host = self._endpoint.host
         limit = "max_completion_tokens" if host == "api.openai.com" else "max_tokens"
         request: dict[str, Any] = {
             "model": self._endpoint.model,

@@ -54,6 +54,11 @@ def tokens_spent(responses: Sequence[Response]) -> dict[str, int]:
     }
 
 
+def identified(engine: Engine) -> dict[str, Any]:
+    """What identifies somebody in what an engine was asked, for the record of a result; nothing where there is none."""
+    return {"identifiers": dict(sorted(engine.identifiers.items()))} if engine.identifiers else {}
+
+
 def refuse_many_errors(name: str, responses: Sequence[Response], most: float = MOST_ERRORS) -> None:
     """PrimumError, with the errors' classes, when more than this share of the requests failed.
 
@@ -68,9 +73,14 @@ def refuse_many_errors(name: str, responses: Sequence[Response], most: float = M
 
 
 class Engine(Protocol):
-    """A model that answers. ``surrogates`` counts the lone surrogates replaced in its answers so far."""
+    """A model that answers.
+
+    ``surrogates`` counts the lone surrogates replaced in its answers so far; ``identifiers`` what identifies somebody in what it
+    was asked, by kind, where that is looked for: before it leaves the machine.
+    """
 
     surrogates: int
+    identifiers: Counter[str]
 
     def chat(
         self, conversations: Sequence[Conversation], sampling: Sampling, seed: int, report: Report

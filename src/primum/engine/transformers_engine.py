@@ -7,6 +7,7 @@ the rounding that the shape of a batch brings.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,7 @@ class TransformersEngine:
 
     def __init__(self, folder: Path, dtype: str, max_length: int, batch_tokens: int) -> None:
         self.surrogates = 0
+        self.identifiers: Counter[str] = Counter()
         self._folder, self._max_length, self._batch_tokens = folder, max_length, batch_tokens
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._tokenizer = load_tokenizer(folder)

@@ -6,6 +6,7 @@ Results are *conditional*: the same on the same hardware and versions.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ class VLLMEngine:
         except ImportError as error:
             raise PrimumError(f"vllm does not import ({type(error).__name__}): install it from envs/'s lock") from None
         self.surrogates = 0
+        self.identifiers: Counter[str] = Counter()
         self._folder, self._max_length = folder, max_length
         self._sampling_params = SamplingParams
         self._tokenizer = load_tokenizer(folder)

@@ -66,11 +66,16 @@ class HubModel(_Templated):
 
 
 class EndpointModel(_Model):
-    """A model behind an OpenAI-compatible endpoint; the key comes from the environment variable ``key_env``."""
+    """A model behind an OpenAI-compatible endpoint; the key comes from the environment variable ``key_env``.
+
+    ``phi`` looks for identifiers in what it is asked: ``warn`` (if nothing is said, unless the endpoint is on this machine) says
+    and records how many are sent, ``redact`` sends a mark in the place of each, ``stop`` sends nothing if there is any.
+    """
 
     endpoint: str
     base_url: str = "https://api.openai.com/v1"
     key_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] = "OPENAI_API_KEY"
+    phi: Literal["warn", "redact", "stop"] | None = None
 
 
 class Optimization(Frozen):

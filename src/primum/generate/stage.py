@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from primum.artifact.job import Item, Job, Result
 from primum.engine import Engine, Response, with_engines
-from primum.engine.protocol import refuse_many_errors, response_columns, tokens_spent
+from primum.engine.protocol import identified, refuse_many_errors, response_columns, tokens_spent
 from primum.experiment.types import Sampling
 from primum.text.prompts import take
 from primum.text.rows import Message, RequestRow, from_table
@@ -40,7 +40,7 @@ def run(job: Job) -> Iterator[Result]:
     if not job.items:
         return
     sampling, seed = Sampling(**job.common["sampling"]), job.common["seed"]
-    for item, engine in with_engines(job.common["engine"], job.items[0].one("model"), job.items):
+    for item, engine in with_engines(job.common["engine"], job.items[0].one("model"), job.items, job.progress):
         yield _answer(job, item, engine, sampling, seed)
 
 
@@ -62,6 +62,7 @@ def _answer(job: Job, item: Item, engine: Engine, sampling: Sampling, seed: int)
         counts={"rows": len(rows), **dict(sorted(statuses.items())), "surrogates": engine.surrogates - surrogates},
         cost={
             **tokens_spent(responses),
+            **identified(engine),
             "seconds": round(time.monotonic() - started, 3),
         },
     )

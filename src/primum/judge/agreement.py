@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from primum.artifact.job import Job, Result
 from primum.engine import with_engines
+from primum.engine.protocol import identified
 from primum.judge.verdicts import Case, ask, count
 from primum.text.rows import GradedRow, from_table
 from primum.text.rubric import DEFAULT
@@ -32,7 +33,7 @@ def run(job: Job) -> Iterator[Result]:
     """
     if not job.items:
         return
-    for item, engine in with_engines(job.common["engine"], job.items[0].one("judge"), job.items):
+    for item, engine in with_engines(job.common["engine"], job.items[0].one("judge"), job.items, job.progress):
         rows: list[GradedRow] = from_table(item.one("graded").table(), GradedRow)
         cases = [Case(row.id, DEFAULT, row.request, row.response) for row in rows]
         started = time.monotonic()
@@ -50,7 +51,7 @@ def run(job: Job) -> Iterator[Result]:
             item,
             table=pa.Table.from_pylist(records, schema=SCHEMA),
             counts={**count(judgements), **agreement(pairs, len(rows))},
-            cost={"seconds": round(time.monotonic() - started, 3)},
+            cost={"seconds": round(time.monotonic() - started, 3), **identified(engine)},
         )
 
 

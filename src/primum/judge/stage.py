@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from primum.artifact.job import Item, Job, Result
 from primum.engine import Engine, with_engines
+from primum.engine.protocol import identified
 from primum.judge.refusal import refusal_phrase
 from primum.judge.verdicts import Case, Judgement, ask, count
 
@@ -39,7 +40,7 @@ def run(job: Job) -> Iterator[Result]:
         for item in job.items:
             yield _result(item, [_refusal(row) for row in _rows(item)], {})
     elif job.items:
-        for item, engine in with_engines(job.common["engine"], job.items[0].one("judge"), job.items):
+        for item, engine in with_engines(job.common["engine"], job.items[0].one("judge"), job.items, job.progress):
             yield _rubric(job, item, engine)
 
 
@@ -71,7 +72,8 @@ def _rubric(job: Job, item: Item, engine: Engine) -> Result:
     unscored = sum(judgement.score is None for judgement in judged.values())
     if unscored > MOST_UNSCORED * len(cases):
         job.progress.say(f"{item.name}: the judge gave no score for {unscored} of {len(cases)} responses")
-    return _result(item, judgements, {"tokens": spent, "seconds": round(time.monotonic() - started, 3)})
+    seconds = round(time.monotonic() - started, 3)
+    return _result(item, judgements, {"tokens": spent, "seconds": seconds, **identified(engine)})
 
 
 def _result(item: Item, judgements: Sequence[Judgement], cost: dict[str, Any]) -> Result:

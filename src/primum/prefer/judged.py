@@ -19,7 +19,7 @@ class Judged:
     def __init__(self, job: Job, item: Item) -> None:
         self.counts: dict[str, int] = {}
         self._job, self._item = job, item
-        self._engine = open_engine(job.common["engine"], item.one("ranker"), item.work)
+        self._engine = open_engine(job.common["engine"], item.one("ranker"), job.progress, item.work)
 
     def rewards(self, candidates: Sequence[Candidates]) -> list[list[float | str]]:
         """See :class:`primum.prefer.candidates.Ranker`. PrimumError when more than 20% of the questions failed."""
@@ -34,6 +34,8 @@ class Judged:
             self._job.progress.update(self._item.name, done, len(questions), tokens, "tokens")
 
         answers = self._engine.chat(questions, Sampling(**common["sampling"]), common["seed"], report)
+        if self._engine.identifiers:
+            self.counts["identifiers"] = self._engine.identifiers.total()
         refuse_many_errors(self._item.name, answers)
         sign = 1 if common["best"] == "highest" else -1
         found: list[float | str] = []

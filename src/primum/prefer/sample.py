@@ -11,7 +11,7 @@ import pyarrow as pa
 from primum.artifact.canonical import digest
 from primum.artifact.job import Item, Job, Result
 from primum.engine import Engine, Response, with_engines
-from primum.engine.protocol import refuse_many_errors, response_columns, tokens_spent
+from primum.engine.protocol import identified, refuse_many_errors, response_columns, tokens_spent
 from primum.errors import PrimumError
 from primum.experiment.types import CHOICE_PROMPT, Sampling
 from primum.text.prompts import Prompt, prompts_of, take
@@ -28,7 +28,7 @@ def run(job: Job) -> Iterator[Result]:
     if not job.items:
         return
     prompts, left_out = _prompts(job)
-    for item, engine in with_engines(job.common["engine"], job.items[0].one("model"), job.items):
+    for item, engine in with_engines(job.common["engine"], job.items[0].one("model"), job.items, job.progress):
         yield _answer(job, item, engine, prompts, left_out)
 
 
@@ -79,6 +79,7 @@ def _answer(job: Job, item: Item, engine: Engine, prompts: Sequence[Prompt], lef
         },
         cost={
             **tokens_spent(responses),
+            **identified(engine),
             "seconds": round(time.monotonic() - started, 3),
         },
     )

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from primum.artifact.job import Item, Job, Result
 from primum.engine import Engine, Response, with_engines
-from primum.engine.protocol import refuse_many_errors, tokens_spent
+from primum.engine.protocol import identified, refuse_many_errors, tokens_spent
 from primum.experiment.types import Sampling
 from primum.score.documents import choices, documents, target
 from primum.score.documents import question as document_question
@@ -42,7 +42,7 @@ def run(job: Job) -> Iterator[Result]:
     """
     if not job.items:
         return
-    for item, engine in with_engines(job.common["engine"], job.items[0].one("model"), job.items):
+    for item, engine in with_engines(job.common["engine"], job.items[0].one("model"), job.items, job.progress):
         yield _answer(job, item, engine)
 
 
@@ -67,6 +67,7 @@ def _answer(job: Job, item: Item, engine: Engine) -> Result:
         counts=counts,
         cost={
             **tokens_spent(responses),
+            **identified(engine),
             "seconds": round(time.monotonic() - started, 3),
         },
     )

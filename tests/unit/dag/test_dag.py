@@ -99,6 +99,43 @@ def test_parquet_lies_beside_its_manifest() -> None:
     assert parquet("results/demo/data/rows/a.b.json") == "results/demo/data/rows/a.b.parquet"
 
 
+def test_a_mixture_that_looks_for_identifiers_has_their_places_and_another_spec(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    before = open_shipped(tmp_path / "a", "demo")
+    mixtures = before.experiment.model_dump(mode="json", exclude_defaults=True)["mixtures"]
+    mixtures["clinical"]["phi"] = "warn"
+    after = open_shipped(tmp_path / "b", "demo", mixtures=mixtures)
+    plans = [
+        {output.name: output.spec for output in run.dag.job("mix", "mixtures").plan.outputs} for run in (before, after)
+    ]
+    assert set(plans[1]) - set(plans[0]) == {"clinical/phi"}
+    assert {name for name in plans[0] if plans[0][name] != plans[1][name]} == {"clinical/rows", "clinical/ledger"}
+    assert not any("phi" in spec for spec in plans[0].values())
+    assert plans[1]["clinical/rows"] == {**plans[0]["clinical/rows"], "phi": "warn"}
+
+
+@pytest.mark.parametrize("phi", ["warn", "redact", "stop"])
+def test_an_endpoint_is_told_what_to_do_about_identifiers(tmp_path: Path, phi: str) -> None:
+    models = {"api": {"endpoint": "x", "engine": {"kind": "openai"}}}
+    evaluate = {"models": ["sft", "api"], "prompts": ["benign"], "benchmarks": ["medqa"]}
+    demo = load_experiment("demo", ROOT).model_dump(mode="json", by_alias=True, exclude_defaults=True)["models"]
+    jobs = [("generate", "api"), ("answer", "api"), ("snapshot", "api"), ("generate", "sft")]
+    found = []
+    for folder, more in (("a", {}), ("b", {"phi": phi})):
+        (tmp_path / folder).mkdir()
+        run = open_shipped(
+            tmp_path / folder, "demo", models={**demo, "api": {**models["api"], **more}}, evaluate=evaluate
+        )
+        found.append([json.loads(run.dag.spec(*job)) for job in jobs])
+    for before, after in zip(found[0][:2], found[1][:2], strict=True):
+        assert "phi" not in before["common"]["engine"]
+        assert after["common"]["engine"] == {**before["common"]["engine"], "phi": phi}
+        # What is found changes what is sent only where it is redacted.
+        assert set(after["libraries"]) - set(before["libraries"]) == ({"python-stdnum"} if phi == "redact" else set())
+    assert found[0][2:] == found[1][2:]
+
+
 # Refreshing -----------------------------------------------------------------------------------------------------------
 
 

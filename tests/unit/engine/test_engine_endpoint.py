@@ -16,6 +16,7 @@ from primum.engine.openai_engine import OpenAIEngine
 from primum.engine.protocol import Response
 from primum.errors import PrimumError
 from primum.experiment.types import Sampling
+from primum.progress import Progress
 from primum.text.rows import Message
 
 GREEDY = Sampling(max_tokens=8)
@@ -27,7 +28,7 @@ def test_a_missing_or_broken_key_is_named_not_shown(value: str | None, monkeypat
     if value is not None:
         monkeypatch.setenv("TEST_KEY", value)
     with pytest.raises(PrimumError, match=r"^TEST_KEY: ") as caught:
-        OpenAIEngine(Endpoint("tiny", "https://host/v1", "TEST_KEY"), 1, None)
+        OpenAIEngine(Endpoint("tiny", "https://host/v1", "TEST_KEY"), 1, None, Progress("test", silent=True))
     assert not (value and value.strip()) or value not in str(caught.value)
 
 

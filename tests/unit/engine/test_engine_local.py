@@ -17,6 +17,7 @@ from primum.engine.render import end_tokens, load_tokenizer, prompt_ids
 from primum.engine.transformers_engine import SampleTokens, TransformersEngine, batches
 from primum.errors import PrimumError
 from primum.experiment.types import Sampling
+from primum.progress import Progress
 from primum.text.rows import Message
 
 GREEDY = Sampling(max_tokens=24)
@@ -187,19 +188,19 @@ SETTINGS = {
 
 
 def test_open_engine(tiny_model: Path) -> None:
-    engine = open_engine(SETTINGS, artifact(tiny_model))
+    engine = open_engine(SETTINGS, artifact(tiny_model), Progress("test", silent=True))
     assert engine.chat(talk(["cough"]), GREEDY, 0, ignore)[0].completion_tokens > 0
     with pytest.raises(PrimumError, match="set its engine to 'openai'"):
-        open_engine(SETTINGS, artifact(tiny_model, ("endpoint.json",)))
+        open_engine(SETTINGS, artifact(tiny_model, ("endpoint.json",)), Progress("test", silent=True))
     with pytest.raises(PrimumError, match="set its engine to 'transformers' or 'vllm'"):
-        open_engine({**SETTINGS, "kind": "openai"}, artifact(tiny_model))
+        open_engine({**SETTINGS, "kind": "openai"}, artifact(tiny_model), Progress("test", silent=True))
 
 
 def test_a_missing_vllm_says_how_to_get_it(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)
     monkeypatch.setattr("primum.engine.vllm_engine.ENVIRONMENT", {})
     with pytest.raises(PrimumError, match="install it from envs/'s lock"):
-        open_engine({**SETTINGS, "kind": "vllm"}, artifact(tiny_model))
+        open_engine({**SETTINGS, "kind": "vllm"}, artifact(tiny_model), Progress("test", silent=True))
 
 
 def test_models_that_cannot_be_trusted_are_refused(tiny_model: Path, tmp_path: Path) -> None:
@@ -214,7 +215,7 @@ def test_models_that_cannot_be_trusted_are_refused(tiny_model: Path, tmp_path: P
         shutil.copytree(tiny_model, folder)
         spoil(folder)
         with pytest.raises(PrimumError, match=message) as caught:
-            open_engine(SETTINGS, artifact(folder))
+            open_engine(SETTINGS, artifact(folder), Progress("test", silent=True))
         assert "\n" not in str(caught.value)
 
 

@@ -24,6 +24,7 @@ from primum.engine.openai_engine import OpenAIEngine
 from primum.engine.protocol import Response
 from primum.errors import PrimumError
 from primum.experiment.types import Sampling
+from primum.progress import Progress
 from primum.text.rows import Message
 
 KEY = "sk-secret-0123456789abcdef"
@@ -42,7 +43,14 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def engine(server: Server, journal: Path | None = None, seconds: float = 5.0, concurrency: int = 1) -> OpenAIEngine:
-    return OpenAIEngine(Endpoint("tiny", server.url, "TEST_KEY"), concurrency, journal, seconds, backoff=0.001)
+    return OpenAIEngine(
+        Endpoint("tiny", server.url, "TEST_KEY"),
+        concurrency,
+        journal,
+        Progress("test", silent=True),
+        seconds,
+        backoff=0.001,
+    )
 
 
 def ask(opened: OpenAIEngine, *texts: str, sampling: Sampling = GREEDY, seed: int = 0) -> list[Response]:
@@ -263,9 +271,9 @@ def test_open_engine_reads_the_artifact(tmp_path: Path, server: Server) -> None:
     model = Artifact(
         tmp_path / "manifest.json", Manifest("folder", "snapshot", {}, {}, "k", "c", {}, files={"endpoint.json": sha})
     )
-    opened = open_engine({"kind": "openai", "concurrency": 2}, model, tmp_path / "work")
+    opened = open_engine({"kind": "openai", "concurrency": 2}, model, Progress("test", silent=True), tmp_path / "work")
     assert opened.chat([[Message("user", "a")]], GREEDY, 0, lambda done, tokens: None)[0].text == "A"
     assert (tmp_path / "work" / NAME).exists()
     endpoint_json(tmp_path, server.url, model="another")
     with pytest.raises(PrimumError, match="is not what its manifest describes"):
-        open_engine({"kind": "openai", "concurrency": 2}, model)
+        open_engine({"kind": "openai", "concurrency": 2}, model, Progress("test", silent=True))

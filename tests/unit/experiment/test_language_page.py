@@ -45,7 +45,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_page_has_its_examples() -> None:
     assert list(EXAMPLES) == [
-        *("small", "small-limits", "small-held-out", "small-gentle", "small-base", "small-grid", "small-include"),
+        *(
+            "small",
+            "small-limits",
+            "small-held-out",
+            "small-phi",
+            "small-gentle",
+            "small-base",
+            "small-grid",
+            "small-include",
+        ),
         "small-cluster",
     ]
     assert list(PRINTED) == ["small-grid", "small-include"]

@@ -54,7 +54,7 @@ def model(tmp_path: Path) -> Artifact:
 
 def script(monkeypatch: pytest.MonkeyPatch, module: Any, answer: Callable[[Conversation], Response]) -> ScriptedEngine:
     engine = ScriptedEngine(answer)
-    monkeypatch.setattr(module, "with_engines", lambda settings, model, items: ((item, engine) for item in items))
+    monkeypatch.setattr(module, "with_engines", lambda settings, model, items, _: ((item, engine) for item in items))
     return engine
 
 

@@ -79,7 +79,7 @@ def test_a_sample_of_the_prompts(tmp_path: Path, tiny_model: Path, tiny_requests
 
 def test_a_model_that_fails_gives_no_sample(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = ScriptedEngine(lambda _: Response("", "error", error="timeout"))
-    monkeypatch.setattr(sample, "with_engines", lambda settings, model, items: ((item, engine) for item in items))
+    monkeypatch.setattr(sample, "with_engines", lambda settings, model, items, _: ((item, engine) for item in items))
     with pytest.raises(PrimumError, match=r"draw 1: 2 of 2 requests failed \(timeout 2\)"):
         list(sample.run(job_of(tmp_path, tiny_model, requests(["a", "b"]), range(1))))
 
