@@ -22,7 +22,7 @@ SHOWN = frozenset(
     {"id", "source", "subject", "category", "status", "model", "judge", "prompts", "benchmark", "start", "note"}
     | {"item", "method"}
     | {"mixture", "dataset", "licence", "domain", "outcome", "twin", "tokens_of", "check"}
-    | {"preferences", "step", "prompt_id"}
+    | {"preferences", "step", "prompt_id", "row", "kind"}
 )
 _WIDTH = 60
 

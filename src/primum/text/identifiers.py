@@ -101,22 +101,29 @@ NUMBERS: Sequence[Form] = (
         "date",
         rf"(?<![\d-])(?P<value>{YEAR}([-/.]){MONTH}\2{DAY}(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?)"
         r"(?![\d-])",
+        needs=r"\d{4}[-/.]\d",
     ),
     # 3/14/2019, 14.03.19, 14-03-2019
     _form(
         "date",
         rf"(?<![\d/.-])(?P<value>(?:{MONTH}([-/.]){DAY}|{DAY}([-/.]){MONTH})(?:\2|\3)(?:{YEAR}|\d\d))(?![\d/-])(?!\.\d)",
+        needs=r"\d[-/.]\d\d?[-/.]\d\d",
     ),
     # 20190314
-    _form("date", rf"(?<![\w./-])(?P<value>{YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))(?![\w/-]|\.\d)"),
+    _form(
+        "date",
+        rf"(?<![\w./-])(?P<value>{YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))(?![\w/-]|\.\d)",
+        needs=r"\d{8}",
+    ),
     # 3/2019
-    _form("date", rf"(?<![\d/.-])(?P<value>{MONTH}/{YEAR})(?![\d/-])"),
+    _form("date", rf"(?<![\d/.-])(?P<value>{MONTH}/{YEAR})(?![\d/-])", needs=r"\d/\d{4}"),
     # in 3/19
     _form(
         "date",
         rf"(?<![\d/.-])(?P<value>{MONTH}/\d\d)(?![\d/%-])(?!\.\d)(?!\s*(?:of|an?|hours?|days?|weeks?|pain|scale)\b)",
         re.IGNORECASE,
         before=r"\b(?:in|early|late)\s+\Z",
+        needs=r"\d/\d\d",
     ),
     # on 3/14
     _form(
@@ -125,6 +132,7 @@ NUMBERS: Sequence[Form] = (
         r"(?!\s*(?:of|an?|mg|ml|tab\w*|strength|hours?|days?|weeks?|inch\w*|pain|scale)\b)",
         re.IGNORECASE,
         before=r"\b(?:on|dated?|since|until|seen|visit|admitted|discharged|dob|appointment)(?:\s+(?:of|on|for))?\s*:?\s+\Z",
+        needs=r"\d/\d",
     ),
     # 14-Mar-2019, 14 March 2019, 14th of March
     _form(
@@ -138,7 +146,7 @@ NUMBERS: Sequence[Form] = (
         rf"\b(?P<value>{MONTHS}\.?,? (?:{DAY}(?:st|nd|rd|th)?(?: ?,? {YEAR})?|(?:of )?{YEAR}))(?![\w%/]|[.,-]\d)"
         r"(?! ?(?:mg|ml|mcg|tablets?|times|percent|hours?|days?|weeks?|months?|years?)\b)",
         re.IGNORECASE,
-        needs=rf"{MONTHS}\.?,? (?:of )?\d",
+        needs=MONTHS,
     ),
     _form("age", r"\b(?P<value>9\d|1[01]\d)(?=[ -]?(?:years?|yrs?|y/?o|y\.o\.)\b)", re.IGNORECASE),
     _form(
@@ -151,13 +159,20 @@ NUMBERS: Sequence[Form] = (
         r"(?<![\w./-])(?P<value>(?:\+?1[-. ]?)?(?:\([2-9]\d\d\) ?|[2-9]\d\d[-. ])[2-9]\d\d[-. ]\d{4}"
         r"(?: ?(?:x|ext\.?) ?\d{1,6})?)(?![\w/-])",
         re.IGNORECASE,
+        needs=r"\d{3}[-. )] ?\d{3}[-. ]\d{4}",
     ),
-    _form("phone", r"(?<![\w+])(?P<value>\+\d{1,3}(?:[-. /]?\(?\d{1,5}\)?){2,6})(?!\w)", holds=_is_phone),
+    _form(
+        "phone",
+        r"(?<![\w+])(?P<value>\+\d{1,3}(?:[-. /]?\(?\d{1,5}\)?){2,6})(?!\w)",
+        holds=_is_phone,
+        needs=r"\+\d",
+    ),
     _form(
         "phone",
         r"(?<![\w.+])(?P<value>\+?\(?\d(?:[-. ()/]{0,2}\d){6,14})(?!\w)",
         before=r"\b(?:phone|telephone|tel|cell|cellphone|mobile|fax|pager|beeper|call(?: back)?(?: at)?|reached at)"
         r"(?:\s*(?:number|no|\#))?(?:\s+is)?\s*[.:#]?\s*\Z",
+        needs=r"\d(?:[-. ()/]{0,2}\d){6}",
     ),
     _form(
         "address",
@@ -165,30 +180,55 @@ NUMBERS: Sequence[Form] = (
         r"(?:Street|Avenue|Road|Boulevard|Drive|Lane|Court|Place|Terrace|Way|Parkway|Highway|Circle|Square|(?:St|Ave|Rd|Blvd|Dr|Ln|Ct"
         r"|Pl|Pkwy|Hwy|Cir)(?=[.,\n]|$))\.?(?:,? (?:Apt|Apartment|Suite|Ste|Unit)\.? ?\#?\w{1,6})?)",
     ),
-    _form("address", r"\b(?P<value>P\.? ?O\.? Box \d{1,6})\b"),
+    _form("address", r"\b(?P<value>P\.? ?O\.? Box \d{1,6})\b", needs=r"box \d"),
     _form(
         "zip",
         r"(?<![\w.,/-])(?P<value>\d{5}(?:-\d{4})?)\b(?![-/.,]\d)",
         before=rf"(?-i:\b(?:{STATES}|{STATE_NAMES}),? \Z)|\b(?:zip|postal)(?:\s*code)?(?:\s+is)?\s*[:#]?\s*\Z",
+        needs=r"\d{5}",
     ),
     _form(
         "ssn",
         r"(?<![\w-])(?P<value>\d{3}-\d{2}-\d{4})(?![\w-])",
         holds=lambda text: ssn.is_valid(text) or itin.is_valid(text),
+        needs=r"\d{3}-\d\d-\d{4}",
     ),
-    _form("record", r"\bMRN(?P<value>\d{4,})\b"),
+    _form("record", r"\bMRN(?P<value>\d{4,})\b", needs=r"MRN\d"),
     _form("", SERIES, before=LABELS, holds=_is_number),
     # Medicare's: its letters leave out S, L, O, I, B and Z.
     _form(
         "health-plan",
         r"\b(?P<value>[1-9][AC-HJKMNP-RT-Y][0-9AC-HJKMNP-RT-Y]\d-?[AC-HJKMNP-RT-Y][0-9AC-HJKMNP-RT-Y]\d-?[AC-HJKMNP-RT-Y]{2}\d\d)\b",
+        needs=r"\d-?[a-z]{2}\d\d\b",
     ),
-    _form("account", r"(?<![\w.-])(?P<value>\d(?:[ -]?\d){12,18})(?![\w-])(?!\.\d)", holds=_is_card),
-    _form("account", r"\b(?P<value>[A-Z]{2}\d\d(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?)\b", holds=iban.is_valid),
-    _form("licence", r"(?<![\w.-])(?P<value>[12]\d{9})(?![\w-])(?!\.\d)", holds=_is_npi),
-    _form("ip", r"(?<![\w.])(?P<value>\d{1,3}(?:\.\d{1,3}){3})(?![\w]|\.\d)", holds=_is_address),
-    _form("ip", r"(?<![\w:])(?P<value>(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{1,4})(?![\w:])", holds=_is_address),
-    _form("device", r"(?<![\w:-])(?P<value>(?:[0-9A-Fa-f]{2}([:-]))(?:[0-9A-Fa-f]{2}\2){4}[0-9A-Fa-f]{2})(?![\w:-])"),
+    _form(
+        "account",
+        r"(?<![\w.-])(?P<value>\d(?:[ -]?\d){12,18})(?![\w-])(?!\.\d)",
+        holds=_is_card,
+        needs=r"\d(?:[ -]?\d){12}",
+    ),
+    _form(
+        "account",
+        r"\b(?P<value>[A-Z]{2}\d\d(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?)\b",
+        holds=iban.is_valid,
+    ),
+    _form("licence", r"(?<![\w.-])(?P<value>[12]\d{9})(?![\w-])(?!\.\d)", holds=_is_npi, needs=r"\d{10}"),
+    _form(
+        "ip",
+        r"(?<![\w.])(?P<value>\d{1,3}(?:\.\d{1,3}){3})(?![\w]|\.\d)",
+        holds=_is_address,
+        needs=r"\d\.\d{1,3}\.\d",
+    ),
+    _form(
+        "ip",
+        r"(?<![\w:])(?P<value>(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{1,4})(?![\w:])",
+        holds=_is_address,
+        needs=r":[0-9a-f]{0,4}:",
+    ),
+    _form(
+        "device",
+        r"(?<![\w:-])(?P<value>(?:[0-9A-Fa-f]{2}([:-]))(?:[0-9A-Fa-f]{2}\2){4}[0-9A-Fa-f]{2})(?![\w:-])",
+    ),
 )
 # And these need none.
 WORDS: Sequence[Form] = (

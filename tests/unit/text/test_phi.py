@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from primum.text.identifiers import NUMBERS, WORDS
 from primum.text.phi import Place, find, redact, told
 
 # What stands in [ ] is found, whole, as the kind; nothing else of the text is.
@@ -153,6 +155,22 @@ def test_places_are_in_order_and_redaction_leaves_all_other_text(text: str) -> N
     kept = [text[start:end] for start, end in zip([0, *bounds[1::2]], [*bounds[::2], len(text)], strict=True)]
     marks = [f"<{place.kind.upper()}>" for place in places]
     assert redacted == kept[0] + "".join(mark + rest for mark, rest in zip(marks, kept[1:], strict=True))
+
+
+@given(st.lists(pieces | st.text(max_size=6), max_size=12).map("".join))
+def test_what_a_form_needs_is_in_all_that_it_finds(text: str) -> None:
+    for form in (*NUMBERS, *WORDS):
+        if form.pattern.search(text):
+            assert form.needs is None or form.needs.search(text)
+            assert form in WORDS or re.search(r"\d", text)
+
+
+def test_each_form_finds_an_identifier() -> None:
+    texts = [_marked(text)[0] for _, text in FOUND]
+    unused = [
+        form.pattern.pattern for form in (*NUMBERS, *WORDS) if not any(form.pattern.search(text) for text in texts)
+    ]
+    assert unused == []
 
 
 RUNS = ["a", "1", "1-", "A1 ", "Aa ", ":", "a:", ".", "@", "a@", "1.", "Mr. A ", "March ", "1/", "%", "\n", "née "]
