@@ -29,7 +29,13 @@ def test_an_endpoint_has_its_row_in_the_table(tmp_path: Path, monkeypatch: pytes
     project = copy_project(tmp_path / "project")
     with misbehaving_server() as server:
         server.reply = _answer
-        model = {"endpoint": "x", "base_url": server.url, "key_env": "TEST_KEY", "engine": {"kind": "openai"}}
+        model = {
+            "endpoint": "x",
+            "base_url": server.url,
+            "key_env": "TEST_KEY",
+            "engine": {"kind": "openai"},
+            "phi": "stop",
+        }
         document = {**TINY, "models": {**TINY["models"], "api": model}}
         document["evaluate"] = {"models": ["api"], "benchmarks": ["exam"]}
         write(project, document)
@@ -64,6 +70,8 @@ def test_an_endpoint_has_its_row_in_the_table(tmp_path: Path, monkeypatch: pytes
         if (row["benchmark"], row["subject"]) == ("exam", "")
     )
     assert (whole["n"], whole["correct"]) == (40, correct)
+    # What was sent was looked through before (phi: stop), and none of it identifies anybody.
+    assert "x: no identifiers found in 40 requests to 127.0.0.1" in (results / "logs/answer/api.log").read_text()
     # What the model said is in its artifact alone, and hidden there.
     assert SECRET in rows[0]["answer"]
     assert SECRET not in output

@@ -26,7 +26,7 @@ NO_NAME = (
     r"|what|when|where|why|how|says?|said|did|does|do|did|denies|states?|stated|reports?|reported|patient|doctor|yes|no|okay|ok|oh"
     r"|hi|hello|well|um|uh|yeah|here|there|please|thanks?|sir|madam|appointment|visit|office|note|notes|not|but|so|also|as|are"
     r"|can|could|would|should|may|might|were|been|from|by|about|after|before|recommended|prescribed|gave|told|see|saw|medical"
-    r"|history|presents?|presented|comes?|came|our|my|your|his|her|their|name|date|md|rn|np|pa|phd|dds|dr|mr|mrs|ms|age|dob|mrn|sex|gender|phone|address)\b)"
+    r"|history|presents?|presented|comes?|came|our|my|your|his|her|their|name|date|nurse|clinicians?|practitioners?|midwi(?:fe|ves)|anesthetists?|managers?|staff|md|rn|np|pa|phd|dds|dr|mr|mrs|ms|age|dob|mrn|sex|gender|phone|address)\b)"
 )
 WORD = r"[A-Z][A-Za-z\u00c0-\u024f]*(?:['\u2019-][A-Za-z\u00c0-\u024f]+)*"
 NAME = rf"(?:[A-Z]\. ?)?{NO_NAME}{WORD}(?: [A-Z]\.)?(?: {NO_NAME}{WORD}){{0,2}}"
@@ -42,7 +42,7 @@ STATE_NAMES = (
     "|South Carolina|South Dakota|Tennessee|Texas|Utah|Vermont|Virginia|Washington|West Virginia|Wisconsin|Wyoming"
 )
 # Between a label and its value: without a sign, "account 1234" and the like may be anything.
-_SIGN = r"(?:\s*(?:(?:number|num|no|nr|id|identifier)\b\.?|\#)\s*(?:is|was|[:#=])?|\s*[:#=])\s*"
+_SIGN = r"(?:\s*(?:(?:number|num|no|nr|id|identifier)\b\.?|\#)\s*(?:is|was|[:#])?|\s*[:#])\s*"
 # Letters, digits and the signs between them; of labelled ones the digits are counted.
 SERIES = (
     r"(?<![A-Za-z0-9])(?P<value>(?=[A-Za-z/-]{0,24}\d)"

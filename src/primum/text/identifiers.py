@@ -137,7 +137,8 @@ NUMBERS: Sequence[Form] = (
     # 14-Mar-2019, 14 March 2019, 14th of March
     _form(
         "date",
-        rf"(?<![\d.])(?P<value>{DAY}(?:st|nd|rd|th)?[ -](?:of )?{MONTHS}(?:\.?,?[ -]\d{{4}}|-\d\d)?)(?![\w-])",
+        rf"(?<![\d.])(?!{DAY} (?-i:may)\b(?!,? \d{{4}}))(?P<value>{DAY}(?:st|nd|rd|th)?[ -](?:of )?{MONTHS}"
+        r"(?:\.?,?[ -]\d{4}|-\d\d)?)(?![\w-])",
         re.IGNORECASE,
     ),
     # March 14, 2019; March 14th; March 2019
@@ -148,10 +149,14 @@ NUMBERS: Sequence[Form] = (
         re.IGNORECASE,
         needs=MONTHS,
     ),
-    _form("age", r"\b(?P<value>9\d|1[01]\d)(?=[ -]?(?:years?|yrs?|y/?o|y\.o\.)\b)", re.IGNORECASE),
     _form(
         "age",
-        r"\b(?P<value>9\d|1[01]\d)\b(?!\s*(?:days?|weeks?|months?|mo|%|/)\b)",
+        r"(?<![\w.,/-])(?P<value>9\d|1[01]\d)(?=[ -]?(?:(?:years?|yrs?)[ -](?:old|of age)|y/?o|y\.o\.)\b)",
+        re.IGNORECASE,
+    ),
+    _form(
+        "age",
+        r"\b(?P<value>9\d|1[01]\d)\b(?!\s*(?:hours?|days?|weeks?|months?|mo|%|/)\b)",
         before=r"\b(?:aged?|age of)(?:\s+is)?\s*[:=]?\s*\Z",
     ),
     _form(
@@ -215,7 +220,7 @@ NUMBERS: Sequence[Form] = (
     _form("licence", r"(?<![\w.-])(?P<value>[12]\d{9})(?![\w-])(?!\.\d)", holds=_is_npi, needs=r"\d{10}"),
     _form(
         "ip",
-        r"(?<![\w.])(?P<value>\d{1,3}(?:\.\d{1,3}){3})(?![\w]|\.\d)",
+        r"(?<![\w.])(?<!EC )(?P<value>\d{1,3}(?:\.\d{1,3}){3})(?![\w]|\.\d)",
         holds=_is_address,
         needs=r"\d\.\d{1,3}\.\d",
     ),
@@ -234,7 +239,8 @@ NUMBERS: Sequence[Form] = (
 WORDS: Sequence[Form] = (
     _form(
         "name",
-        r"(?<![\w.])(?:(?:Mr|Mrs|Ms|Mx|Dr|Drs|Prof|MR|MRS|MS|DR|PROF)\.? |(?:Miss|Professor|Doctor|Nurse|Sister|Father|Rev\.) )"
+        r"(?<![\w.])(?:(?:Mr|Mrs|Ms|Mx|Dr|Drs|Prof|MRS)\.? |(?:MR|DR|PROF)\. |"
+        r"(?:Miss|Professor|Doctor|Nurse|Sister|Father|Rev\.) )"
         rf"(?P<value>{NAME})",
     ),
     # Transcribed in lower case: without capitals, one word.

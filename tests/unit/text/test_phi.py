@@ -76,6 +76,8 @@ def test_identifiers_are_found_whole(kind: str, marked: str) -> None:
         "Room 12, bed 3, case 2, group A strep, account for it, model 3, Type 2 diabetes, stage IIIB, unit 5.",
         "Given 10000 units in 50000 cells, PMID 12345678, ratio 1:2:3, version 1.2.3, time 10:30:45.",
         "Answer: B. Option 3: 1200 mg. (A) 10 (B) 20. 3 x 4 = 12. Seen in 4/4 leads. C. difficile; E. coli O157:H7.",
+        "Nurse practitioners and Nurse Midwives of the MS Society; HLA-DR Dendritic cells; MR Diagnosis; EC 3.1.1.11.",
+        "Treatment group = 1620, control group = 1800, aged 31-92 years, for more than 100 years; infants of 1 may cough.",
         "",
     ],
 )
