@@ -3,11 +3,10 @@
     python benchmarks/curate_scale.py                     # Table 5 of Med42-v2: 1.3 million rows, 700 million tokens
     python benchmarks/curate_scale.py --rows 100000
 
-Rows are drawn as in mix_scale.py and written as JSON Lines, a file a source. Then the stages ``read`` (as many datasets at once
-as there are processes), ``mix`` and ``pack`` run as a rule runs them: each job in a process of its own, its artifact written,
-read back, and put into a store. The chat template is Llama 3's, the tokenizer a byte-level BPE of 32,000 tokens that is trained
-on some of the rows (about 540 tokens a row). Its own rate is that of ``encode_batch`` on the rendered conversations, by as many
-threads as there are processes.
+Rows are drawn as in mix_scale.py and written as JSON Lines, a file a source. Then the stages ``read``, ``mix`` and ``pack`` run
+as their rules run them: each a job in a process of its own, its artifacts written, read back, and put into a store. The chat
+template is Llama 3's, the tokenizer a byte-level BPE of 32,000 tokens that is trained on some of the rows (about 555 tokens a
+row). Its own rate is that of ``encode_batch`` on the rendered conversations, by as many threads as there are processes.
 
 Memory is that of a job and its processes together, looked at twice a second: shared pages count once (PSS). Pages of mapped
 files are in it; ``anonymous`` is without them.
@@ -55,11 +54,12 @@ _RATED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One job: its items (name, spec), inputs by role, and where their manifests go."""
+    """One job: its items (name, spec), inputs by role, and where the manifests go."""
 
     stage: str
     items: Sequence[tuple[str, Mapping[str, Any]]]
     inputs: Mapping[str, Sequence[Path]]
+    own: Sequence[Mapping[str, Sequence[Path]]]  # of each item
     folder: Path
     threads: int
 
@@ -72,17 +72,17 @@ def job(task: Task) -> float:
     os.environ |= {"OMP_NUM_THREADS": str(task.threads), "TOKENIZERS_PARALLELISM": "false"}
     started = time.perf_counter()
     spec = {"stage": task.stage, "code": "benchmark", "libraries": {}, "common": {}, "items": list(task.items)}
-    outputs = [Asked(task.output(number), {}) for number in range(len(task.items))]
+    outputs = [Asked(task.output(number), own) for number, own in enumerate(task.own)]
     request = Request(canonical_json(spec), outputs, task.inputs, "table", Store(task.folder / "store"))
     stages = {"read": "primum.curate.read", "mix": "primum.curate.mix", "pack": "primum.curate.pack"}
     execute(request, lambda: import_module(stages[task.stage]).run, Progress(task.stage, interval=30))
     return time.perf_counter() - started
 
 
-def run(tasks: Sequence[Task], at_once: int) -> None:
-    """All of them, each in a new process."""
-    with ProcessPoolExecutor(at_once, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
-        list(pool.map(job, tasks))
+def run(task: Task) -> None:
+    """In a new process."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        pool.submit(job, task).result()
 
 
 @contextmanager
@@ -188,21 +188,24 @@ def replica(counts: Mapping[str, int], processes: int, folder: Path) -> None:
     start, questions = model(text, folder), benchmarks(text, folder)
     sources = {name: raw(text, name, count, folder) for name, count in counts.items()}
     told: dict[str, dict[str, float]] = {}
-    reads = []
-    for name, path in sources.items():
-        common = {"dataset": name, "adapter": "instruction", "options": {}}
-        items = [(f"{name}/{output}", common | {"output": output}) for output in ("rows", "drops")]
-        reads.append(Task("read", items, {"raw": [path]}, folder, 1))
+    items = [
+        (f"{name}/{output}", {"dataset": name, "adapter": "instruction", "options": {}, "output": output})
+        for name in sources
+        for output in ("rows", "drops")
+    ]
+    own = [{"raw": [path]} for path in sources.values() for _ in range(2)]
+    read = Task("read", items, {}, own, folder, processes)
     with measured("read", told):
-        run(reads, processes)
+        run(read)
     mixture = Mixture.model_validate({"sources": {name: {"dataset": name} for name in counts}})
     common = {**mixture.model_dump(mode="json"), "mixture": "replica", "seed": 7, "order": list(counts), "judges": {}}
     more: dict[str, Any] = {"rows": {}, "ledger": {"licences": dict.fromkeys(counts, "unknown")}}
-    items = [(f"replica/{output}", common | own | {"output": output}) for output, own in more.items()]
-    inputs = {role: [each.output(number) for each in reads] for number, role in enumerate(("rows", "drops"))}
-    mix = Task("mix", items, {**inputs, "benchmarks": [questions]}, folder, processes)
+    items = [(f"replica/{output}", common | own_ | {"output": output}) for output, own_ in more.items()]
+    outputs = [read.output(number) for number in range(2 * len(counts))]
+    inputs = {"rows": outputs[::2], "drops": outputs[1::2], "benchmarks": [questions]}
+    mix = Task("mix", items, inputs, [{}, {}], folder, processes)
     with measured("mix", told):
-        run([mix], 1)
+        run(mix)
     common = {
         "chunk_tokens": _CHUNK_TOKENS,
         "train_on_inputs": False,
@@ -210,11 +213,12 @@ def replica(counts: Mapping[str, int], processes: int, folder: Path) -> None:
         "template": None,
         "fold_system": False,
     }
-    limits = SFTLimits(truncated=1.0).model_dump()
-    items = [("m/chunks", common | {"output": "chunks"}), ("m/audit", common | {"output": "audit", "limits": limits})]
-    pack = Task("pack", items, {"model": [start], "mixture": [mix.output(0)]}, folder, processes)
+    limits = {"limits": SFTLimits(truncated=1.0).model_dump()}
+    more = {"chunks": {}, "audit": limits, "tokens": {}}
+    items = [(f"m/{output}", common | own_ | {"output": output}) for output, own_ in more.items()]
+    pack = Task("pack", items, {"model": [start], "mixture": [mix.output(0)]}, [{}, {}, {}], folder, processes)
     with measured("pack", told):
-        run([pack], 1)
+        run(pack)
 
     for row in Artifact.open(mix.output(1)).table().to_pylist():
         print(f"{row['source']:<40} {row['outcome']:<16} {row['rows']:>10,}")

@@ -4,54 +4,102 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pyarrow as pa
 
 from primum.artifact.job import Item, Job, Result
+from primum.artifact.manifest import Artifact
 from primum.curate.adapters import ADAPTERS, RawFile, read
 from primum.curate.adapters.columns import printable, unread
 from primum.curate.spill import Spilled, write_batch
+from primum.curate.workers import in_order, processes
 from primum.errors import PrimumError
+from primum.progress import Progress
 from primum.text.rows import Drop, Row, to_table
 
 DROPS = pa.schema([pa.field(name, pa.string(), nullable=False) for name in ("id", "reason")])
 
 _BATCH = 2_000
+# A process takes a second or two to begin: less is read by then.
+_BYTES_WORTH_PROCESSES = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Dataset:
+    """What is read, and the ``folder`` that its rows go to."""
+
+    name: str
+    adapter: str
+    options: Mapping[str, Any]
+    raw: Artifact
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The ids of a dataset's rows as they lie in files, the files, what became no row, and columns that nobody asked for."""
+
+    ids: Sequence[str]
+    files: Sequence[Path]
+    bounds: Sequence[int]
+    drops: Sequence[Drop]
+    new: Mapping[str, str]
 
 
 def run(job: Job) -> Iterator[Result]:
-    """Of each dataset its items with ``output`` ``rows`` (a table of the adapter's row type) and ``drops`` (id, reason)."""
-    for name, items in groupby(job.items, lambda item: str(item.spec["dataset"])):
-        yield from _dataset(job, name, list(items))
+    """Of each dataset its items with ``output`` ``rows`` (a table of the adapter's row type) and ``drops`` (id, reason).
+
+    Several datasets are read by as many processes as the job has threads, the largest first.
+    """
+    wanted = {name: list(items) for name, items in groupby(job.items, lambda item: str(item.spec["dataset"]))}
+    with ExitStack() as opened:
+        datasets = [_dataset(name, items, opened) for name, items in wanted.items()]
+        sizes = {each.name: _bytes(each.raw) for each in datasets}
+        datasets.sort(key=lambda each: -sizes[each.name])
+        several = min(processes(), len(datasets)) if sum(sizes.values()) >= _BYTES_WORTH_PROCESSES else 1
+        # One that reads in another process says nothing until it is done.
+        reader = partial(_read, progress=job.progress) if several == 1 else _read
+        # What the processes need is in the folder that goes last.
+        for each, found in zip(datasets, in_order(reader, datasets, several, datasets[-1].folder), strict=True):
+            yield from _results(job, each.name, wanted[each.name], found)
 
 
-def _dataset(job: Job, name: str, items: Sequence[Item]) -> Iterator[Result]:
-    raw, adapter = items[0].one("raw"), items[0].spec["adapter"]
+def _dataset(name: str, items: Sequence[Item], opened: ExitStack) -> _Dataset:
+    item = items[0]
+    item.work.mkdir(parents=True, exist_ok=True)
+    folder = Path(opened.enter_context(TemporaryDirectory(dir=item.work)))
+    return _Dataset(name, item.spec["adapter"], item.spec["options"], item.one("raw"), folder)
+
+
+def _bytes(raw: Artifact) -> int:
+    files = [raw.data / name for name in raw.manifest.files]
+    return sum(file.stat().st_size for file in files if file.exists())
+
+
+def _read(dataset: _Dataset, progress: Progress | None = None) -> _Found:
+    raw = dataset.raw
     files = [RawFile(raw.file(each), each) for each in sorted(raw.manifest.files)]
+    ids: list[str] = []
     drops: list[Drop] = []
-    items[0].work.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=items[0].work) as folder:
-        found = read(adapter, files, name, items[0].spec["options"])
-        ids, spilled = _spilled(job, name, _kept(found, drops), ADAPTERS[adapter].row_type, Path(folder))
-        reasons = Counter(drop.reason for drop in drops)
-        if not ids:
-            raise PrimumError(f"datasets.{name}: no record became a row ({dict(reasons)})")
-        _mention(job, name, unread(adapter, {file.name: file.columns for file in files}))
-        job.progress.say(f"{name}: {len(ids):,} rows, {len(drops):,} dropped {dict(reasons) or ''}")
-        by_output = {item.spec["output"]: item for item in items}
-        # The rows first: what they are read from is in a folder that goes with the first item.
-        if "rows" in by_output:
-            order = sorted(range(len(ids)), key=ids.__getitem__)
-            parts = spilled.tables(order, [ids[at] for at in order])
-            yield Result(by_output["rows"], parts=parts, counts={"rows": len(ids)})
-        if "drops" in by_output:
-            # One id may be dropped more than once, for records that share it; the number keeps ids unique and in order.
-            records = [{"id": f"{i:08d}/{drop.id}", "reason": drop.reason} for i, drop in enumerate(drops)]
-            table = pa.Table.from_pylist(records, schema=DROPS)
-            yield Result(by_output["drops"], table=table, counts=dict(reasons))
+    spilled: list[Path] = []
+    bounds = [0]
+    rows = _kept(read(dataset.adapter, files, dataset.name, dataset.options), drops)
+    while batch := list(islice(rows, _BATCH)):
+        table = to_table(batch, ADAPTERS[dataset.adapter].row_type)
+        spilled.append(dataset.folder / f"{len(spilled):06d}.arrow")
+        write_batch(table, spilled[-1])
+        ids += table.column("id").to_pylist()
+        bounds.append(len(ids))
+        if progress is not None:
+            progress.update(dataset.name, len(ids), len(ids) + 1, len(ids))
+    return _Found(ids, spilled, bounds, drops, unread(dataset.adapter, {file.name: file.columns for file in files}))
 
 
 def _kept(found: Iterator[Row | Drop], drops: list[Drop]) -> Iterator[Row]:
@@ -63,19 +111,24 @@ def _kept(found: Iterator[Row | Drop], drops: list[Drop]) -> Iterator[Row]:
             yield row
 
 
-def _spilled(job: Job, name: str, rows: Iterator[Row], kind: type[Row], folder: Path) -> tuple[list[str], Spilled]:
-    """The ids of the rows as they lie in files, and the files."""
-    ids: list[str] = []
-    bounds = [0]
-    files: list[Path] = []
-    while batch := list(islice(rows, _BATCH)):
-        table = to_table(batch, kind)
-        files.append(folder / f"{len(files):06d}.arrow")
-        write_batch(table, files[-1])
-        ids += table.column("id").to_pylist()
-        bounds.append(len(ids))
-        job.progress.update(name, len(ids), len(ids) + 1, len(ids))
-    return ids, Spilled(files, bounds)
+def _results(job: Job, name: str, items: Sequence[Item], found: _Found) -> Iterator[Result]:
+    ids, drops = found.ids, found.drops
+    reasons = Counter(drop.reason for drop in drops)
+    if not ids:
+        raise PrimumError(f"datasets.{name}: no record became a row ({dict(reasons)})")
+    _mention(job, name, found.new)
+    job.progress.say(f"{name}: {len(ids):,} rows, {len(drops):,} dropped {dict(reasons) or ''}")
+    by_output = {item.spec["output"]: item for item in items}
+    # The rows first: what they are read from is in a folder that goes with the first item.
+    if "rows" in by_output:
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        parts = Spilled(found.files, found.bounds).tables(order, [ids[at] for at in order])
+        yield Result(by_output["rows"], parts=parts, counts={"rows": len(ids)})
+    if "drops" in by_output:
+        # One id may be dropped more than once, for records that share it; the number keeps ids unique and in order.
+        records = [{"id": f"{i:08d}/{drop.id}", "reason": drop.reason} for i, drop in enumerate(drops)]
+        table = pa.Table.from_pylist(records, schema=DROPS)
+        yield Result(by_output["drops"], table=table, counts=dict(reasons))
 
 
 def _mention(job: Job, dataset: str, new: Mapping[str, str]) -> None:

@@ -68,7 +68,7 @@ def in_order(function: Callable[[A], B], batches: Iterable[A], count: int, folde
         raise PrimumError("a process of the job was killed: give it more memory (mem_mb) or fewer threads") from None
     finally:
         pool.shutdown(cancel_futures=True)
-        held.unlink()
+        held.unlink(missing_ok=True)
 
 
 def _begin(held: Path) -> None:

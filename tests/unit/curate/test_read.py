@@ -50,6 +50,38 @@ def test_a_new_column_is_said_once_and_changes_nothing(tmp_path: Path, capsys: p
     ]
 
 
+def test_processes_read_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three datasets of many batches, their records in no order of ids, with drops and a column that is new."""
+    items = {}
+    for name, count in (("a", 5), ("b", 60), ("c", 31)):
+        raw = tmp_path / name
+        raw.mkdir()
+        turns = [{"role": "user", "content": f"Q of {name}"}, {"role": "assistant", "content": "A"}]
+        records = [
+            {"prompt": "Q", "prompt_id": f"p{n * 7 % count}", "messages": turns if n % 9 else [], "rating": n}
+            for n in range(count)
+        ]
+        (raw / "x.jsonl").write_text("".join(json.dumps(record) + "\n" for record in [*records, records[1]]))
+        spec = {"dataset": name, "adapter": "ultrachat", "options": {}}
+        items |= {f"{name}/{o}": ({**spec, "output": o}, {"raw": folder_artifact(raw)}) for o in ("rows", "drops")}
+
+    def results(work: str) -> tuple[dict[str, list[object]], set[str]]:
+        found = {each.item.name: whole(each) for each in stage.run(make_job(tmp_path / work, {}, items))}
+        said = {line for line in capsys.readouterr().err.splitlines() if "dropped" in line or "column" in line}
+        return {name: [each.table and each.table.to_pylist(), each.counts] for name, each in found.items()}, said
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    alone = results("1")
+    assert len(alone[1]) == 6
+    monkeypatch.setattr(stage, "_BATCH", 4)
+    assert results("2") == alone
+    monkeypatch.setattr(stage, "_BYTES_WORTH_PROCESSES", 0)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert results("3") == alone
+
+
 def test_a_column_that_only_some_records_are_asked_for_is_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
