@@ -247,6 +247,14 @@ def _versions(libraries: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in sorted(libraries.items())) or "none"
 
 
+_PHI = {
+    None: "nothing was looked for",
+    "warn": "what has the form of an identifier was counted, and left in; names without a title are not found",
+    "redact": "what has the form of an identifier was replaced by a mark; names without a title are not found",
+    "stop": "nothing that has the form of an identifier was found; names without a title are not found",
+}
+
+
 def _unknown(data: DataSet) -> list[str]:
     """What is not known is said, source by source where it is theirs."""
 
@@ -257,7 +265,7 @@ def _unknown(data: DataSet) -> list[str]:
     place = [source for source in data.sources if not all(each.address for each in source.places)]
     lines = [
         "- languages: no source states them in the experiment",
-        "- personal data: nothing was looked for",
+        f"- personal data: {_PHI[data.artifact.manifest.spec['item'].get('phi')]}",
         f"- harmful text: {'what the warning names' if data.harmful else 'no source is made of harmful requests'}; nothing "
         "else was looked for",
         *([f"- licence of {', '.join(f'`{name}`' for name in licence)}"] if licence else []),

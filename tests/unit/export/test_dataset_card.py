@@ -61,6 +61,18 @@ def test_a_card_says_where_rows_are_from_and_what_became_of_them(tmp_path: Path)
     assert "harmful text: no source" in text
 
 
+def test_a_card_says_whether_identifiers_were_looked_for(tmp_path: Path) -> None:
+    run = CuratedRun(tmp_path / "run")
+    run.dataset("chat", [chat(0)])
+    for name, phi in (("plain", None), ("counted", "warn"), ("marked", "redact")):
+        run.mixture(name, sources={"a": {"dataset": "chat"}}, phi=phi)
+    run.finish()
+    said = {name: card(exported(tmp_path, mixture=name))[1] for name in ("plain", "counted", "marked")}
+    assert "- personal data: nothing was looked for" in said["plain"]
+    assert "was counted, and left in; names without a title are not found" in said["counted"]
+    assert "was replaced by a mark; names without a title are not found" in said["marked"]
+
+
 def test_a_card_of_pairs(tmp_path: Path) -> None:
     data, text = card(exported(tmp_path, preferences="stage-1"))
     assert (data.license, data.tags) == ("apache-2.0", ["primum", "preference"])
