@@ -71,8 +71,8 @@ ALONE = Devices()
 class Result:
     """What a stage made of an item: a table or a folder, with its counts (content) and its cost (run).
 
-    A table that is too large for the memory is given as its ``parts``, each of them written before the next is asked for; an
-    error among them leaves nothing behind.
+    A table that is too large for the memory is given as its ``parts``, which are written one after another; an error among them
+    leaves nothing behind.
     """
 
     item: Item
@@ -213,12 +213,12 @@ def _store(request: Request, spec: Mapping[str, Any], result: Result, run: Mappi
     item = result.item
     filled = request.store.new_folder()
     try:
+        files: dict[str, str] = {}
         rows = result.parts if result.table is None else result.table
         if rows is not None:
             # The spec's own hash is in the file, so that a Parquet file alone can be traced.
             footer = {"spec": canonical_json(item_spec(spec, item.spec)), "key": item.key, "schema_version": "1"}
-            write_table(rows, table_file(filled), footer)
-            content, files = measure(table_file(filled), "table")
+            content = write_table(rows, table_file(filled), footer)
         elif result.folder is not None:
             filled.rmdir()
             shutil.move(result.folder, filled)

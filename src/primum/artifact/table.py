@@ -91,11 +91,11 @@ def _check(table: pa.Table, name: str, last: str | None) -> str | None:
     return ids[-1] if ids else last
 
 
-def write_table(table: pa.Table | Iterable[pa.Table], path: Path, metadata: dict[str, str]) -> None:
+def write_table(table: pa.Table | Iterable[pa.Table], path: Path, metadata: dict[str, str]) -> str:
     """Write ``table`` with page checksums and ``metadata`` (under ``primum.``) in its footer, fsynced, then read it back.
 
-    A table may come in parts of any number of rows: a slice of it (:func:`cut`) is held at a time. Raises PrimumError when what
-    is on the disk is not what was written.
+    A table may come in parts of any number of rows: a slice of it (:func:`cut`) is held at a time. Returns the content hash of
+    what is on the disk; raises PrimumError when that is not what was written.
     """
     footer = {f"primum.{key}": value for key, value in metadata.items()}
     state = ContentHash()
@@ -119,8 +119,10 @@ def write_table(table: pa.Table | Iterable[pa.Table], path: Path, metadata: dict
             writer.write_table(part.replace_schema_metadata(footer), row_group_size=_ROW_GROUP)
             state.update(part)
     fsync(path)
-    if file_hash(path) != state.hexdigest():
+    content = file_hash(path)
+    if content != state.hexdigest():
         raise PrimumError(f"{path.name}: the file does not read back as written: check the disk")
+    return content
 
 
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
