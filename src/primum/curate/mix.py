@@ -36,7 +36,7 @@ from primum.curate.overlap import (
 )
 from primum.curate.prepare import Batch, Preparation, one_kind, row_type
 from primum.curate.spill import Spilled
-from primum.curate.workers import in_order, processes
+from primum.curate.workers import in_order, processes, to_ipc
 from primum.errors import PrimumError
 from primum.text.rows import ChatRow, TextRow
 
@@ -152,7 +152,7 @@ def _prepared(job: Job, item: Item, folder: Path) -> _Rows:
             for part in artifact.slices():
                 kind = row_type(part.schema, str(artifact.data))
                 for first in range(0, part.num_rows, _BATCH):
-                    yield Batch(name, kind, part.slice(first, _BATCH), folder / f"{next(number):06d}.arrow")
+                    yield Batch(name, kind, to_ipc(part.slice(first, _BATCH)), folder / f"{next(number):06d}.arrow")
 
     for done in in_order(Preparation(common, index), read(), several, folder):
         first, end = bounds[-1], bounds[-1] + len(done.ids)

@@ -19,7 +19,7 @@ from primum.curate.clean import clean_row, row_text, words
 from primum.curate.identified import places_table, redacted, row_places
 from primum.curate.overlap import BenchmarkIndex, Sketches, exact_key, permutations, sketch, word_ngrams
 from primum.curate.spill import write_batch
-from primum.curate.workers import from_ipc, to_ipc
+from primum.curate.workers import from_ipc
 from primum.errors import PrimumError
 from primum.text import rubric
 from primum.text.choices import render_choice
@@ -40,19 +40,15 @@ from primum.text.rows import (
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of one source, of type ``kind``, on their way into a mixture; their cleaned form is written to ``file``."""
+    """``rows`` of one source, of type ``kind``, on their way into a mixture; their cleaned form is written to ``file``.
+
+    They are in Arrow's stream format (:func:`primum.curate.workers.to_ipc`).
+    """
 
     source: str
     kind: type[Row]
-    rows: pa.Table
+    rows: bytes
     file: Path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _received, (self.source, self.kind, to_ipc(self.rows), self.file)
-
-
-def _received(source: str, kind: type[Row], rows: bytes, file: Path) -> Batch:
-    return Batch(source, kind, from_ipc(rows), file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +86,10 @@ class Preparation:
         outcomes, keys, identified = [], [], []
         near = common["deduplicate"] == "near"
         threshold = common["near_threshold"]
-        sketches = np.zeros((batch.rows.num_rows, permutations(threshold) if near else 0), dtype=np.uint32)
-        counts = np.zeros(batch.rows.num_rows, dtype=np.int32)
-        for at, row in enumerate(from_table(batch.rows, batch.kind)):
+        given = from_table(from_ipc(batch.rows), batch.kind)
+        sketches = np.zeros((len(given), permutations(threshold) if near else 0), dtype=np.uint32)
+        counts = np.zeros(len(given), dtype=np.int32)
+        for at, row in enumerate(given):
             rendered = _render(row, common["sources"][name], common)
             if common["text"]:
                 rendered = TextRow(rendered.id, rendered.source, row_text(rendered))
