@@ -117,6 +117,8 @@ def _samples(
         counts.update(done.counts)
         found.update(done.found)
         sources.update(done.sources)
+        for (what, _), number in done.sources.items():
+            counts[what] += number
         rows = found["samples"] + counts["refused"]
         job.progress.update(model, rows, total, counts["tokens"], "tokens")
     if counts["refused"]:

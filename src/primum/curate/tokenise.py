@@ -22,7 +22,7 @@ from primum.text.tokens import tokenize_conversations
 
 # Bytes a token: its id and its label.
 _SAMPLE = 8
-# What is counted of each source, too.
+# What is counted by source.
 BY_SOURCE = ("packed", "tokens", "loss-tokens")
 
 
@@ -31,8 +31,8 @@ class Tokenised:
     """Of a batch of rows the samples that were written to ``file`` from byte ``start``, one after another.
 
     A sample is its token ids and then its labels, int32. ``lengths`` (int64, in tokens) and ``fingerprints`` (uint64) are theirs.
-    ``sources`` are their tokens by what is counted and the row's source. ``refused`` are the first rows that the chat template
-    takes no conversation of.
+    ``sources`` are how many they are, and their tokens, by what is counted and the row's source; ``counts`` all else. ``refused``
+    are the first rows that the chat template takes no conversation of.
     """
 
     file: Path
@@ -70,10 +70,12 @@ class Tokenisation:
                 counts["refused"] += 1
                 refused.append(row)
                 continue
-            before = {what: counts[what] for what in BY_SOURCE}
-            kept += self._looked_at(sample, counts, found)
-            for what in BY_SOURCE:
-                sources[what, row.source] += counts[what] - before[what]
+            held, learned = self._looked_at(sample, counts, found)
+            if learned:
+                kept.append(held)
+            numbers = (1, len(held.input_ids), learned) if learned else (0, 0, 0)
+            for what, number in zip(BY_SOURCE, numbers, strict=True):
+                sources[what, row.source] += number
         file = self.folder / f"{os.getpid()}.tokens"
         with file.open("ab") as opened:
             start = opened.tell()
@@ -84,8 +86,8 @@ class Tokenisation:
         prints = np.array([fingerprint(sample.input_ids, sample.labels) for sample in kept], dtype=np.uint64)
         return Tokenised(file, start, lengths, prints, counts, found, sources, refused[:NAMED])
 
-    def _looked_at(self, sample: Sample, counts: Counter[str], found: Counter[str]) -> list[Sample]:
-        """The sample as far as a chunk holds it; none where nothing of it would be learned."""
+    def _looked_at(self, sample: Sample, counts: Counter[str], found: Counter[str]) -> tuple[Sample, int]:
+        """The sample as far as a chunk holds it, and how many of its tokens would be learned."""
         found["samples"] += 1
         found["two-bos"] += has_two_bos(self.tokenizer, sample.input_ids)
         if len(sample.input_ids) > self.chunk_tokens:
@@ -97,11 +99,7 @@ class Tokenisation:
         learned = int((sample.labels[1:] != IGNORED).sum())
         if not learned:
             counts["no-loss-tokens"] += 1
-            return []
-        counts["packed"] += 1
-        counts["tokens"] += len(sample.input_ids)
-        counts["loss-tokens"] += learned
-        return [sample]
+        return sample, learned
 
 
 class Samples:
