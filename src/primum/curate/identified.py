@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from primum.errors import PrimumError
-from primum.text.phi import Place, find, redact, told
+from primum.text.phi import Place, find, records, redact, redacted_turns, told
 from primum.text.rows import ChatRow, TextRow
 
 # ``start`` and ``end`` count characters of the cleaned text of turn ``message`` (0 in plain text), before anything is redacted.
@@ -40,19 +40,12 @@ def redacted(row: ChatRow | TextRow, places: Sequence[Sequence[Place]]) -> ChatR
     """The row with a mark at each of :func:`row_places`."""
     if isinstance(row, TextRow):
         return replace(row, text=redact(row.text, places[0]))
-    turns = zip(row.messages, places, strict=True)
-    return replace(row, messages=tuple(replace(turn, content=redact(turn.content, found)) for turn, found in turns))
+    return replace(row, messages=tuple(redacted_turns(row.messages, places)))
 
 
 def places_table(found: Sequence[tuple[int, Sequence[Sequence[Place]]]]) -> pa.Table:
     """A table of :data:`PLACES` of the batch's rows that are ``found``, by number."""
-    records = [
-        {"at": at, "message": message, "start": place.start, "end": place.end, "kind": place.kind}
-        for at, turns in found
-        for message, places in enumerate(turns)
-        for place in places
-    ]
-    return pa.Table.from_pylist(records, schema=PLACES)
+    return pa.Table.from_pylist([{"at": at, **place} for at, turns in found for place in records(turns)], schema=PLACES)
 
 
 def phi_table(batches: Sequence[pa.Table], ids: pa.Array, sources: pa.Array, kept: pa.Array) -> pa.Table:

@@ -6,14 +6,13 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from primum.engine.endpoint import Endpoint
 from primum.engine.protocol import Conversation
 from primum.errors import PrimumError
 from primum.progress import Progress
-from primum.text.phi import Place, find, redact, told
+from primum.text.phi import Place, find, records, redacted_turns, told
 
 NAME = "phi.jsonl"
 
@@ -44,22 +43,12 @@ def checked(
     progress.say(f"{endpoint.model}: {numbers} ({told(kinds)}): {done}")
     if phi == "warn":
         return list(conversations), kinds
-    return [_redacted(*pair) for pair in zip(conversations, found, strict=True)], kinds
-
-
-def _redacted(conversation: Conversation, found: Sequence[Sequence[Place]]) -> Conversation:
-    return [
-        replace(message, content=redact(message.content, places))
-        for message, places in zip(conversation, found, strict=True)
-    ]
+    return [redacted_turns(*pair) for pair in zip(conversations, found, strict=True)], kinds
 
 
 def _keep(path: Path, found: Sequence[Sequence[Sequence[Place]]]) -> None:
     lines = [
-        json.dumps({"request": request, "message": message, "start": p.start, "end": p.end, "kind": p.kind})
-        for request, places in enumerate(found)
-        for message, each in enumerate(places)
-        for p in each
+        json.dumps({"request": request, **place}) for request, turns in enumerate(found) for place in records(turns)
     ]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from primum.text.identifiers import BEFORE, NUMBERS, WORDS, Form
+from primum.text.rows import Message
 
 _DIGIT = re.compile(r"\d")
 
@@ -70,6 +71,18 @@ def redact(text: str, places: Sequence[Place]) -> str:
         parts += [text[at : place.start], f"<{place.kind.upper()}>"]
         at = place.end
     return "".join([*parts, text[at:]])
+
+
+def redacted_turns(turns: Sequence[Message], found: Sequence[Sequence[Place]]) -> list[Message]:
+    """The turns of a conversation with a mark at each of their places."""
+    return [replace(turn, content=redact(turn.content, places)) for turn, places in zip(turns, found, strict=True)]
+
+
+def records(found: Sequence[Sequence[Place]]) -> Iterator[dict[str, int | str]]:
+    """The places of a conversation's turns, without the text."""
+    for message, places in enumerate(found):
+        for place in places:
+            yield {"message": message, "start": place.start, "end": place.end, "kind": place.kind}
 
 
 def told(kinds: Counter[str]) -> str:
