@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from mix_scale import Text, published
+from mix_scale import Text, published, questions, turns
 
 from primum.artifact.canonical import canonical_json
 from primum.artifact.folder import MANIFEST, folder_files, folder_hash
@@ -38,16 +38,14 @@ from primum.artifact.job import execute
 from primum.artifact.manifest import Artifact, Manifest, save_manifest
 from primum.artifact.request import Asked, Request
 from primum.artifact.store import Store
-from primum.artifact.table import content_hash, write_table
 from primum.experiment.models import SFTLimits
 from primum.experiment.types import Mixture
 from primum.progress import Progress
 from primum.text.chat import render
-from primum.text.rows import ChatRow, ChoiceRow, from_table, to_table
+from primum.text.rows import ChatRow, from_table
 from primum.text.tokenizer import load_tokenizer, train_tokenizer
 
 _CHUNK_TOKENS = 8_192  # as Med42-v2
-_QUESTIONS = 8_000
 _OF_THE_TOKENIZER = 3_000
 _RATED = 10_000
 
@@ -67,16 +65,14 @@ class Task:
         return self.folder / "results" / f"{self.items[number][0].replace('/', '-')}.json"
 
 
-def job(task: Task) -> float:
-    """Run it, in a process that has done nothing else; seconds."""
+def job(task: Task) -> None:
+    """Run it, in a process that has done nothing else."""
     os.environ |= {"OMP_NUM_THREADS": str(task.threads), "TOKENIZERS_PARALLELISM": "false"}
-    started = time.perf_counter()
     spec = {"stage": task.stage, "code": "benchmark", "libraries": {}, "common": {}, "items": list(task.items)}
     outputs = [Asked(task.output(number), own) for number, own in enumerate(task.own)]
     request = Request(canonical_json(spec), outputs, task.inputs, "table", Store(task.folder / "store"))
     stages = {"read": "primum.curate.read", "mix": "primum.curate.mix", "pack": "primum.curate.pack"}
     execute(request, lambda: import_module(stages[task.stage]).run, Progress(task.stage, interval=30))
-    return time.perf_counter() - started
 
 
 def run(task: Task) -> None:
@@ -122,17 +118,9 @@ def raw(text: Text, name: str, count: int, folder: Path) -> Path:
     """The upstream file of a source, as an artifact; its manifest."""
     folder = folder / "raw" / name
     folder.mkdir(parents=True)
-    turns: list[tuple[str, str]] = []
     with (folder / "rows.jsonl").open("w", encoding="utf-8") as file:
-        for at in range(count):
-            if at % 20 == 3:
-                question, answer = turns[text.below(at)]
-                turns.append((question, f"{answer} more"))
-            else:
-                words = text.words(text.length())
-                cut = len(words) // 4
-                turns.append((f"{' '.join(words[:cut])}?", f"{' '.join(words[cut:])}."))
-            file.write(json.dumps({"instruction": turns[-1][0], "output": turns[-1][1]}) + "\n")
+        for question, answer in turns(text, count):
+            file.write(json.dumps({"instruction": question, "output": answer}) + "\n")
     return kept(folder)
 
 
@@ -147,11 +135,9 @@ def kept(folder: Path) -> Path:
 
 def benchmarks(text: Text, folder: Path) -> Path:
     """Questions that rows are compared with, as an artifact; its manifest."""
-    rows = [ChoiceRow(f"b/{i:05d}", "b", "", "", " ".join(text.words(60)), ("a", "b"), 0) for i in range(_QUESTIONS)]
-    table, path = to_table(rows, ChoiceRow), folder / "benchmarks.parquet"
-    write_table(table, path, {})
-    save_manifest(Manifest("table", "made", {}, {}, "b", content_hash(table), {}), path.with_suffix(".json"))
-    return path.with_suffix(".json")
+    made = questions(text, folder)
+    save_manifest(made.manifest, made.path)
+    return made.path
 
 
 def model(text: Text, folder: Path) -> Path:
@@ -185,7 +171,7 @@ def told_own_rate(mixture: Path, start: Path, processes: int) -> float:
 def replica(counts: Mapping[str, int], processes: int, folder: Path) -> None:
     """Draw, read, mix, pack, and print what it took."""
     text = Text(0)
-    start, questions = model(text, folder), benchmarks(text, folder)
+    start, compared = model(text, folder), benchmarks(text, folder)
     sources = {name: raw(text, name, count, folder) for name, count in counts.items()}
     told: dict[str, dict[str, float]] = {}
     items = [
@@ -202,7 +188,7 @@ def replica(counts: Mapping[str, int], processes: int, folder: Path) -> None:
     more: dict[str, Any] = {"rows": {}, "ledger": {"licences": dict.fromkeys(counts, "unknown")}}
     items = [(f"replica/{output}", common | own_ | {"output": output}) for output, own_ in more.items()]
     outputs = [read.output(number) for number in range(2 * len(counts))]
-    inputs = {"rows": outputs[::2], "drops": outputs[1::2], "benchmarks": [questions]}
+    inputs = {"rows": outputs[::2], "drops": outputs[1::2], "benchmarks": [compared]}
     mix = Task("mix", items, inputs, [{}, {}], folder, processes)
     with measured("mix", told):
         run(mix)

@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from primum.artifact.job import Item, Job
 from primum.artifact.manifest import Artifact, Manifest
-from primum.artifact.table import content_hash, file_hash, write_table
+from primum.artifact.table import write_table
 from primum.curate.mix import run
 from primum.curate.read import DROPS
 from primum.experiment.load import load_experiment
@@ -83,22 +83,28 @@ def published(experiment: str, rows: int | None) -> dict[str, int]:
 
 def artifact(path: Path, table: pa.Table) -> Artifact:
     """``table`` as an input of the stage."""
-    write_table(table, path, {})
-    return Artifact(path.with_suffix(".json"), Manifest("table", "made", {}, {}, path.stem, content_hash(table), {}))
+    content = write_table(table, path, {})
+    return Artifact(path.with_suffix(".json"), Manifest("table", "made", {}, {}, path.stem, content, {}))
+
+
+def turns(text: Text, count: int) -> list[tuple[str, str]]:
+    """``count`` questions with their answers; one in twenty is an earlier one with a word added."""
+    drawn: list[tuple[str, str]] = []
+    for at in range(count):
+        if at % 20 == 3:
+            question, answer = drawn[text.below(at)]
+            drawn.append((question, f"{answer} more"))
+        else:
+            words = text.words(text.length())
+            cut = len(words) // 4
+            drawn.append((f"{' '.join(words[:cut])}?", f"{' '.join(words[cut:])}."))
+    return drawn
 
 
 def source(text: Text, name: str, count: int, folder: Path) -> Artifact:
     """``count`` conversations of two turns."""
-    turns: list[tuple[str, str]] = []
-    for at in range(count):
-        if at % 20 == 3:
-            question, answer = turns[text.below(at)]
-            turns.append((question, f"{answer} more"))
-        else:
-            words = text.words(text.length())
-            cut = len(words) // 4
-            turns.append((f"{' '.join(words[:cut])}?", f"{' '.join(words[cut:])}."))
-    messages = ([{"role": "user", "content": q}, {"role": "assistant", "content": a}] for q, a in turns)
+    drawn = turns(text, count)
+    messages = ([{"role": "user", "content": q}, {"role": "assistant", "content": a}] for q, a in drawn)
     columns = [
         pa.array([f"{name}/{at:08d}" for at in range(count)]),
         pa.array([name] * count),
@@ -107,15 +113,21 @@ def source(text: Text, name: str, count: int, folder: Path) -> Artifact:
     return artifact(folder / f"{name}.parquet", pa.Table.from_arrays(columns, schema=ChatRow.SCHEMA))
 
 
+def questions(text: Text, folder: Path) -> Artifact:
+    """What rows are compared with."""
+    rows = [ChoiceRow(f"b/{i:05d}", "b", "", "", " ".join(text.words(60)), ("a", "b"), 0) for i in range(8_000)]
+    return artifact(folder / "benchmarks.parquet", to_table(rows, ChoiceRow))
+
+
 def make(counts: Mapping[str, int], folder: Path) -> dict[str, list[Artifact]]:
     """What ``mix`` reads, by role."""
     text = Text(0)
-    questions = [ChoiceRow(f"b/{i:05d}", "b", "", "", " ".join(text.words(60)), ("a", "b"), 0) for i in range(8_000)]
+    benchmark = questions(text, folder)
     drops = artifact(folder / "drops.parquet", pa.Table.from_pylist([], schema=DROPS))
     return {
         "rows": [source(text, name, count, folder) for name, count in counts.items()],
         "drops": [drops] * len(counts),
-        "benchmarks": [artifact(folder / "benchmarks.parquet", to_table(questions, ChoiceRow))],
+        "benchmarks": [benchmark],
     }
 
 
@@ -128,10 +140,9 @@ def mixed(
     item = Item("m", {**common, "output": "rows"}, inputs, "m", folder / "work")
     file = folder / "mixture.parquet"
     before = os.times()
-    counted: Mapping[str, int] = {}
+    content, counted = "", {}
     for result in run(Job("mix", {}, [item], Progress("mix"))):
-        write_table(result.parts or [], file, {})
-        counted = result.counts
+        content, counted = write_table(result.parts or [], file, {}), result.counts
     after = os.times()
     seconds, rows = after.elapsed - before.elapsed, sum(counts.values())
     # Of this process since it began; resource.getrusage would tell that of its parent, too.
@@ -139,7 +150,7 @@ def mixed(
     peak = int(status.partition("VmHWM:")[2].split()[0]) / 1e6
     told = {"rows": rows, "seconds": round(seconds, 1), "rows/s": round(rows / seconds), "peak GB": round(peak, 2)}
     cpu = round(sum(after[:4]) - sum(before[:4]), 1)
-    return {**told, "cpu": cpu, "content": file_hash(file)[:12], **counted}
+    return {**told, "cpu": cpu, "content": content[:12], **counted}
 
 
 def main() -> None:
