@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
-from chat_server import Reply, Server, completion, echo, misbehaving_server, send
+from chat_server import Reply, Server, completion, echo, send
 from tiny_llama import endpoint_json
 
 from primum.artifact.folder import file_sha256
@@ -29,12 +28,6 @@ from primum.text.rows import Message
 
 KEY = "sk-secret-0123456789abcdef"
 GREEDY = Sampling(max_tokens=8)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with misbehaving_server() as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

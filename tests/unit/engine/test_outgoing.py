@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chat_server import Server, misbehaving_server
+from chat_server import Server
 from tiny_llama import endpoint_json
 
 from primum.artifact.folder import file_sha256
@@ -27,12 +26,6 @@ ASKED = [
     [Message("system", "You help Dr. Brown."), Message("user", "Mr. Smith came on 3/14/2019.")],
     [Message("user", "What is 120/80?")],
 ]
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with misbehaving_server() as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

@@ -60,40 +60,13 @@ def test_rows_after_each_filter_and_shares_by_hand() -> None:
     one = "duplicate 4, contaminated 3, not-sampled 3, image 2, empty 1, near-duplicate 1"
     both = "duplicate 7, contaminated 3, not-sampled 3, image 2, near-duplicate 2, empty 1"
     dash = [NONE] * 9
+    two = ["50", "6", "6", "6", "6", "3", "2", "2", "40.0", "40.0", "duplicate 3, near-duplicate 1"]
     assert cells(grid) == {
         "one": ["medical", "CC-BY-NC-SA-4.0", "100", "20", "18", "17", "14", "10", "9", "6", "60.0", "60.0", one],
-        "two": [
-            "general",
-            "unknown",
-            "50",
-            "6",
-            "6",
-            "6",
-            "6",
-            "3",
-            "2",
-            "2",
-            "40.0",
-            "40.0",
-            "duplicate 3, near-duplicate 1",
-        ],
+        "two": ["general", "unknown", *two],
         "(unlisted)": ["medical", NONE, "25", *dash, NONE],
         "All medical": ["", "", "125", "20", "18", "17", "14", "10", "9", "6", "60.0", "60.0", one],
-        "All general": [
-            "",
-            "",
-            "50",
-            "6",
-            "6",
-            "6",
-            "6",
-            "3",
-            "2",
-            "2",
-            "40.0",
-            "40.0",
-            "duplicate 3, near-duplicate 1",
-        ],
+        "All general": ["", "", *two],
         "All sources": ["", "", "175", "26", "24", "23", "20", "13", "11", "8", "100.0", "100.0", both],
     }
     first, second, _ = grid.groups[0].rows
