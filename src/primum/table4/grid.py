@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from primum.table4.choices import Change
 from primum.table4.measured import Cell, Measured
 from primum.table4.paper import AVERAGE, SIZE_CLASSES, Mark, Table4
 
@@ -59,6 +61,7 @@ def make_grid(table4: Table4, measured: Measured | None = None) -> Grid:
                 f"Average over fewer columns than the others': it is neither compared nor marked ({', '.join(partial)}).",
             )
         )
+    notes += [("", text) for text in _changed(measured.changes)]
     if any(cell.generated for cell in measured.cells.values()):
         notes.append(("g", "Measured by generation and strict extraction of the answer, not by log-likelihood."))
     flags: dict[str, str] = {}
@@ -100,6 +103,21 @@ def _source(measured: Measured) -> str:
     if not measured.table:
         return "Nothing was measured."
     return f"Measured: {len(measured.scores or {})} scores, table {measured.table}."
+
+
+def _changed(changes: Sequence[Change]) -> list[str]:
+    """A note for each setting that the paper leaves open, and that the run measured."""
+    found: dict[str, list[str]] = {}
+    for change in changes:
+        low, high = min(change.points), max(change.points)
+        found.setdefault(change.choice, []).append(
+            f"{change.column} {_signed(change.mean)} ({_signed(low)} to {_signed(high)}; {len(change.points)})"
+        )
+    return [
+        f"The paper leaves open whether {choice}. That changes, in points: {', '.join(parts)}. It is the mean over models; in "
+        "brackets the lowest and the highest change, and the number of models."
+        for choice, parts in found.items()
+    ]
 
 
 def _beside(published: float | None, cell: Cell) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from primum.dag.evaluation import SCORE
 from primum.dag.scope import manifest_path
 from primum.dag.training import MODEL
 from primum.errors import PrimumError
+from primum.table4.choices import Change, changes
 from primum.table4.paper import AVERAGE, Row, Table4
 from primum.tables.statistics import Z95
 
@@ -35,11 +36,15 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Cells by (row, column), and where they come from: the table's content hash, and each score's key and content."""
+    """Cells by (row, column), and where they come from: the table's content hash, and each score's key and content.
+
+    ``changes`` are of all models of the run, the paper's or not.
+    """
 
     cells: Mapping[tuple[str, str], Cell]
     table: str = ""
     scores: Mapping[str, Mapping[str, str]] | None = None
+    changes: tuple[Change, ...] = ()
 
     def cell(self, row: str, column: str) -> Cell:
         return self.cells.get((row, column), Cell())
@@ -71,7 +76,12 @@ def read_measured(results: Path, table4: Table4) -> Measured:
             cells[row.title, column.key] = _mean(parts)
         # As the paper's: over the columns that it has, which for GPT-4.0 are five.
         cells[row.title, AVERAGE] = _mean([cells[row.title, key] for key in row.values])
-    return Measured(cells, table.manifest.content, scores)
+    accuracies = {
+        place: line["accuracy"]
+        for place, line in wholes.items()
+        if line["accuracy"] is not None and line.get("method", LOGLIKELIHOOD) == LOGLIKELIHOOD
+    }
+    return Measured(cells, table.manifest.content, scores, changes(table4.choices, table4.columns, accuracies))
 
 
 def _is_the_papers(row: Row, model: Manifest) -> bool:

@@ -50,6 +50,18 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """A setting that the paper leaves open. It was measured where a run has the benchmark of that name and ``suffix``."""
+
+    title: str
+    suffix: str
+
+    def variant(self, benchmark: str) -> str:
+        """The name in the catalog of ``benchmark`` with this setting."""
+        return f"{benchmark}-{self.suffix}"
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A sentence of the paper, and the pairs (better, worse) of rows that it speaks of."""
 
@@ -66,6 +78,7 @@ class Table4:
     rows: tuple[Row, ...]
     items: Mapping[str, int]
     claims: tuple[Claim, ...] = ()
+    choices: tuple[Choice, ...] = ()
     apart: frozenset[str] = frozenset()
     underlined: Mapping[str, frozenset[str]] | None = None
 
@@ -138,7 +151,8 @@ def load_table4(root: Path) -> Table4:
         raise PrimumError(f"{root / YAML}: rows: {min(unknown)!r} is no row of {CSV}")
     claims = [Claim(c["quote"], c["section"], tuple((a, b) for a, b in c["pairs"])) for c in record["claims"]]
     underlined = {key: frozenset(titles) for key, titles in record["underlined"].items()}
-    return Table4(columns, rows, record["items"], tuple(claims), frozenset(record["apart"]), underlined)
+    choices = tuple(Choice(**choice) for choice in record["choices"])
+    return Table4(columns, rows, record["items"], tuple(claims), choices, frozenset(record["apart"]), underlined)
 
 
 def _row(line: Mapping[str, str], columns: Sequence[Column], known: Mapping[str, Mapping[str, str]]) -> Row:

@@ -224,7 +224,7 @@ def test_task_files_name_datasets_of_the_catalog() -> None:
     """Every shipped task can be asked, with and without examples, and says what it is."""
     catalog = experiment("med42-v2-8b").datasets
     shipped = sorted(path.stem for path in (ROOT / "config/tasks").glob("*.yaml"))
-    assert shipped == sorted(experiment("med42-v2-8b").benchmarks)
+    assert set(shipped) <= set(experiment("med42-v2-8b").benchmarks)
     for name in shipped:
         benchmark = experiment("med42-v2-8b").benchmarks[name]
         assert benchmark.dataset in catalog, name
@@ -234,7 +234,7 @@ def test_task_files_name_datasets_of_the_catalog() -> None:
         assert benchmark.version == 1
 
 
-@pytest.mark.parametrize("name", [*SUITE.values(), "med-safety"])
+@pytest.mark.parametrize("name", [*SUITE.values(), "table4", "med-safety"])
 def test_models_get_the_gpus_that_their_engine_spreads_over(name: str) -> None:
     e = experiment(name)
     for model in e.evaluate.models:
@@ -259,7 +259,7 @@ class FakeJob:
         self.items = [item]
 
 
-@pytest.mark.parametrize("name", [*SUITE.values(), "med-safety"])
+@pytest.mark.parametrize("name", [*SUITE.values(), "table4", "med-safety"])
 def test_a_model_of_unknown_revision_is_refused_by_name(name: str, tmp_path: Path) -> None:
     e = experiment(name)
     unknown = [n for n in e.needed_models() if getattr(e.models[n], "revision", "") == "unknown"]
