@@ -272,6 +272,16 @@ def _graded(n: int, text: Text) -> Record:
     return {"id": f"g{n}", "request": text(), "response": text(), "score": n % 5 + 1}
 
 
+def _healthbench(n: int, text: Text) -> Record:
+    criteria = [
+        {"criterion": text(), "points": 5, "tags": ["level:example", "axis:accuracy"]},
+        {"criterion": text(), "points": -3, "tags": ["level:example", "axis:completeness"]},
+    ]
+    asked = {"prompt": _turns(text(), text(), text()), "prompt_id": f"p{n}", "rubrics": criteria}
+    left = {"ideal_completions_data": None, "canary": "c"}
+    return {"example_tags": ["theme:hedging", "physician_agreed_category:x"], **asked, **left}
+
+
 def _text(n: int, text: Text) -> Record:
     return {"id": f"t{n}", "text": text()}
 
@@ -316,4 +326,5 @@ FORMS = (
     Form("advbench", lambda n, text: {"goal": text()}, ("csv without header",)),
     Form("xstest", _xstest, FLAT, {"label": "safe"}),
     Form("graded", _graded, FLAT),
+    Form("healthbench", _healthbench, NESTED),
 )

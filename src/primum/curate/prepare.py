@@ -32,6 +32,7 @@ from primum.text.rows import (
     Message,
     RequestRow,
     Row,
+    RubricRow,
     TextRow,
     from_table,
     to_table,
@@ -153,6 +154,8 @@ def _render(row: Row, source: Mapping[str, Any], common: Mapping[str, Any]) -> C
         return ChatRow(row.id, row.source, (*asked, Message("assistant", rubric.completion(row.score))))
     elif isinstance(row, DocumentRow):
         raise PrimumError(f"{row.id}: raw documents can be scored, not trained on: use an adapter that reads them")
+    elif isinstance(row, RubricRow):
+        raise PrimumError(f"{row.id}: conversations with criteria have no answer to train on: use them as 'prompts'")
     else:
         raise PrimumError(f"{row.id}: preference pairs belong in 'preferences', not in a mixture")
     return ChatRow(row.id, row.source, (Message("user", prompt), Message("assistant", answer)))

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from primum.errors import PrimumError
 from primum.text.choices import render_choice
-from primum.text.rows import ChatRow, ChoiceRow, Message, PreferenceRow, RequestRow, from_table
+from primum.text.rows import ChatRow, ChoiceRow, Message, PreferenceRow, RequestRow, RubricRow, from_table
 
 
 class _HasId(Protocol):
@@ -24,11 +24,12 @@ Identified = TypeVar("Identified", bound=_HasId)
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A conversation that waits for an answer."""
+    """A conversation that waits for an answer. ``category`` is what it falls under, empty where its row has none."""
 
     id: str
     source: str
     messages: tuple[Message, ...]
+    category: str = ""
 
 
 def take(rows: Sequence[Identified], count: int | None, seed: int) -> list[Identified]:
@@ -49,7 +50,9 @@ def prompts_of(table: pa.Table, choice_prompt: str) -> Iterator[Prompt | None]:
         yield from (Prompt(row.id, row.source, row.prompt) for row in from_table(table, PreferenceRow))
     elif table.schema.equals(RequestRow.SCHEMA):
         for row in from_table(table, RequestRow):
-            yield Prompt(row.id, row.source, (Message("user", row.request),))
+            yield Prompt(row.id, row.source, (Message("user", row.request),), row.category)
+    elif table.schema.equals(RubricRow.SCHEMA):
+        yield from (Prompt(row.id, row.source, row.messages, row.category) for row in from_table(table, RubricRow))
     elif table.schema.equals(ChoiceRow.SCHEMA):
         for row in from_table(table, ChoiceRow):
             yield Prompt(row.id, row.source, (Message("user", render_choice(choice_prompt, row)),))

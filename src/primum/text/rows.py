@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+_TAGS = pa.list_(pa.string())
+_CRITERIA = pa.list_(pa.struct([("criterion", pa.string()), ("points", pa.float64()), ("tags", _TAGS)]))
 
 
 def _schema(**columns: pa.DataType) -> pa.Schema:
@@ -27,6 +29,18 @@ class Message:
 
     role: str
     content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """What a response may meet or not, and the points that it then has: below 0 where meeting it is a fault.
+
+    ``tags`` are the upstream's groups of criteria, such as ``axis:accuracy``.
+    """
+
+    criterion: str
+    points: float
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +146,24 @@ class GradedRow:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class RubricRow:
+    """A conversation that waits for an answer, and the criteria that the answer is judged by.
+
+    ``category`` is the theme it falls under, empty where it has none; ``tags`` are all of the upstream's groups of conversations.
+    """
+
+    id: str
+    source: str
+    category: str
+    messages: tuple[Message, ...]
+    criteria: tuple[Criterion, ...]
+    tags: tuple[str, ...] = ()
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        id=pa.string(), source=pa.string(), category=pa.string(), messages=_MESSAGES, criteria=_CRITERIA, tags=_TAGS
+    )
+
+
 SAMPLES = _schema(
     id=pa.string(),
     source=pa.string(),
@@ -183,7 +215,7 @@ class Drop:
     reason: str
 
 
-UpstreamRow = TextRow | ChatRow | PreferenceRow | ChoiceRow | DocumentRow | RequestRow | GradedRow
+UpstreamRow = TextRow | ChatRow | PreferenceRow | ChoiceRow | DocumentRow | RequestRow | GradedRow | RubricRow
 Row = UpstreamRow | RankedRow
 ROW_TYPES: Mapping[str, type[UpstreamRow]] = {
     "text": TextRow,
@@ -193,6 +225,7 @@ ROW_TYPES: Mapping[str, type[UpstreamRow]] = {
     "document": DocumentRow,
     "request": RequestRow,
     "graded": GradedRow,
+    "rubric": RubricRow,
 }
 
 
@@ -204,6 +237,8 @@ def to_table(rows: Iterable[Row], row_type: type[Row]) -> pa.Table:
 
 
 def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    if kind == _CRITERIA:
+        values = [[{f.name: getattr(each, f.name) for f in kind.value_type} for each in row] for row in values]
     if kind != _MESSAGES:
         return pa.array(values, type=kind)
     # As columns of roles and texts: as dictionaries they would take 30 times as long.
@@ -221,7 +256,12 @@ def from_table(table: pa.Table, row_type: type[Row]) -> list[Any]:
         for name in ("messages", "prompt"):
             if name in record:
                 record[name] = tuple(Message(**message) for message in record[name])
-        if "choices" in record:
-            record["choices"] = tuple(record["choices"])
+        if "criteria" in record:
+            record["criteria"] = tuple(
+                Criterion(each["criterion"], each["points"], tuple(each["tags"])) for each in record["criteria"]
+            )
+        for name in ("choices", "tags"):
+            if name in record:
+                record[name] = tuple(record[name])
         rows.append(row_type(**record))
     return rows

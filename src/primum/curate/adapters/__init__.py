@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 
-from primum.curate.adapters import chat, choice, dialogue, documents, preference, safety
+from primum.curate.adapters import chat, choice, dialogue, documents, preference, rubrics, safety
 from primum.curate.adapters.files import RawFile
 from primum.errors import PrimumError
 from primum.text.rows import (
     ChatRow,
     ChoiceRow,
+    Criterion,
     DocumentRow,
     Drop,
     GradedRow,
@@ -24,6 +25,7 @@ from primum.text.rows import (
     PreferenceRow,
     RequestRow,
     Row,
+    RubricRow,
     TextRow,
 )
 
@@ -74,6 +76,7 @@ _BY_ROW_TYPE: Mapping[type[Row], tuple[Callable[..., Iterator[Row | Drop]], ...]
     DocumentRow: (documents.documents,),
     RequestRow: (safety.med_safety_bench, safety.advbench, safety.xstest),
     GradedRow: (safety.graded,),
+    RubricRow: (rubrics.healthbench,),
     TextRow: (chat.text,),
 }
 ADAPTERS: Mapping[str, Adapter] = MappingProxyType(
@@ -136,7 +139,10 @@ def _texts(row: Row) -> Iterator[str]:
             yield value
         elif isinstance(value, tuple):
             for item in value:
-                yield item.content if isinstance(item, Message) else item
+                if isinstance(item, Criterion):
+                    yield from (item.criterion, *item.tags)
+                else:
+                    yield item.content if isinstance(item, Message) else item
 
 
 def _encodable(text: str) -> bool:
