@@ -1,4 +1,4 @@
-"""Stage ``generate``: one model answers every request of every prompt set; the engine is opened once."""
+"""Stage ``generate``: one model answers every request or conversation of every prompt set; the engine is opened once."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import pyarrow as pa
 from primum.artifact.job import Item, Job, Result
 from primum.engine import Engine, Response, with_engines
 from primum.engine.protocol import identified, refuse_many_errors, response_columns, tokens_spent
-from primum.experiment.types import Sampling
-from primum.text.prompts import take
-from primum.text.rows import Message, RequestRow, from_table
+from primum.errors import PrimumError
+from primum.experiment.types import CHOICE_PROMPT, Sampling
+from primum.text.criteria import transcript
+from primum.text.prompts import Prompt, prompts_of, take
+from primum.text.rows import Message
 
 SCHEMA = pa.schema(
     [
@@ -33,9 +35,10 @@ SCHEMA = pa.schema(
 def run(job: Job) -> Iterator[Result]:
     """One table of :data:`SCHEMA` for each prompt set, in id order.
 
-    Reads ``model`` (a folder) and ``prompts`` (RequestRow, one artifact an item); ``common`` holds ``engine``,
-    ``sampling`` and ``seed``, an item ``system`` and ``take``. Raises PrimumError when more than 20% of a set's
-    requests failed; those that an endpoint's own content filter stopped have not.
+    Reads ``model`` (a folder) and ``prompts`` (rows that hold prompts, one artifact an item); ``common`` holds ``engine``,
+    ``sampling`` and ``seed``, an item ``system`` and ``take``. What was asked is the column ``request``, a conversation as
+    text. Raises PrimumError when more than 20% of a set's requests failed; those that an endpoint's own content filter
+    stopped have not.
     """
     if not job.items:
         return
@@ -45,21 +48,30 @@ def run(job: Job) -> Iterator[Result]:
 
 
 def _answer(job: Job, item: Item, engine: Engine, sampling: Sampling, seed: int) -> Result:
-    rows = take(from_table(item.one("prompts").table(), RequestRow), item.spec.get("take"), seed)
+    try:
+        found = list(prompts_of(item.one("prompts").table(), CHOICE_PROMPT))
+    except PrimumError as error:
+        raise PrimumError(f"{item.name}: {error}") from None
+    rows = take([prompt for prompt in found if prompt is not None], item.spec.get("take"), seed)
+    silent = found.count(None)
     system = item.spec.get("system", "")
-    head = [Message("system", system)] if system else []
     started, surrogates = time.monotonic(), engine.surrogates
 
     def report(done: int, tokens: int) -> None:
         job.progress.update(item.name, done, len(rows), tokens, "tokens")
 
-    responses = engine.chat([[*head, Message("user", row.request)] for row in rows], sampling, seed, report)
+    responses = engine.chat([_with_system(row.messages, system) for row in rows], sampling, seed, report)
     statuses = Counter(response.status for response in responses)
     refuse_many_errors(item.name, responses)
     return Result(
         item,
         table=to_table(rows, responses),
-        counts={"rows": len(rows), **dict(sorted(statuses.items())), "surrogates": engine.surrogates - surrogates},
+        counts={
+            "rows": len(rows),
+            **({"no-prompt": silent} if silent else {}),
+            **dict(sorted(statuses.items())),
+            "surrogates": engine.surrogates - surrogates,
+        },
         cost={
             **tokens_spent(responses),
             **identified(engine),
@@ -68,13 +80,22 @@ def _answer(job: Job, item: Item, engine: Engine, sampling: Sampling, seed: int)
     )
 
 
-def to_table(rows: Sequence[RequestRow], responses: Sequence[Response]) -> pa.Table:
-    """Requests and their responses as a table of :data:`SCHEMA`; both in the same order, by id."""
+def _with_system(messages: Sequence[Message], system: str) -> list[Message]:
+    """The conversation behind the set's system prompt, which goes before a conversation's own in one turn."""
+    if not system:
+        return list(messages)
+    if messages[0].role == "system":
+        return [Message("system", f"{system}\n\n{messages[0].content}"), *messages[1:]]
+    return [Message("system", system), *messages]
+
+
+def to_table(rows: Sequence[Prompt], responses: Sequence[Response]) -> pa.Table:
+    """Prompts and their responses as a table of :data:`SCHEMA`; both in the same order, by id."""
     records: list[dict[str, Any]] = [
         {
             "id": row.id,
             "category": row.category,
-            "request": row.request,
+            "request": transcript(row.messages),
             **response_columns(response),
         }
         for row, response in zip(rows, responses, strict=True)
