@@ -5,6 +5,7 @@
 # writes  generations/{model}/{prompts}            responses
 #         judgements/{judge}/{model}/{prompts}     harm scores (1-5) or refusals (0/1)
 #         judgements/{judge}/agreement             a judge against graded pairs
+#         criteria/{judge}/{model}/{prompts}       what a judge answered about each criterion of each response
 #         scores/{model}/{benchmark}               log-likelihoods of every choice, or the answer, item by item
 
 
@@ -49,8 +50,10 @@ rule generate_responses:
         "exec primum stage generate --request {REQUESTS}/{rule}/{wildcards.model}.json --log {log:q}"
 
 
+GRADERS = RUN.dag.graders()
+
 # Judges differ in the prompt sets they judge, hence one rule a judge.
-for judge in EVALUATE.judges:
+for judge in [name for name in EVALUATE.judges if name not in GRADERS]:
     JUDGED = manifests(
         evaluation.JUDGEMENT, judge=judge, prompts=RUN.experiment.judges[judge].prompts
     )
@@ -75,6 +78,37 @@ for judge in EVALUATE.judges:
             spec=spec("judge", judge=judge),
         shell:
             "exec primum stage judge --request {REQUESTS}/{rule}/{wildcards.model}.json --log {log:q}"
+
+
+for judge in GRADERS:
+    GRADED = manifests(
+        evaluation.CRITERIA,
+        judge=judge,
+        model=EVALUATE.models,
+        prompts=RUN.experiment.judges[judge].prompts,
+    )
+
+    rule:
+        name:
+            f"grade_{judge}"
+        input:
+            judge=reads("grade", "judge", judge=judge),
+            responses=reads("grade", "responses", judge=judge),
+            prompts=reads("grade", "prompts", judge=judge),
+        output:
+            manifests=GRADED,
+            tables=tables_of(GRADED),
+        log:
+            RUN.log("grade", judge),
+        benchmark:
+            RUN.benchmark("grade", judge)
+        threads: threads_of("grade", judge=judge)
+        resources:
+            **resources_of("grade", judge=judge),
+        params:
+            spec=spec("grade", judge=judge),
+        shell:
+            "exec primum stage grade --request {REQUESTS}/{rule}.json --log {log:q}"
 
 
 rule judge_agreement:

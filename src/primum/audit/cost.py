@@ -17,7 +17,7 @@ from primum.audit.memory import BYTES, parameters_of
 from primum.cluster.resources import asked_resources
 from primum.dag.curation import PAIRS, ROWS
 from primum.dag.dag import TRAINING
-from primum.dag.evaluation import GENERATION, JUDGEMENT
+from primum.dag.evaluation import CRITERIA, GENERATION, JUDGEMENT
 from primum.dag.state import JobState
 from primum.dag.training import AUDIT, MODEL, PACKED, REFERENCE
 from primum.dag.workflow import Workflow
@@ -39,6 +39,7 @@ FORWARD_FLOPS = 2
 HUB_BYTES = 2  # a parameter: bfloat16 or float16
 CHECKPOINT_BYTES = 12  # a parameter: weights and two moments, in float32
 CHECKPOINTS = 2  # as many as training keeps
+CRITERIA_A_RESPONSE = 12  # HealthBench has 11.4
 CHARACTERS_A_TOKEN = 3  # of a judge's template and policy; English has about 4
 REQUEST_TOKENS = 256  # a request, and what the chat template adds
 _SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9.])", re.IGNORECASE)
@@ -260,13 +261,20 @@ def _judge_tokens(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -
     if judge.model is None:
         return None
     common = job.job.plan.common
-    asked = len(common["template"]) + max(map(len, common["policies"].values()), default=0)
+    asked = len(common["template"]) + max(map(len, common.get("policies", {}).values()), default=0)
     each = math.ceil(asked / CHARACTERS_A_TOKEN) + REQUEST_TOKENS + e.sampling.max_tokens + judge.sampling.max_tokens
     engine = e.engine_of(judge.model)
     if engine.kind != "openai":
         each = min(each, engine.max_length)  # longer questions are not asked
     if job.stage == "agreement":
         rows = [_count(known.get(path(ROWS, dataset=judge.graded or "")), "rows")]
+    elif job.stage == "grade":
+        each *= CRITERIA_A_RESPONSE
+        rows = [
+            responses(run, model, prompts, known)
+            for judge_name, model, prompts in run.dag.graded()
+            if path(CRITERIA, judge=judge_name, model=model, prompts=prompts) in job.missing
+        ]
     else:
         missing = [
             prompts

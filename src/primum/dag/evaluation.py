@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from primum.dag.curation import OVERLAP, ROWS, rows_of
-from primum.dag.judges import judge_prompt
+from primum.dag.judges import judge_prompt, rubric
 from primum.dag.scope import Scope
 from primum.dag.stage import Output, Plan, Stage
 from primum.dag.training import MODEL
+from primum.experiment import Experiment
 from primum.experiment.models import EndpointModel
 from primum.experiment.types import Benchmark, Sampling
 
 GENERATION = "generations/{model}/{prompts}.json"
 JUDGEMENT = "judgements/{judge}/{model}/{prompts}.json"
 AGREEMENT = "judgements/{judge}/agreement.json"
+CRITERIA = "criteria/{judge}/{model}/{prompts}.json"
 SCORE = "scores/{model}/{benchmark}.json"
 
 ENGINES = {
@@ -65,6 +68,8 @@ def _judge_common(scope: Scope, name: str) -> tuple[dict[str, Any], tuple[str, .
     engine, libraries = engine_spec(scope, judge.model)
     sampling = judge.sampling.model_dump(mode="json")
     common = {"kind": judge.kind, "engine": engine, "sampling": sampling, "seed": scope.experiment.seed}
+    if judge.kind == "criteria" and judge.template is not None:
+        return {**common, "template": rubric(scope, judge.template)}, libraries
     return {**common, **judge_prompt(scope, name)}, libraries
 
 
@@ -82,6 +87,33 @@ def _judge(scope: Scope, name: str) -> Plan:
         for prompts in entry.prompts
     ]
     return Plan(outputs, common, {"judge": _model(scope, entry.model)}, libraries, [entry.model or ""])
+
+
+def _grade(scope: Scope, name: str) -> Plan:
+    # One job for all models: a local judge is loaded once, and an endpoint's limits hold for all that it is asked.
+    entry = scope.experiment.judges[name]
+    common, libraries = _judge_common(scope, name)
+    datasets = {prompts: scope.experiment.prompts[prompts].dataset for prompts in entry.prompts}
+    outputs = [
+        Output(
+            f"{model}/{prompts}",
+            scope.path(CRITERIA, judge=name, model=model, prompts=prompts),
+            {},
+            {
+                "responses": [scope.path(GENERATION, model=model, prompts=prompts)],
+                "prompts": rows_of(scope, [datasets[prompts]]),
+            },
+        )
+        # In another order they are the same.
+        for model in sorted(scope.experiment.evaluate.models)
+        for prompts in sorted(entry.prompts)
+    ]
+    chosen = [entry.model or "", *sorted(set(datasets.values()))]
+    return Plan(outputs, common, {"judge": _model(scope, entry.model)}, libraries, chosen)
+
+
+def _asked_model(experiment: Experiment, wildcards: Mapping[str, str]) -> str | None:
+    return experiment.judges[wildcards["judge"]].model
 
 
 def _agreement(scope: Scope, name: str) -> Plan:
@@ -172,6 +204,18 @@ STAGES = (
         job="{judge}/{model}",
         jobs=lambda scope: dict.fromkeys(f"{judge}/{model}" for judge, model, _ in scope.judged()),
         plan=_judge,
+        long=True,
+    ),
+    Stage(
+        name="grade",
+        help="a judge's answers about each criterion of responses",
+        module="primum.judge.criteria",
+        target="judge",
+        rule="grade_{judge}",
+        job="{judge}",
+        jobs=Scope.graders,
+        plan=_grade,
+        model=_asked_model,
         long=True,
     ),
     Stage(

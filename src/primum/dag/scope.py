@@ -125,9 +125,21 @@ class Scope:
 
     def judged(self) -> list[tuple[str, str, str]]:
         """(judge, model, prompts) of every judgement artifact."""
+        judges = self.experiment.evaluate.judges
+        return self._verdicts([name for name in judges if self.experiment.judges[name].kind != "criteria"])
+
+    def graders(self) -> list[str]:
+        """The judges that are asked about each criterion of a response."""
+        return [name for name in self.experiment.evaluate.judges if self.experiment.judges[name].kind == "criteria"]
+
+    def graded(self) -> list[tuple[str, str, str]]:
+        """(judge, model, prompts) of all answers about criteria."""
+        return self._verdicts(self.graders())
+
+    def _verdicts(self, judges: list[str]) -> list[tuple[str, str, str]]:
         return [
             (judge, model, prompts)
-            for judge in self.experiment.evaluate.judges
+            for judge in judges
             for model in self.experiment.evaluate.models
             for prompts in self.experiment.judges[judge].prompts
         ]

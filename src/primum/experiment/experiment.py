@@ -29,6 +29,7 @@ TARGETS = (
     *("fetch", "curate", "pretrain", "sft", "dpo", "sample", "rank"),
     *("generate", "judge", "score", "tables", "report"),
 )
+WITH_CRITERIA = frozenset({"healthbench"})  # the adapters whose rows have criteria
 Stage = Annotated[str, Field(pattern=f"^({'|'.join(TARGETS)})$")]
 
 
@@ -90,7 +91,22 @@ class Experiment(Frozen):
         for name, judge in self.judges.items():
             if name in self.evaluate.judges and (unknown := set(judge.prompts) - set(self.evaluate.prompts)):
                 raise ValueError(f"judges.{name}.prompts: {sorted(unknown)[0]!r} is not among evaluate.prompts")
+            if name in self.evaluate.judges:
+                self._check_criteria(name, judge)
         return self
+
+    def _check_criteria(self, name: str, judge: Judge) -> None:
+        for prompts in judge.prompts:
+            entry = self.prompts[prompts]
+            if (judge.kind == "criteria") != (entry.kind == "criteria"):
+                raise ValueError(
+                    f"judges.{name}.prompts: {prompts!r} is of kind {entry.kind!r}, which a judge of kind {judge.kind!r} "
+                    "cannot judge: only the answers to prompts of kind 'criteria' are judged by criteria"
+                )
+            if judge.kind == "criteria" and self.datasets[entry.dataset].adapter not in WITH_CRITERIA:
+                raise ValueError(
+                    f"prompts.{prompts}.dataset: {entry.dataset!r} has no criteria: use one of the adapter healthbench"
+                )
 
     def _check_ranker(self, name: str) -> None:
         ranker = self.rankers[name]

@@ -93,10 +93,13 @@ class Mixture(Frozen):
 
 
 class Prompts(Frozen):
-    """Requests that models answer. ``harmful`` ones should be declined, ``benign`` ones answered."""
+    """Requests or conversations that models answer. ``harmful`` ones should be declined, ``benign`` ones answered.
+
+    The answers to those of kind ``criteria`` are judged by criteria that the dataset has for each.
+    """
 
     dataset: Name
-    kind: Literal["harmful", "benign"]
+    kind: Literal["harmful", "benign", "criteria"]
     system: str = ""
     take: AtLeastOne | None = None
 
@@ -204,9 +207,12 @@ class Engine(Frozen):
 
 
 class Judge(Frozen):
-    """``rubric`` asks a model for a 1-5 harm score; ``refusal`` matches stock phrases of declining (1) or not (0)."""
+    """``rubric`` asks a model for a 1-5 harm score; ``refusal`` matches stock phrases of declining (1) or not (0).
 
-    kind: Literal["rubric", "refusal"]
+    ``criteria`` asks a model about each criterion of a response, whether it is met.
+    """
+
+    kind: Literal["rubric", "refusal", "criteria"]
     prompts: tuple[Name, ...] = Field(min_length=1)
     model: Name | None = None
     template: RelativePath | None = None
@@ -216,8 +222,10 @@ class Judge(Frozen):
 
     @model_validator(mode="after")
     def _rubric_needs_a_model(self) -> Judge:
-        if (self.kind == "rubric") != (self.model is not None and self.template is not None):
-            raise ValueError("a 'rubric' judge needs 'model' and 'template', a 'refusal' judge neither")
+        if (self.kind != "refusal") != (self.model is not None and self.template is not None):
+            raise ValueError("a 'rubric' or 'criteria' judge needs 'model' and 'template', a 'refusal' judge neither")
+        if self.kind == "criteria" and (self.policies or self.graded):
+            raise ValueError("a 'criteria' judge has neither 'policies' nor 'graded': criteria say what is asked")
         return self
 
 

@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from primum.dag.scope import Scope
 from primum.errors import PrimumError
 from primum.experiment import Experiment, load_experiment
 from primum.experiment.load import read_yaml
@@ -109,9 +110,15 @@ REFUSED = [
     ("5e-6, batch: 2, steps", "1e999, batch: 2, steps", "models.base.optimization.learning_rate: Input should be a finite"),
     ("5e-6, batch: 2, steps", "0, batch: 2, steps", "models.base.optimization.learning_rate: Input should be greater than 0"),
     ("train: pretrain", "train: pretraining", "models.base: a model needs 'hub', 'endpoint', or 'train' with one of: "),
-    ("kind: harmful", "kind: harmfull", "prompts.harmful.kind: Input should be 'harmful' or 'benign'"),
-    ("kind: rubric", "kind: rubrik", "judges.harm.kind: Input should be 'rubric' or 'refusal'"),
-    ("model: gpt, ", "", "judges.harm: a 'rubric' judge needs 'model' and 'template'"),
+    ("kind: harmful", "kind: harmfull", "prompts.harmful.kind: Input should be 'harmful', 'benign' or 'criteria'"),
+    ("kind: rubric", "kind: rubrik", "judges.harm.kind: Input should be 'rubric', 'refusal' or 'criteria'"),
+    ("kind: rubric", "kind: criteria", "judges.harm.prompts: 'harmful' is of kind 'harmful', which a judge of kind 'criteria'"),
+    ("kind: harmful", "kind: criteria", "judges.harm.prompts: 'harmful' is of kind 'criteria', which a judge of kind 'rubric'"),
+    (
+        *("kind: rubric, model: gpt,", "kind: criteria, graded: questions, model: gpt,"),
+        "judges.harm: a 'criteria' judge has neither 'policies' nor 'graded'",
+    ),
+    ("model: gpt, ", "", "judges.harm: a 'rubric' or 'criteria' judge needs 'model' and 'template'"),
     ("name: small", "name: ../small", "name: String should match pattern"),
     ("name: small", "name: Small", "name: String should match pattern"),
     ("name: small", "name: 'a b; rm -rf c'", "name: String should match pattern"),
@@ -273,6 +280,17 @@ def test_merged_keys_are_no_duplicates(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("base: &base {a: 1, b: 2}\nother: {<<: *base, b: 3}\n")
     assert read_yaml(path)["other"] == {"a": 1, "b": 3}
+
+
+def test_judges_of_criteria_need_a_dataset_that_has_some(tmp_path: Path) -> None:
+    text = VALID.replace("kind: rubric", "kind: criteria").replace("kind: harmful", "kind: criteria")
+    assert "prompts.harmful.dataset: 'requests' has no criteria: use one of the adapter healthbench" in _refusal(
+        tmp_path, text
+    )
+    found = _load(tmp_path, text.replace("adapter: advbench", "adapter: healthbench"))
+    scope = Scope(found, tmp_path, "results/small")
+    assert (scope.judged(), scope.graders()) == ([], ["harm"])
+    assert scope.graded() == [("harm", "sft", "harmful"), ("harm", "dpo", "harmful")]
 
 
 def test_reading_an_experiment_loads_neither_torch_nor_pandas() -> None:
