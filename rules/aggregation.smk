@@ -1,8 +1,9 @@
 # Aggregation: everything into the tables, and the tables into the page that people look at.
 #
-# reads   scores, judgements, generations, data/ledgers, data/tokens, data/audits, data/pairs, data/samples, data/ranked, models (their
-#         history), agreements
-# writes  tables/{table}.parquet, .csv     benchmarks preferences comparisons safety judges training curation audits pairs
+# reads   scores, judgements, criteria, generations, data/ledgers, data/tokens, data/audits, data/pairs, data/samples, data/ranked,
+#         models (their history), agreements
+# writes  tables/{table}.parquet, .csv     benchmarks preferences comparisons safety rubrics judges training curation audits
+#                                          pairs
 #         tables/table4.{html,md,tex}      Table 4 of Med42-v2 beside it, where an experiment measures rows of it
 #         report/index.html                one self-contained page
 from primum.table4.paper import SUFFIXES, load_table4
@@ -40,6 +41,7 @@ rule aggregate_tables:
     input:
         scores=reads("tables", "scores"),
         judgements=reads("tables", "judgements"),
+        criteria=reads("tables", "criteria"),
         generations=reads("tables", "generations"),
         ledgers=reads("tables", "ledgers"),
         tokens=reads("tables", "tokens"),

@@ -16,13 +16,17 @@ from primum.artifact.folder import folder_files, folder_hash
 from primum.artifact.job import Item, Job, Result
 from primum.artifact.manifest import MANIFEST, Artifact, Manifest, save_manifest
 from primum.artifact.table import content_hash, write_table
+from primum.judge.criteria import SCHEMA as CRITERIA
 from primum.progress import Progress
 from primum.report import stage as report_stage
 from primum.score.items import SCORES
 from primum.tables import stage as tables_stage
 from primum.text.rows import SAMPLES, PreferenceRow, RankedRow
 
-TABLES = ("benchmarks", "preferences", "comparisons", "safety", "judges", "training", "curation", "audits", "pairs")
+TABLES = (
+    *("benchmarks", "preferences", "comparisons", "safety", "rubrics", "judges"),
+    *("training", "curation", "audits", "pairs"),
+)
 SECRET = "zebra-quartz-forbidden-text"
 
 MODELS = [
@@ -59,6 +63,7 @@ SUBJECTS = {
     "usmle": ["sample_exam", "self_assessment"],
 }
 PROMPTS = [("med-safety", "harmful"), ("advbench", "harmful"), ("xstest-unsafe", "harmful"), ("xstest-safe", "benign")]
+CONVERSATIONS = ("talks", "criteria")
 SKILL = {"base": 0.06, "sft": 0.72, "dpo-1": 0.73, "dpo-2": 0.71, "dpo-3": 0.72, "medical": 0.62, "medical-safe": 0.61}
 TASTE = {"base": 0.45, "sft": 0.5, "dpo-1": 0.68, "dpo-2": 0.78, "dpo-3": 0.85, "medical": 0.5, "medical-safe": 0.5}
 HARM = {"base": 1.6, "sft": 4.4, "dpo-1": 4.3, "dpo-2": 4.4, "dpo-3": 4.2, "medical": 4.5, "medical-safe": 1.15}
@@ -215,7 +220,7 @@ def _audits(kind: str) -> list[dict[str, Any]]:
 
 
 def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
-    """The common spec and the inputs of the stage tables: 8 models, 10 benchmarks, 4 prompt sets, 2 judges."""
+    """The common spec and the inputs of the stage tables: 8 models, 10 benchmarks, 5 prompt sets, 3 judges."""
     chance = random.Random(7)
     models = [m[0] for m in MODELS if m[6]]
     common: dict[str, Any] = {
@@ -227,12 +232,17 @@ def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
             {"name": name, "title": title, "group": group, "macro": macro, "normalize": "none", "part_of": ""}
             for name, title, _, _, macro, group in BENCHMARKS
         ],
-        "prompts": [{"name": name, "kind": kind} for name, kind in PROMPTS],
-        "judges": [{"name": "harm", "kind": "rubric"}, {"name": "refusal", "kind": "refusal"}],
+        "prompts": [{"name": name, "kind": kind} for name, kind in (*PROMPTS, CONVERSATIONS)],
+        "judges": [
+            {"name": "harm", "kind": "rubric"},
+            {"name": "refusal", "kind": "refusal"},
+            {"name": "grader", "kind": "criteria"},
+        ],
         "scores": [[model, benchmark[0]] for model in models for benchmark in BENCHMARKS],
         "generations": [[model, prompts] for model in models for prompts, _ in PROMPTS],
         "judgements": [["harm", model, p] for model in models for p, kind in PROMPTS if kind == "harmful"]
         + [["refusal", model, prompts] for model in models for prompts, _ in PROMPTS],
+        "graded": [["grader", model, CONVERSATIONS[0]] for model in models],
         "mixtures": ["clinical", "safety"],
         "packed": [["safety", "medical-safe"]],
         "trained": [model[0] for model in MODELS],
@@ -245,6 +255,7 @@ def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
         "scores": [_scores(folder, model, name, chance) for model, name in common["scores"]],
         "generations": [_generations(folder, model, prompts) for model, prompts in common["generations"]],
         "judgements": [_judgements(folder, *names, chance) for names in common["judgements"]],
+        "criteria": [_graded(folder, model) for _, model, _ in common["graded"]],
         "ledgers": [
             save_table(ledger("clinical", _clinical()), LEDGER, folder / "ledgers/clinical.json"),
             save_table(ledger("safety", _safety()), LEDGER, folder / "ledgers/safety.json"),
@@ -336,6 +347,42 @@ def _judgements(folder: Path, judge: str, model: str, prompts: str, chance: rand
     return save_table(rows, JUDGEMENT, folder / "judgements" / judge / model / f"{prompts}.json")
 
 
+def graded(
+    example: str,
+    criteria: Sequence[tuple[float, str, str]],
+    tags: Sequence[str] = (),
+    response: str = "stop",
+    **own: Any,
+) -> list[dict[str, Any]]:
+    """A judge's answers about one response, from (points, tag, answer) each; an answer in brackets is a status."""
+    return [
+        {
+            **{"id": f"{example}#{number:04d}", "example": example, "conversation": own.get("conversation", example)},
+            **{"tags": list(tags), "response_status": response, "number": number, "points": points},
+            "criterion_tags": [tag] if tag else [],
+            "status": answer.strip("[]") if answer.startswith("[") else "stop",
+            "raw": "" if answer.startswith("[") else answer,
+            "error": own.get("error", "timeout") if answer == "[error]" else "",
+        }
+        for number, (points, tag, answer) in enumerate(criteria)
+    ]
+
+
+YES, NO = '{"criteria_met": true}', '{"criteria_met": false}'
+
+
+def _graded(folder: Path, model: str) -> Artifact:
+    """Twelve conversations of two themes, three criteria each; a model meets the more of them, the more skilled it is."""
+    rows = []
+    for index in range(12):
+        good = YES if index < 12 * SKILL[model] else NO
+        bad = YES if index % 4 == 3 else NO
+        lost = "no idea" if model == "base" and index == 5 else good
+        criteria = [(5.0, "axis:accuracy", good), (3.0, "axis:completeness", lost), (-4.0, "axis:accuracy", bad)]
+        rows += graded(f"talks/{index:03d}", criteria, [f"theme:{('hedging', 'context')[index % 2]}"])
+    return save_table(rows, CRITERIA, folder / "criteria" / "grader" / model / f"{CONVERSATIONS[0]}.json")
+
+
 def _history(kind: str, chance: random.Random) -> list[dict[str, Any]]:
     steps = {"pretrain": 700, "sft": 400, "dpo": 60}[kind]
     history = []
@@ -398,7 +445,7 @@ def job(
 
 
 def make_tables(common: Mapping[str, Any], inputs: Mapping[str, Sequence[Artifact]], folder: Path) -> list[Artifact]:
-    """The nine tables as artifacts, in the report's order."""
+    """The tables as artifacts, in the report's order."""
     made: list[Artifact] = []
     for result in tables_stage.run(job(common, inputs, {name: {"table": name} for name in TABLES}, folder)):
         assert result.table is not None

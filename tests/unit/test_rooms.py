@@ -30,7 +30,7 @@ ROOMS = {
     "generate": {"artifact", "experiment", "text", "engine"},
     "judge": {"artifact", "experiment", "text", "engine"},
     "score": {"artifact", "experiment", "text", "engine"},
-    "tables": {"artifact"},
+    "tables": {"artifact", "text"},  # how a judge's answer is read
     "report": {"artifact", "tables", "licences"},  # which columns a table has
     "dag": {"artifact", "experiment", "hub", "text"},  # the chat template that an experiment names
     "cluster": {"artifact", "experiment", "dag"},

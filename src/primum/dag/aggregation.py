@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from primum.dag.curation import LEDGER, PAIRS
-from primum.dag.evaluation import AGREEMENT, GENERATION, JUDGEMENT, SCORE
+from primum.dag.evaluation import AGREEMENT, CRITERIA, GENERATION, JUDGEMENT, SCORE
 from primum.dag.metadata import experiment_metadata
 from primum.dag.preferences import RANKED, SAMPLES, draws
 from primum.dag.scope import Scope
@@ -14,7 +14,10 @@ from primum.dag.training import AUDIT, MODEL, TOKENS
 
 TABLE = "tables/{table}.json"
 REPORT = "report/manifest.json"
-TABLES = ("benchmarks", "preferences", "comparisons", "safety", "judges", "training", "curation", "audits", "pairs")
+TABLES = (
+    *("benchmarks", "preferences", "comparisons", "safety", "rubrics", "judges"),
+    *("training", "curation", "audits", "pairs"),
+)
 
 
 def _tables(scope: Scope, _: str) -> Plan:
@@ -22,6 +25,7 @@ def _tables(scope: Scope, _: str) -> Plan:
         **experiment_metadata(scope.experiment),
         "scores": scope.scored(),
         "judgements": scope.judged(),
+        "graded": scope.graded(),
         "generations": scope.generated(),
         "mixtures": scope.mixtures(),
         "packed": scope.packed(),
@@ -35,6 +39,7 @@ def _tables(scope: Scope, _: str) -> Plan:
     inputs = {
         "scores": [path(SCORE, model=model, benchmark=benchmark) for model, benchmark in scope.scored()],
         "judgements": [path(JUDGEMENT, judge=j, model=m, prompts=p) for j, m, p in scope.judged()],
+        "criteria": [path(CRITERIA, judge=j, model=m, prompts=p) for j, m, p in scope.graded()],
         "generations": [path(GENERATION, model=model, prompts=prompts) for model, prompts in scope.generated()],
         "ledgers": [path(LEDGER, mixture=mixture) for mixture in scope.mixtures()],
         "tokens": [path(TOKENS, model=model) for _, model in scope.packed()],

@@ -1,4 +1,4 @@
-"""What the report shows, read into typed objects: the spec's parts of the experiment and the rows of the nine tables."""
+"""What the report shows, read into typed objects: the spec's parts of the experiment and the rows of the tables."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
+from primum.report.rubric_scores import RubricScore
 from primum.tables.averages import AVERAGE, columns
 
 BEST = "best"
@@ -52,7 +53,7 @@ class Benchmark:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A prompt set (``kind`` harmful or benign) or a judge (``kind`` rubric or refusal)."""
+    """A prompt set (``kind`` harmful, benign or criteria) or a judge (``kind`` rubric, refusal or criteria)."""
 
     name: str
     kind: str
@@ -222,6 +223,7 @@ class Study:
     preferences: tuple[Accuracy, ...]
     comparisons: tuple[Comparison, ...]
     safety: tuple[Safety, ...]
+    rubrics: tuple[RubricScore, ...]
     agreements: tuple[Agreement, ...]
     steps: tuple[Step, ...]
     ledger: tuple[Ledger, ...]
@@ -256,7 +258,9 @@ class Study:
         return next((r for r in self.safety if (r.judge, r.model, r.prompts, r.category) == wanted), None)
 
 
-Row = TypeVar("Row", Model, Benchmark, Named, Accuracy, Comparison, Safety, Agreement, Step, Ledger, Audited, Paired)
+Row = TypeVar(
+    "Row", Model, Benchmark, Named, Accuracy, Comparison, Safety, RubricScore, Agreement, Step, Ledger, Audited, Paired
+)
 
 
 def _typed(kind: type[Row], records: Sequence[Mapping[str, Any]]) -> tuple[Row, ...]:
@@ -288,6 +292,7 @@ def read_study(common: Mapping[str, Any], tables: Sequence[Artifact]) -> Study:
             preferences=_typed(Accuracy, rows["preferences"]),
             comparisons=_typed(Comparison, rows["comparisons"]),
             safety=_typed(Safety, rows["safety"]),
+            rubrics=_typed(RubricScore, rows["rubrics"]),
             agreements=_typed(Agreement, rows["judges"]),
             steps=_typed(Step, rows["training"]),
             ledger=_typed(Ledger, rows["curation"]),

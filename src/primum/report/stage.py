@@ -24,6 +24,7 @@ from primum.report.headline import headlines
 from primum.report.lineage import lineage_tree
 from primum.report.numbers import count, plural
 from primum.report.pairs import pairs_grid
+from primum.report.rubrics import rubric_grid
 from primum.report.skill import accuracy_grid, clean_grid, comparison_grid, subject_grid
 
 PAGE = "index.html"
@@ -63,6 +64,7 @@ def render(study: Study) -> str:
         clean=clean_grid(study, "clean"),
         comparisons=comparison_grid(study, "benchmark", "comparisons"),
         comparison_plot=comparison_figure(study, "benchmark"),
+        rubrics=rubric_grid(study, "rubrics-table"),
         harm=harm_grid(study, "harm-table"),
         refusal=refusal_grid(study, "refusal-table"),
         categories=category_grid(study, "categories"),

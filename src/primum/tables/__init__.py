@@ -1,1 +1,1 @@
-"""Aggregation: scores, judgements, ledgers, training histories and audits become the nine tables that people read."""
+"""Aggregation: scores, verdicts, ledgers, training histories and audits become the ten tables that people read."""

@@ -1,4 +1,4 @@
-"""The columns of the nine tables. A column that may be unknown is nullable; all others are required."""
+"""The columns of the tables. A column that may be unknown is nullable; all others are required."""
 
 from __future__ import annotations
 
@@ -44,6 +44,13 @@ _SAFETY = _schema(
     {"change": _FLOAT, "change_stderr": _FLOAT},
 )
 
+_RUBRICS = (
+    _schema(dict.fromkeys(("id", "model", "prompts", "judge", "tag"), _TEXT), {})
+    | _schema(dict.fromkeys(("n", "scored", "clusters", "criteria", "unscored"), _INT), {})
+    | _schema({}, dict.fromkeys(("mean", "stderr", "score", "ci_low", "ci_high", "bound_low", "bound_high"), _FLOAT))
+    | _schema({"truncated": _INT, "unanswered": _INT, "start": _TEXT}, {"change": _FLOAT, "change_stderr": _FLOAT})
+)
+
 _JUDGES = _schema(
     {"id": _TEXT, "judge": _TEXT, "n": _INT, "scored": _INT},
     {"exact": _FLOAT, "within_one": _FLOAT, "quadratic_kappa": _FLOAT},
@@ -85,6 +92,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         "preferences": _ACCURACY,
         "comparisons": _COMPARISONS,
         "safety": _SAFETY,
+        "rubrics": _RUBRICS,
         "judges": _JUDGES,
         "training": _TRAINING,
         "curation": _CURATION,

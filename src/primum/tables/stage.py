@@ -1,4 +1,4 @@
-"""The stage ``tables``: nine tables from everything that was measured. Exact: equal artifacts give equal tables."""
+"""The stage ``tables``: ten tables from everything that was measured. Exact: equal artifacts give equal tables."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from primum.tables.accuracy import Measured, Scores, accuracy_rows, measure
 from primum.tables.answers import read_answers
 from primum.tables.comparisons import comparison_rows
 from primum.tables.records import audit_rows, curation_rows, pair_rows, training_rows
+from primum.tables.rubrics import read_examples, rubric_rows
 from primum.tables.safety import judge_row, read_verdicts, safety_rows
 from primum.tables.schemas import to_table
 
@@ -41,6 +42,9 @@ def _rows(name: str, job: Job, item: Item, measured: dict[str, tuple[Measured, S
         macros = {entry["name"]: bool(entry["macro"]) for entry in common["benchmarks"]}
         for group in _GROUPS.values():
             yield from comparison_rows(*measured[group], macros, group)
+    elif name == "rubrics":
+        graded = {tuple(key): read_examples(artifact) for key, artifact in _listed(job, item, "graded", "criteria")}
+        yield from rubric_rows(graded, common)
     elif name == "safety":
         generations = {
             (model, prompts): artifact

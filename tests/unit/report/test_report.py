@@ -20,6 +20,7 @@ from primum.report.lineage import lineage_tree
 from primum.report.numbers import MINUS, NONE, count, decimal, interval, listing, percent, plural, signed
 from primum.report.pairs import pairs_grid
 from primum.report.plots import Curve, curve_panel
+from primum.report.rubrics import rubric_grid
 from primum.report.skill import accuracy_grid
 from primum.report.stage import render
 from primum.report.svg import ticks
@@ -96,7 +97,7 @@ def test_the_page_is_well_formed_and_accessible(page: str) -> None:
     assert outline.open == []
     assert outline.all("html")[0]["lang"] == "en"
     tables = outline.all("table")
-    assert len(tables) == len(outline.all("caption")) == 15
+    assert len(tables) == len(outline.all("caption")) == 16
     assert all(cell.get("scope") for cell in outline.all("th"))
     assert all(plot.get("role") == "img" and plot.get("aria-label") for plot in outline.all("svg"))
     ids = [attributes["id"] for _, attributes in outline.elements if "id" in attributes]
@@ -189,6 +190,7 @@ def test_an_experiment_without_anything_still_has_a_page(tmp_path: Path) -> None
     keys = (
         "scores",
         "judgements",
+        "graded",
         "generations",
         "mixtures",
         "packed",
@@ -255,6 +257,30 @@ def test_pairs_are_sets_by_outcomes(made: Made, page: str) -> None:
     without = render(opened(made, lambda _: {"pairs": ()}))
     assert "pairs-table" not in without
     assert 'href="#pairs"' not in without
+
+
+def test_criteria_are_models_by_axes_and_themes(made: Made, page: str) -> None:
+    grid = rubric_grid(opened(made), "id")
+    assert grid is not None
+    assert [(column.sub, column.title) for column in grid.columns] == [
+        *(("%", "Score"), ("axis", "accuracy"), ("axis", "completeness"), ("theme", "context"), ("theme", "hedging")),
+    ]
+    (group,) = grid.groups
+    assert group.title == "talks, judged by grader"
+    rows = {row.title: row.cells for row in group.rows}
+    # SFT meets all of 5 and 3 in nine of twelve conversations, and the fault of 4 in three: (9 x 8 - 3 x 4) / (12 x 8).
+    assert rows["Tiny SFT"][0].text == "62.5"
+    assert rows["Tiny SFT"][2].text == "75.0"
+    # The base meets all in the first, and the fault in three: cut at 0, sorted by what it was. One answer is no verdict.
+    base = rows["Tiny base"][0]
+    assert (base.text, base.sort) == ("0.0‡", pytest.approx((8 - 12) / (11 * 8)))
+    assert base.tip.startswith("95% CI ")
+    assert "11 of 12 responses scored; between 0.0" in base.tip
+    assert any("1 of 252 questions to the judge brought no verdict" in note for note in grid.notes)
+    assert 'href="#rubrics"' in page
+    without = render(opened(made, lambda _: {"rubrics": ()}))
+    assert "rubrics-table" not in without
+    assert 'href="#rubrics"' not in without
 
 
 def test_the_lineage_names_every_model_once(made: Made) -> None:

@@ -36,7 +36,17 @@ EMPTY: dict[str, Any] = {
     "judges": [{"name": "grader", "kind": "rubric"}, {"name": "phrases", "kind": "refusal"}],
     **{
         key: []
-        for key in ("scores", "judgements", "generations", "mixtures", "packed", "trained", "agreements", "audited")
+        for key in (
+            "scores",
+            "judgements",
+            "graded",
+            "generations",
+            "mixtures",
+            "packed",
+            "trained",
+            "agreements",
+            "audited",
+        )
     },
     **{"pairs": [], "sampled": []},
 }
