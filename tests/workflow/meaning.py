@@ -13,7 +13,10 @@ from typing import Any
 
 Document = dict[str, Any]
 Path = tuple[Any, ...]
-TABLES = ("benchmarks", "preferences", "comparisons", "safety", "judges", "training", "curation", "audits", "pairs")
+TABLES = (
+    *("benchmarks", "preferences", "comparisons", "safety", "rubrics", "judges"),
+    *("training", "curation", "audits", "pairs"),
+)
 _LOCAL = {"dtype", "batch_tokens", "max_length"}
 TRAINING = {"pretrain": "pretrain_model", "sft": "sft_model", "dpo": "dpo_model"}
 
@@ -43,7 +46,7 @@ class Meaning:
             if model not in listed:
                 listed.append(model)
 
-        for model in (*self.evaluated, *(self._judge(name)["model"] for name in self.judges if self._rubric(name))):
+        for model in (*self.evaluated, *(self._judge(name)["model"] for name in self.judges if self._asks(name))):
             visit(model)
         return listed
 
@@ -75,8 +78,13 @@ class Meaning:
     def _judge(self, name: str) -> Document:
         return self.document["judges"][name]
 
-    def _rubric(self, name: str) -> bool:
-        return self._judge(name)["kind"] == "rubric"
+    def _asks(self, name: str) -> bool:
+        """Whether a judge asks a model."""
+        return self._judge(name)["kind"] != "refusal"
+
+    def grades(self, name: str) -> bool:
+        """Whether a judge is asked about criteria: about all models' responses in one job."""
+        return self._judge(name)["kind"] == "criteria"
 
     def used_mixtures(self) -> set[str]:
         return {self.models[m]["data"] for m in self.needed() if self.models[m]["train"] != "dpo"}
@@ -102,7 +110,9 @@ class Meaning:
         return {f"score_benchmarks {model}" for model in self.evaluated} if self.benchmarks else set()
 
     def judging(self, judge: str) -> set[str]:
-        return {f"judge_{judge} {model}" for model in self.evaluated} if judge in self.judges else set()
+        if judge not in self.judges:
+            return set()
+        return {f"grade_{judge}"} if self.grades(judge) else {f"judge_{judge} {model}" for model in self.evaluated}
 
     def agreeing(self, judge: str) -> set[str]:
         return {f"judge_agreement {judge}"} if judge in self.judges and "graded" in self._judge(judge) else set()
@@ -111,8 +121,8 @@ class Meaning:
         """All jobs in which a judge is asked."""
         return self.judging(judge) | self.agreeing(judge)
 
-    def rubric_judging(self) -> set[str]:
-        return {job for name in self.judges if self._rubric(name) for job in self.asking(name)}
+    def model_judging(self) -> set[str]:
+        return {job for name in self.judges if self._asks(name) for job in self.asking(name)}
 
     def mixing(self, names: list[str] | None = None) -> set[str]:
         return {f"mix_sources {name}" for name in self.used_mixtures() if names is None or name in names}
@@ -181,8 +191,12 @@ class Meaning:
             if "graded" in self._judge(name):
                 dataset(self._judge(name)["graded"], *self.agreeing(name))
             for model in self.evaluated:
-                edge(f"generate_responses {model}", f"judge_{name} {model}")
-                edge(f"judge_{name} {model}", "aggregate_tables")
+                job = f"grade_{name}" if self.grades(name) else f"judge_{name} {model}"
+                edge(f"generate_responses {model}", job)
+                edge(job, "aggregate_tables")
+            if self.grades(name):
+                for prompts in self._judge(name)["prompts"]:
+                    dataset(self.document["prompts"][prompts]["dataset"], f"grade_{name}")
             for job in self.agreeing(name):
                 edge(job, "aggregate_tables")
         for model in self.needed():
@@ -308,7 +322,7 @@ class Meaning:
         sampling = {f"sample_{name}" for name in self.sampled()}
         # What a ranker that runs here is told of its engine.
         ranking = {f"rank_responses {name}" for name in self.sampled()} if _LOCAL & set(rest) else set()
-        engine = self.generating() | self.scoring() | self.rubric_judging() | sampling | ranking
+        engine = self.generating() | self.scoring() | self.model_judging() | sampling | ranking
         match section, *rest:
             case ["title" | "description" | "disclaimer"]:
                 return {"write_report"}

@@ -34,13 +34,14 @@ STAGES = {
     "pair-overlap": ("primum.curate.contamination", "find_pair_overlaps"),
     "generate": ("primum.generate.stage", "generate_responses"),
     "judge": ("primum.judge.stage", "judge_"),
+    "grade": ("primum.judge.criteria", "grade_criteria"),
     "agreement": ("primum.judge.agreement", "judge_agreement"),
     "score": ("primum.score.stage", "score_benchmarks"),
     "answer": ("primum.score.answers", "answer_benchmarks"),
     "tables": ("primum.tables.stage", "aggregate_tables"),
     "report": ("primum.report.stage", "write_report"),
 }
-_ANSWERING = {"sample", "rank", "generate", "judge", "agreement", "score"}
+_ANSWERING = {"sample", "rank", "generate", "judge", "grade", "agreement", "score"}
 LIBRARIES = {
     "torch": {"pretrain", "sft", "reference", "dpo"} | _ANSWERING,
     "transformers": {"pack", "pretrain", "sft", "reference", "dpo"} | _ANSWERING,
@@ -92,7 +93,7 @@ def _jobs(stage: str) -> set[str]:
     rule = STAGES[stage][1]
     every = set(MEANING.readers())
     if stage == "judge":
-        return {job for name in MEANING.judges for job in MEANING.judging(name)}
+        return {job for name in MEANING.judges if not MEANING.grades(name) for job in MEANING.judging(name)}
     return {job for job in every if job.split()[0] == rule}
 
 

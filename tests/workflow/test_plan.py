@@ -23,6 +23,9 @@ _ALONE = {
     ("catalogs", 0): "the catalog",
     ("models", "*", "train"): "another kind of model has other keys",
     ("judges", "*", "kind"): "another kind of judge has other keys",
+    ("judges", "criteria", "prompts", 0): "there is one set of conversations",
+    ("prompts", "conversations", "kind"): "another kind has other judges",
+    ("prompts", "conversations", "dataset"): "there is one dataset with criteria",
     ("mixtures", "*", "sources", "*", "judge"): "there is one rubric judge",
     ("rankers", "*", "kind"): "another kind of ranker has other keys",
     ("preferences", "*", "ranker"): "there is one ranker",
@@ -160,7 +163,7 @@ def _other(document: Document, path: tuple[Any, ...]) -> Document:
     if key in ("dataset", "graded") or {"datasets", "prompts"} & set(path[2:]):
         return _replaced(document, path, _another_dataset(path, value))
     if key == "from":
-        ancestors = {"sft": "medical", "medical": "sft", "judge": "sft", "medical-safe": "sft"}
+        ancestors = {"sft": "medical", "medical": "sft", "judge": "sft", "medical-safe": "sft", "criteria-judge": "sft"}
         return _replaced(document, path, ancestors.get(path[1], "base"))
     if key == "data":
         kinds = document["preferences"] if document["models"][path[1]]["train"] == "dpo" else document["mixtures"]
