@@ -20,7 +20,7 @@ from primum.audit.cost import (
     training_tokens,
 )
 from primum.dag.curation import PAIRS, ROWS
-from primum.dag.evaluation import GENERATION, JUDGEMENT
+from primum.dag.evaluation import CRITERIA, GENERATION, JUDGEMENT
 from primum.dag.state import JobState
 from primum.dag.training import AUDIT, MODEL, PACKED
 from primum.dag.workflow import Workflow
@@ -173,6 +173,14 @@ def test_judge_tokens(tmp_path: Path) -> None:
     known[run.dag.path(ROWS, dataset="xstest-safe")] = _counted(rows=250)
     assert cost_of(run, job, known).tokens == Amount(770 * each)
     assert cost_of(run, _to_run(run, "judge", f"refusal/{model}"), known).tokens is None
+
+
+def test_a_judge_is_asked_about_each_criterion(tmp_path: Path) -> None:
+    run = open_shipped(tmp_path, "demo")
+    paths = [run.dag.path(CRITERIA, judge="criteria", model=m, prompts="conversations") for m in ("base", "sft")]
+    known = {run.dag.path(ROWS, dataset="demo-healthbench"): _counted(rows=12)}
+    each = -(-len((ROOT / "data/rubrics/demo-criteria.j2").read_text(encoding="utf-8")) // 3) + 256 + 48 + 24
+    assert cost_of(run, _to_run(run, "grade", "criteria", *paths), known).tokens == Amount(2 * 12 * 12 * each)
 
 
 def test_a_local_judge_reads_no_more_than_its_length(tmp_path: Path) -> None:
