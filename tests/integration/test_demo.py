@@ -90,6 +90,18 @@ def test_the_judge_agrees_with_the_graded_pairs(demo: Path) -> None:
     assert row["exact"] >= 0.85
 
 
+def test_criteria_show_what_the_preference_stages_teach(demo: Path) -> None:
+    """Snorkel 2 wants a clinic named at the end, Snorkel 3 a friendly word at the beginning; few questions bring no verdict."""
+    rows = Artifact.open(demo / "demo/tables/rubrics.json").table().to_pylist()
+    found = {(row["model"], row["tag"]): row for row in rows}
+    assert sum(row["unscored"] for row in rows if not row["tag"]) <= 0.1 * sum(
+        row["criteria"] for row in rows if not row["tag"]
+    )
+    assert found["dpo-2", "axis:completeness"]["score"] >= found["dpo-1", "axis:completeness"]["score"] + 0.5
+    assert found["dpo-2", ""]["score"] >= found["base", ""]["score"] + 0.2
+    assert {row["n"] for row in rows if not row["tag"]} == {12}
+
+
 def test_a_second_run_does_nothing(demo: Path, experiment: str) -> None:
     before = contents(demo)
     output = run(demo, experiment=experiment)

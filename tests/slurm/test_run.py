@@ -38,7 +38,8 @@ RESOURCES: dict[str, dict[str, int]] = {
 }
 # One model asks for more than its stage does.
 LARGE = {"mem_mb": 3500, "minutes": 37, "gpus": 4}
-MODELS, SCORED = ("base", "sft", "dpo-1", "dpo-2-on-policy", "judge"), ("sft", "dpo-2-on-policy")
+MODELS = ("base", "sft", "dpo-1", "dpo-2-on-policy", "judge", "criteria-judge")
+SCORED = ("sft", "dpo-2-on-policy")
 STAGES = {
     "read_training": "curate",
     "read_benchmarks": "curate",
@@ -59,6 +60,7 @@ STAGES = {
     "judge_harm": "judge",
     "judge_refusal": "judge",
     "judge_agreement": "judge",
+    "grade_criteria": "judge",
     "score_benchmarks": "score",
     "aggregate_tables": "tables",
     "write_report": "report",
@@ -118,7 +120,7 @@ def test_every_job_had_what_its_rule_asked_for(run: Run) -> None:
         seen.add(rule)
     # A job costs half a minute there, whatever it does: what reads small files does so together.
     rules = [job["Comment"].removeprefix("rule_").partition("_wildcards_")[0] for job in run.all_jobs()]
-    assert sum(STAGES[rule] == "curate" for rule in rules) == 10
+    assert sum(STAGES[rule] == "curate" for rule in rules) == 11
     # And nothing of what runs where Snakemake runs: fetching, and tables as CSV.
     assert seen == set(STAGES)
 

@@ -171,6 +171,9 @@ def test_a_statement_in_a_module_plans_the_stages_that_import_it(
         ("primum.train.dpo", {"dpo"}),
         ("primum.train.reference", {"reference"}),
         ("primum.text.verdict", {"judge", "agreement", "rank"}),
+        ("primum.text.met", {"tables"}),  # verdicts are read for nothing
+        ("primum.text.criteria", {"generate", "grade"}),
+        ("primum.judge.criteria", {"grade"}),
         ("primum.text.audit", {"pack", "reference"}),
         ("primum.judge.agreement", {"agreement"}),
         ("primum.score.loglikelihood", {"score"}),
@@ -230,7 +233,7 @@ def _bumped(planner: Planner, library: str) -> dict[str, str | bytes]:
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_locked_version_plans_the_stages_that_use_it(planner: Planner, library: str) -> None:
     stages = LIBRARIES[library]
-    asking = MEANING.rubric_judging()
+    asking = MEANING.model_judging()
     expected = set().union(*(_jobs(stage) for stage in stages))
     if library != "pyarrow":  # a judge that matches phrases asks no model
         expected -= _jobs("judge") - asking

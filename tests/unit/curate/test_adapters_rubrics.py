@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upstream_files import Upstream, reasons
 
+from primum.curate.adapters import ADAPTERS
 from primum.errors import PrimumError
+from primum.experiment.experiment import WITH_CRITERIA
 from primum.text.prompts import prompts_of
 from primum.text.rows import Criterion, Message, RubricRow, from_table, to_table
 
@@ -107,6 +109,10 @@ def test_an_odd_form_is_one_line(upstream: Upstream) -> None:
     upstream.lines("x.jsonl", record("a", rubrics=[item(tags="axis:accuracy")]))
     with pytest.raises(PrimumError, match=r"x.jsonl row 1: column 'rubrics' holds tags that are not a list"):
         upstream.read("healthbench")
+
+
+def test_the_experiment_knows_which_adapters_have_criteria() -> None:
+    assert {name for name, adapter in ADAPTERS.items() if adapter.row_type is RubricRow} == WITH_CRITERIA
 
 
 @given(st.lists(st.tuples(st.text(max_size=3), st.floats(-1e6, 1e6), st.lists(st.text(max_size=2))), max_size=4))

@@ -12,12 +12,15 @@ from xml.etree import ElementTree
 
 import pytest
 
-from primum.demo import SOURCES, TABLE5, table5_scale, write
+from primum.demo import SOURCES, TABLE5, rubrics, table5_scale, write
 from primum.demo.phrasing import HELD_OUT, STATEMENTS, TRAINING
 from primum.demo.planted import CONTAMINATED, NEAR, NEAR_ROW, REPEATED_ROW, SHARED, SHARED_ROW
 from primum.demo.preferences import candidates
 from primum.demo.vocabulary import ATTRIBUTES, CONDITIONS, FACTS, answers
 from primum.errors import PrimumError
+from primum.text.criteria import criterion_question
+from primum.text.met import parse_met
+from primum.text.rows import Criterion
 
 SHIPPED = Path(__file__).parents[3] / "data" / "demo"
 BENCHMARKS = ("_test.", "_dev.csv", "usmle", "medmcqa_dev", "xstest", "advbench", "toxigen", "test_ground_truth")
@@ -52,7 +55,7 @@ def test_another_seed_gives_other_text_and_the_same_files(tmp_path: Path) -> Non
 
 def test_the_shipped_files_are_small() -> None:
     sizes = {name: len(data) for name, data in files(SHIPPED).items()}
-    assert sum(sizes.values()) < 1_500_000
+    assert sum(sizes.values()) < 1_600_000
     assert max(sizes.values()) < 900_000
 
 
@@ -142,6 +145,32 @@ def test_requests_of_the_test_are_not_in_training() -> None:
     assert not {row[column] for row in train} & {row[column] for row in test}
     assert all(row["safe_response"].startswith("I can't help with that. ") for row in train + test)
     assert len({row[column] for row in train}) == len(train)
+
+
+def test_the_judge_of_criteria_learns_what_it_is_asked() -> None:
+    """Each line is the demo's template, filled in, and the verdict that it ends with is true of its response."""
+    template = (SHIPPED.parent / "rubrics/demo-criteria.j2").read_text()
+    rows = jsonl(SHIPPED / "criteria_graded_train.jsonl")
+    verdicts: Counter[tuple[str, bool]] = Counter()
+    for row in rows:
+        said = re.fullmatch(r"Response: (.*)\nCriterion: (.*)\nIs it met\?", str(row["instruction"]), re.DOTALL)
+        assert said is not None
+        response, criterion = said.groups()
+        (turn,) = criterion_question(template, "what nobody shows it", response, Criterion(criterion, 1.0))
+        assert turn.content == row["instruction"]
+        verdict = parse_met(str(row["output"])).met
+        assert verdict is rubrics.met(response, criterion)
+        verdicts[criterion.split()[0], verdict] += 1
+    assert len(rows) == rubrics.GRADED
+    assert min(verdicts.values()) >= 10, "each criterion is met and not met"
+
+
+def test_conversations_have_three_themes_and_a_fault() -> None:
+    rows = jsonl(SHIPPED / "healthbench.jsonl")
+    themes = Counter(row["example_tags"][0] for row in rows)  # type: ignore[index]
+    assert themes == dict.fromkeys(("theme:single_question", "theme:follow_up", "theme:small_talk"), 4)
+    assert {len(row["prompt"]) for row in rows} == {1, 3}  # type: ignore[arg-type]
+    assert {tuple(item["points"] for item in row["rubrics"]) for row in rows} == {(5, 3, 2, -4)}  # type: ignore[attr-defined]
 
 
 def test_preferences_agree_with_their_scores() -> None:
