@@ -68,6 +68,10 @@ def run_stage(stage: Stage, request: Path, log: Path | None, **devices: Any) -> 
             from primum.cluster.launch import Launch
 
             return Launch(stage.module, Devices(**devices), log).run
+        if stage.name == "score":
+            from primum.cluster.together import Together
+
+            return Together(stage.module, log).run
         run: Run = importlib.import_module(stage.module).run
         return run
 

@@ -29,7 +29,7 @@ ROOMS = {
     "prefer": {"artifact", "experiment", "text", "engine", "parallel"},
     "generate": {"artifact", "experiment", "text", "engine"},
     "judge": {"artifact", "experiment", "text", "engine"},
-    "score": {"artifact", "experiment", "text", "engine"},
+    "score": {"artifact", "experiment", "text", "engine", "parallel"},
     "tables": {"artifact", "text"},  # how a judge's answer is read
     "report": {"artifact", "tables", "licences"},  # which columns a table has
     "dag": {"artifact", "experiment", "hub", "text"},  # the chat template that an experiment names

@@ -29,7 +29,8 @@ import pyarrow.parquet as pq
 from primum.artifact.job import Devices, Item, Job, Result
 from primum.errors import PrimumError
 
-TABLE = "table.parquet"  # what processes that make a table leave in the item's work folder
+# What processes leave in the item's work folder: a table, if they make one, then the counts.
+TABLE, COUNTS, ERROR = "table.parquet", "counts.json", "error.txt"
 _FIRST_PORT, _PORTS = 20_000, 10_000
 
 
@@ -58,39 +59,52 @@ class Launch:
             if not is_launched(job, item, self.devices):
                 yield from importlib.import_module(self.module).run(replace(job, items=[item], devices=self.devices))
                 continue
-            self._train(job, item)
-            counts = json.loads((item.work / "counts.json").read_text(encoding="utf-8"))
-            table = item.work / TABLE
-            made: dict[str, Any] = (
-                {"table": pq.read_table(table)} if table.exists() else {"folder": item.work / "model"}
-            )
-            yield Result(item, **made, counts=counts, cost=asdict(self.devices))
+            request = self.prepare(job, [item])
+            # A SIGTERM from Slurm reaches the processes too; they save a checkpoint and end, and this one waits for them.
+            ended = subprocess.run(self.command(request), check=False).returncode  # noqa: S603 - our own command
+            yield self.result(item, request, ended)
 
-    def _train(self, job: Job, item: Item) -> None:
-        item.work.mkdir(parents=True, exist_ok=True)
-        request, error, table = (item.work / name for name in ("request.json", "error.txt", TABLE))
+    def prepare(self, job: Job, items: Sequence[Item]) -> Path:
+        """Write what the processes are asked for into the first item's work folder; what earlier ones left is gone."""
+        for item in items:
+            item.work.mkdir(parents=True, exist_ok=True)
+            for name in (ERROR, TABLE, COUNTS):
+                (item.work / name).unlink(missing_ok=True)
         record = {
             "module": self.module,
             "stage": job.stage,
             "common": job.common,
-            "name": item.name,
-            "spec": item.spec,
-            "key": item.key,
-            "work": str(item.work),
-            "inputs": {role: [str(artifact.path) for artifact in given] for role, given in item.inputs.items()},
+            "items": [
+                {
+                    "name": item.name,
+                    "spec": item.spec,
+                    "key": item.key,
+                    "work": str(item.work),
+                    "inputs": {role: [str(artifact.path) for artifact in given] for role, given in item.inputs.items()},
+                }
+                for item in items
+            ],
             "log": str(self.log) if self.log else None,
             "devices": asdict(self.devices),
-            "table": str(table),
+            "table": TABLE,
+            "counts": COUNTS,
+            "error": str(items[0].work / ERROR),
         }
+        request = items[0].work / "request.json"
         request.write_text(json.dumps(record), encoding="utf-8")
-        for left in (error, table):
-            left.unlink(missing_ok=True)
-        # A SIGTERM from Slurm reaches the processes too; they save a checkpoint and end, and this one waits for them.
-        ended = subprocess.run(self.command(request), check=False).returncode  # noqa: S603 - our own command
-        if error.exists():
+        return request
+
+    def result(self, item: Item, request: Path, ended: int) -> Result:
+        """What the processes made of ``item``. PrimumError with their own error, or saying that they died."""
+        error = request.with_name(ERROR)
+        if ended and error.exists():
             raise PrimumError(error.read_text(encoding="utf-8"))
         if ended:
             raise PrimumError(f"{item.name}: the processes ended with status {ended}: see the lines above")
+        counts = json.loads((item.work / COUNTS).read_text(encoding="utf-8"))
+        table = item.work / TABLE
+        made: dict[str, Any] = {"table": pq.read_table(table)} if table.exists() else {"folder": item.work / "model"}
+        return Result(item, **made, counts=counts, cost=asdict(self.devices))
 
     def command(self, request: Path) -> list[str]:
         """The command line that starts the processes. PrimumError for several nodes outside a Slurm allocation."""

@@ -7,11 +7,12 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import torch
 
-from primum.artifact.job import Devices, Item, Job
+from primum.artifact.job import Devices, Item, Job, Result
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
 from primum.progress import Progress
@@ -21,20 +22,16 @@ def main(request: Path) -> None:
     """Do what ``request`` says. The first process speaks for all: its progress, the counts."""
     asked = json.loads(request.read_text(encoding="utf-8"))
     first = os.environ["RANK"] == "0"
-    work = Path(asked["work"])
     progress = Progress(asked["stage"], Path(asked["log"]) if asked["log"] and first else None, silent=not first)
-    inputs = {role: [Artifact.open(Path(path)) for path in paths] for role, paths in asked["inputs"].items()}
-    item = Item(asked["name"], asked["spec"], inputs, asked["key"], work)
-    job = Job(asked["stage"], asked["common"], [item], progress, Devices(**asked["devices"]))
+    items = [_item(each) for each in asked["items"]]
+    job = Job(asked["stage"], asked["common"], items, progress, Devices(**asked["devices"]))
     try:
-        (result,) = importlib.import_module(asked["module"]).run(job)
+        for result in importlib.import_module(asked["module"]).run(job):
+            if first:
+                _leave(result, asked["table"], asked["counts"])
     except PrimumError as error:
-        (work / "error.txt").write_text(str(error), encoding="utf-8")
+        Path(asked["error"]).write_text(str(error), encoding="utf-8")
         raise SystemExit(1) from None
-    if first:
-        if result.table is not None:
-            pq.write_table(result.table, asked["table"])
-        (work / "counts.json").write_text(json.dumps(dict(result.counts)), encoding="utf-8")
     if torch.distributed.is_initialized():
         torch.distributed.barrier()  # nobody leaves while another is at work
         torch.distributed.destroy_process_group()
@@ -43,6 +40,21 @@ def main(request: Path) -> None:
     # All is written. Python's own end of a process takes down libraries' threads in any order, which sometimes aborts: a training
     # that is done would count as failed.
     os._exit(0)
+
+
+def _item(asked: dict[str, Any]) -> Item:
+    inputs = {role: [Artifact.open(Path(path)) for path in paths] for role, paths in asked["inputs"].items()}
+    return Item(asked["name"], asked["spec"], inputs, asked["key"], Path(asked["work"]))
+
+
+def _leave(result: Result, table: str, counts: str) -> None:
+    """The table, then the counts, which are there all at once: who waits for them finds both."""
+    work = result.item.work
+    if result.table is not None:
+        pq.write_table(result.table, work / table)
+    written = work / f"{counts}.tmp"
+    written.write_text(json.dumps(dict(result.counts)), encoding="utf-8")
+    written.replace(work / counts)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import torch
 from primum.artifact.job import Item, Job, Result
 from primum.artifact.weights import load_model
 from primum.errors import PrimumError
+from primum.parallel.processes import join, rank
 from primum.score.contaminated import mark
 from primum.score.items import SCORES
 from primum.score.loglikelihood import loglikelihoods
@@ -29,7 +30,7 @@ def run(job: Job) -> Iterator[Result]:
     engine = job.common["engine"]
     source = job.items[0].one("model")
     tokenizer = load_tokenizer(source)
-    model = _load(source, engine)
+    model = _load(source, engine, job.devices.processes)
     # Positions that the model was not made for would give numbers without meaning.
     limit = min(engine["max_length"], getattr(model.config, "max_position_embeddings", None) or engine["max_length"])
     for item in job.items:
@@ -58,7 +59,15 @@ def _sums(model: Any, asked: Sequence[Question], pad: int, batch_tokens: int, jo
     return sums
 
 
-def _load(source: Any, engine: dict[str, Any]) -> Any:
+def _load(source: Any, engine: dict[str, Any], processes: int) -> Any:
+    if processes > 1:
+        join()
+        if torch.cuda.is_available() and torch.cuda.device_count() < processes:
+            raise PrimumError(
+                f"{source.name}: tensor_parallel is {processes}, and there are {torch.cuda.device_count()} GPUs: ask for as "
+                "many (resources: score: gpus)"
+            )
+        return load_model(source, engine["dtype"], verify=rank() == 0, tensor_parallel=processes).eval()
     # As many GPUs as the job asked for, since a model may be too large for one.
     if torch.cuda.device_count() > 1:
         return load_model(source, engine["dtype"], spread=True).eval()
