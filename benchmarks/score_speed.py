@@ -26,6 +26,7 @@ import torch
 from speed_cases import REAL, VOCABULARY, cases, llama
 
 from primum.score.loglikelihood import loglikelihoods
+from primum.score.reach import reach
 from primum.score.rows import Packed
 
 LEAST = {"zero-shot": 4.0, "five-shot": 8.0}
@@ -95,9 +96,11 @@ def compare(
     """Both on the same requests: a warm-up that also measures memory, then ``rounds`` timings in turn."""
     from lm_eval.models.huggingface import HFLM
 
+    within = reach(model, tokenizer.pad_token_id, print)
+
     def ours() -> list[float]:
-        found = loglikelihoods(model, asked, tokenizer.pad_token_id, batch_tokens, lambda done, tokens: None)
-        return [value for sums in found for value in sums]
+        found = loglikelihoods(model, asked, tokenizer.pad_token_id, batch_tokens, lambda done, tokens: None, within)
+        return [value.logprob for choices in found for value in choices]
 
     flat = [(("", ""), context, choice) for context, choices in asked for choice in choices]
     backends = {
@@ -160,7 +163,7 @@ def main() -> int:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32, vocabulary {VOCABULARY}")
-    print(f"{'task':30}{'model':>6}{'items':>6}{'choices':>8}{'context':>8}{'primum/s':>9}{'lm-eval/s':>10}"
+    print(f"{'task':34}{'model':>9}{'items':>6}{'choices':>8}{'context':>8}{'primum/s':>9}{'lm-eval/s':>10}"
           f"{'ratio':>7}{'by CPU':>7}{'batch':>6}{'MB':>6}{'MB lm-eval':>11}{'difference':>11}")  # fmt: skip
     results: list[Result] = []
     loaded: dict[str, Any] = {}
@@ -173,7 +176,7 @@ def main() -> int:
             arguments.rounds,
         )  # fmt: skip
         results.append(got)
-        print(f"{got.task:30}{got.model:>6}{got.items:6}{got.choices:8}{got.context:8}{got.primum:9.1f}{got.lm_eval:10.2f}"
+        print(f"{got.task:34}{got.model:>9}{got.items:6}{got.choices:8}{got.context:8}{got.primum:9.1f}{got.lm_eval:10.2f}"
               f"{got.ratio:6.1f}x{got.cpu_ratio:6.1f}x{got.batch_size:6}{got.primum_memory:6.0f}{got.lm_eval_memory:11.0f}"
               f"{got.difference:11.1e}", flush=True)  # fmt: skip
         if arguments.output:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, PreTrainedTokenizerFast
 
 from primum.curate.adapters import RawFile, read
 from primum.experiment.datasets import Dataset
@@ -31,6 +31,8 @@ LISTED = (
 )
 # name: width, feed-forward width, layers
 SIZES = {"23M": (256, 704, 8), "35M": (384, 1024, 6), "70M": (512, 1408, 12)}
+# The smallest as a Mistral whose layers see so many tokens back: fewer than five examples have.
+WINDOW = 256
 
 
 def rows(name: str, data: Path | None, take: int) -> list[ChoiceRow]:
@@ -79,10 +81,14 @@ def requests(
 
 
 def llama(size: str) -> Any:
-    """A Llama of random weights, drawn wide enough that its answers differ."""
-    width, inner, layers = SIZES[size]
+    """A Llama of random weights, drawn wide enough that its answers differ; ``23M/256`` is a Mistral with that window."""
+    name, _, window = size.partition("/")
+    width, inner, layers = SIZES[name]
     torch.manual_seed(0)
-    config = LlamaConfig(
+    kind, made, own = LlamaConfig, LlamaForCausalLM, {}
+    if window:
+        kind, made, own = MistralConfig, MistralForCausalLM, {"sliding_window": int(window)}
+    config = kind(
         vocab_size=VOCABULARY,
         hidden_size=width,
         intermediate_size=inner,
@@ -91,8 +97,9 @@ def llama(size: str) -> Any:
         num_key_value_heads=width // 64,
         max_position_embeddings=4096,
         initializer_range=0.05,
+        **own,
     )
-    return LlamaForCausalLM(config).eval()
+    return made(config).eval()
 
 
 def cases(data: Path | None, quick: bool) -> tuple[Any, list[tuple[str, str, list[Packed]]]]:
@@ -129,12 +136,19 @@ def cases(data: Path | None, quick: bool) -> tuple[Any, list[tuple[str, str, lis
     ]
     result += [(f"zero-shot, {name}", name, sample(medmcqa, few)) for name in SIZES if name != base]
 
-    def invented(context: int, choices: int) -> list[Packed]:
+    def invented(context: int, choices: int, length: tuple[int, int] = (2, 8)) -> list[Packed]:
         def tokens(number: int) -> list[int]:
             return [draw.randrange(300, VOCABULARY) for _ in range(number)]
 
-        return [(tokens(context), [tokens(draw.randint(2, 8)) for _ in range(choices)]) for _ in range(few // 2)]
+        return [(tokens(context), [tokens(draw.randint(*length)) for _ in range(choices)]) for _ in range(few // 2)]
 
     result += [(f"{length} tokens of context", base, invented(length, 4)) for length in (32, 128, 512)]
     result += [(f"{number} choices", base, invented(128, number)) for number in (2, 10)]
+    # Where little is gained: the choices are longer than the context, which is empty but for its begin, or short.
+    result += [(f"{length} tokens of context, long endings", base, invented(length, 4, (24, 40))) for length in (1, 32)]
+    windowed = f"{base}/{WINDOW}"
+    result += [
+        ("five-shot, full window", windowed.replace(str(WINDOW), "4096"), sample(medmcqa, few, 5)),
+        (f"five-shot, window of {WINDOW}", windowed, sample(medmcqa, few, 5)),
+    ]
     return tokenizer, result

@@ -10,6 +10,7 @@ import shapes
 import torch
 
 from primum.score.loglikelihood import loglikelihoods
+from primum.score.reach import configured
 from primum.score.rows import Packed
 
 # primum's default (``Engine.batch_tokens``), and lm-eval's batch sizes, of which the best on a part counts.
@@ -39,7 +40,8 @@ def _agree(one: Sums, other: Sums) -> float:
 
 
 def _primum(model: Any, asked: list[Packed], pad: int, budget: int) -> Sums:
-    return loglikelihoods(model, asked, pad, budget, lambda done, tokens: None)
+    found = loglikelihoods(model, asked, pad, budget, lambda done, tokens: None, configured(model))
+    return [[each.logprob for each in choices] for choices in found]
 
 
 def _lm_eval(model: Any, tokenizer: Any, asked: list[Packed], size: int) -> Sums:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from transformers import Cache, DynamicCache
 
 from primum.errors import PrimumError
+from primum.score.masks import masks
 from primum.score.prefix import shared_cache, shared_prefixes
 from primum.score.rows import Packed, Row, chains, longest, tree
 
@@ -21,8 +20,15 @@ LOGITS, SLICE = 2**26, 2**23
 ENOUGH, FULL = 1024, 0.9
 
 
+class Likelihood(NamedTuple):
+    """Of a choice: the summed log-probability of its tokens (nats), and whether each is the likeliest where it stands."""
+
+    logprob: float
+    greedy: bool
+
+
 @dataclass(frozen=True, slots=True)
-class _Group:
+class Group:
     """Rows that attend to one prefix, longest first; ``plain`` rows need no mask of their own, and have no prefix."""
 
     prefix: list[int]
@@ -37,12 +43,14 @@ def loglikelihoods(
     pad: int,
     batch_tokens: int,
     report: Callable[[int, int], None],
-) -> list[list[float]]:
+    within: float,
+) -> list[list[Likelihood]]:
     """For each question the summed log-probability of each choice's tokens given the context, in nats (float64 sums).
 
     What the contexts start with alike is computed once (:func:`shared_prefixes`) and kept as keys and values; a
-    question's context is computed once for all its choices, as one row (:func:`tree`). Where a model cannot do that
-    exactly (:func:`reach`) a choice is a plain row of its own.
+    question's context is computed once for all its choices, as one row (:func:`tree`). Where a question is longer than
+    the tokens ``within`` which the model does that exactly (:func:`primum.score.reach.reach`), a choice is a plain row of
+    its own.
 
     Memory beyond the weights: a batch has rows x (prefix + own width) <= ``batch_tokens``, padding included, unless one
     row alone is larger. That bounds the activations, one layer's keys and values, and the mask to ``batch_tokens`` x
@@ -53,14 +61,14 @@ def loglikelihoods(
     Longest rows come first, so that what does not fit the memory fails at once. ``report(questions done, tokens read)``.
     PrimumError for a model without a head of its own.
     """
-    results = [[math.nan] * len(choices) for _, choices in questions]
+    results: list[list[Any]] = [[None] * len(choices) for _, choices in questions]
     left = [len(choices) for _, choices in questions]
     done = tokens = 0
-    for group in _groups(questions, reach(model)):
-        cache = _fill(model, group.prefix, batch_tokens) if group.prefix else None
+    for group in _groups(questions, within):
+        cache = fill(model, group.prefix, batch_tokens) if group.prefix else None
         tokens += len(group.prefix)
         for rows in _batches(group, batch_tokens, model):
-            for question, choice, value in _score(model, rows, group, cache, pad):
+            for question, choice, value in score_rows(model, rows, group, cache, pad):
                 results[question][choice] = value
                 left[question] -= 1
                 done += left[question] == 0
@@ -69,49 +77,23 @@ def loglikelihoods(
     return results
 
 
-def reach(model: Any) -> float:
-    """The longest sequence (tokens) that a row of several choices, or one after a prefix, computes as a plain row would.
-
-    0 for architectures that do not pass a mask and positions through as given, for layers that are not attention, and
-    for attention in chunks; the window where attention slides; the trained length where the rotary frequencies change
-    beyond it. The mask replaces the window, so both are right only for what lies within.
-    """
-    config = model.config.get_text_config(decoder=True)
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    exact = (
-        getattr(model, "_supports_attention_backend", False)
-        and {"position_ids", "past_key_values"} <= inspect.signature(model.forward).parameters.keys()
-        and config._attn_implementation in ("eager", "sdpa", "flex_attention")
-        and kinds <= {"full_attention", "sliding_attention"}
-        and not any(getattr(config, key, None) for key in ("attention_chunk_size", "num_kv_shared_layers"))
-    )
-    if not exact:
-        return 0
-    rotary = getattr(config, "rope_parameters", None) or {}
-    lengths = [getattr(config, "sliding_window", None)]
-    for each in (rotary, *(value for value in rotary.values() if isinstance(value, dict))):
-        if each.get("rope_type") in ("dynamic", "longrope"):
-            lengths.append(each.get("original_max_position_embeddings") or config.max_position_embeddings)
-    return min((length for length in lengths if length), default=math.inf)
-
-
-def _groups(questions: Sequence[Packed], within: float) -> list[_Group]:
+def _groups(questions: Sequence[Packed], within: float) -> list[Group]:
     plain = [i for i, question in enumerate(questions) if longest(question) > within]
     packed = sorted(set(range(len(questions))) - set(plain))
     alone = [row for i in plain for row in chains(i, questions[i])]
     # Not in one batch, whose longest row decides the rotary frequencies of all its rows.
     parts = [[row for row in alone if (len(row.tokens) > within) is beyond] for beyond in (True, False)]
-    groups = [_Group([], part, plain=True) for part in parts if part]
+    groups = [Group([], part, plain=True) for part in parts if part]
     contexts = [context for context, _ in questions]
     for length, members in shared_prefixes(contexts, packed) if packed else []:
         rows = [tree(i, questions[i], length) for i in members]
-        groups.append(_Group(contexts[members[0]][:length], rows, plain=False))
+        groups.append(Group(contexts[members[0]][:length], rows, plain=False))
     for group in groups:
         group.rows.sort(key=lambda row: -len(row.tokens))
     return sorted(groups, key=lambda group: -len(group.prefix) - len(group.rows[0].tokens))
 
 
-def _batches(group: _Group, batch_tokens: int, model: Any) -> Iterator[list[Row]]:
+def _batches(group: Group, batch_tokens: int, model: Any) -> Iterator[list[Row]]:
     places = LOGITS // model.config.get_text_config(decoder=True).vocab_size
     batch: list[Row] = []
     needed = 0
@@ -127,7 +109,8 @@ def _batches(group: _Group, batch_tokens: int, model: Any) -> Iterator[list[Row]
     yield batch
 
 
-def _fill(model: Any, prefix: Sequence[int], batch_tokens: int) -> Cache:
+def fill(model: Any, prefix: Sequence[int], batch_tokens: int) -> Cache:
+    """The prefix's keys and values, read ``batch_tokens`` at a time."""
     device = next(model.parameters()).device
     cache = DynamicCache()
     for start in range(0, len(prefix), batch_tokens):
@@ -136,10 +119,10 @@ def _fill(model: Any, prefix: Sequence[int], batch_tokens: int) -> Cache:
     return shared_cache(cache)
 
 
-def _score(
-    model: Any, rows: Sequence[Row], group: _Group, cache: Cache | None, pad: int
-) -> Iterator[tuple[int, int, float]]:
-    """(question, choice, log-likelihood) of every choice that the rows ask for."""
+def score_rows(
+    model: Any, rows: Sequence[Row], group: Group, cache: Cache | None, pad: int
+) -> Iterator[tuple[int, int, Likelihood]]:
+    """(question, choice, likelihood) of every choice that the rows ask for; ``cache`` is the group's filled prefix."""
     parameter = next(model.parameters())
     width = max(len(row.tokens) for row in rows)
     ids = torch.full((len(rows), width), pad)
@@ -147,13 +130,15 @@ def _score(
         ids[number, : len(row.tokens)] = torch.tensor(row.tokens)
     inputs: dict[str, Any] = {"input_ids": ids.to(parameter.device), "use_cache": False}
     if not group.plain:
-        positions = torch.zeros_like(ids)
-        ends = torch.full((len(rows), len(group.prefix) + width), width)
+        prefix = len(group.prefix)
+        positions, ends = (torch.full((len(rows), prefix + width), value) for value in (0, width))
+        positions[:, :prefix] = torch.arange(prefix)
         for number, row in enumerate(rows):
-            positions[number, : len(row.tokens)] = torch.tensor(row.positions)
-            ends[number, len(group.prefix) :][: len(row.tokens)] = torch.tensor(row.ends)
-        inputs["position_ids"] = positions.to(parameter.device)
-        inputs["attention_mask"] = _mask(model, ends.to(parameter.device), width, parameter.dtype)
+            positions[number, prefix:][: len(row.tokens)] = torch.tensor(row.positions)
+            ends[number, prefix:][: len(row.tokens)] = torch.tensor(row.ends)
+        positions, ends = positions.to(parameter.device), ends.to(parameter.device)
+        inputs["position_ids"] = positions[:, prefix:].contiguous()
+        inputs["attention_mask"] = masks(model, ends, positions, width, parameter.dtype)
     if cache is not None:
         inputs |= {"past_key_values": cache, "use_cache": True}
     # The rest of a padded row is behind it, where nothing that is read attends to it.
@@ -167,34 +152,12 @@ def _score(
         at.extend(where[place] for asked in row.asked for place in asked.places)
         tokens.extend(token for asked in row.asked for token in asked.tokens)
         before += len(row.needed)
-    values = iter(_logprobs(logits, torch.tensor(at), torch.tensor(tokens)).tolist())
+    logprobs, likeliest = _logprobs(logits, torch.tensor(at), torch.tensor(tokens))
+    values = zip(logprobs.tolist(), likeliest.tolist(), strict=True)
     for row in rows:
         for asked in row.asked:
-            yield asked.question, asked.choice, sum(next(values) for _ in asked.tokens)
-
-
-def _mask(model: Any, ends: torch.Tensor, width: int, dtype: torch.dtype) -> Any:
-    """What the model's attention takes to let place q see key k where k <= q < end of k, and every q the prefix.
-
-    ``ends`` is int64 (rows, prefix + width). Additive of shape (rows, 1, width, prefix + width), or for flex_attention a
-    BlockMask of that meaning. Padding sees the context, since a row of the mask with nothing in it has no softmax.
-    """
-    rows, keys = ends.shape
-    if model.config._attn_implementation == "flex_attention":
-        from torch.nn.attention.flex_attention import create_block_mask
-
-        def seen(row: Any, _head: Any, place: Any, key: Any) -> Any:
-            return (key - (keys - width) <= place) & (place < ends[row, key])
-
-        # Compiled, it is made block by block; else it would be materialised first.
-        compiled = ends.device.type == "cuda"
-        return create_block_mask(seen, rows, None, width, keys, device=ends.device, _compile=compiled)
-    place = torch.arange(width, device=ends.device)[None, :, None]
-    key = torch.arange(keys, device=ends.device)[None, None, :] - (keys - width)
-    hidden = (key > place) | (place >= ends[:, None, :])
-    return torch.zeros(hidden.shape, dtype=dtype, device=ends.device).masked_fill_(hidden, torch.finfo(dtype).min)[
-        :, None
-    ]
+            own = [next(values) for _ in asked.tokens]
+            yield asked.question, asked.choice, Likelihood(sum(v for v, _ in own), all(top for _, top in own))
 
 
 def _logits(model: Any, needed: torch.Tensor, **inputs: Any) -> torch.Tensor:
@@ -219,9 +182,14 @@ def _logits(model: Any, needed: torch.Tensor, **inputs: Any) -> torch.Tensor:
     return logits.flatten(0, -2)
 
 
-def _logprobs(logits: torch.Tensor, at: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """log softmax(logits[at])[tokens] as float64 on the CPU; float32 inside, for ``SLICE`` elements at a time."""
+def _logprobs(logits: torch.Tensor, at: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """log softmax(logits[at])[tokens] as float64, and whether each is the first of the likeliest; both on the CPU.
+
+    float32 inside, for ``SLICE`` elements at a time.
+    """
     step = max(1, SLICE // logits.shape[-1])
-    norms = torch.cat([part.float().logsumexp(-1) for part in torch.split(logits, step)])
-    at = at.to(logits.device)
-    return (logits[at, tokens.to(logits.device)].float() - norms[at]).double().cpu()
+    parts = torch.split(logits, step)
+    norms = torch.cat([part.float().logsumexp(-1) for part in parts])
+    top = torch.cat([part.argmax(-1) for part in parts])
+    at, tokens = at.to(logits.device), tokens.to(logits.device)
+    return (logits[at, tokens].float() - norms[at]).double().cpu(), (top[at] == tokens).cpu()

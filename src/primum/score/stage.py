@@ -12,11 +12,13 @@ import torch
 from primum.artifact.job import Item, Job, Result
 from primum.artifact.weights import load_model
 from primum.errors import PrimumError
-from primum.parallel.processes import join, rank
+from primum.parallel.processes import from_first, join, rank
 from primum.score.contaminated import mark
 from primum.score.items import SCORES
-from primum.score.loglikelihood import loglikelihoods
+from primum.score.loglikelihood import Likelihood, loglikelihoods
+from primum.score.reach import reach
 from primum.score.requests import Question, questions
+from primum.score.rows import longest
 from primum.text.rows import ChoiceRow, DocumentRow, PreferenceRow, from_table
 from primum.text.tokenizer import load_tokenizer
 
@@ -24,8 +26,8 @@ from primum.text.tokenizer import load_tokenizer
 def run(job: Job) -> Iterator[Result]:
     """One table (``SCORES``) a benchmark; the model is loaded once.
 
-    Counts: items, correct, truncated, contaminated, and the tokens cut from contexts (``lost_left``) and choices
-    (``lost_right``).
+    Counts: items, correct, truncated, contaminated, the tokens cut from contexts (``lost_left``) and choices
+    (``lost_right``), and the items whose choices were rows of their own (``plain_rows``, see :func:`reach`).
     """
     engine = job.common["engine"]
     source = job.items[0].one("model")
@@ -33,26 +35,31 @@ def run(job: Job) -> Iterator[Result]:
     model = _load(source, engine, job.devices.processes)
     # Positions that the model was not made for would give numbers without meaning.
     limit = min(engine["max_length"], getattr(model.config, "max_position_embeddings", None) or engine["max_length"])
+    # Processes that share a model must read the same rows.
+    within = from_first(reach(model, tokenizer.pad_token_id, job.progress.say))
     for item in job.items:
         asked = questions(_rows(item, "benchmarks"), item.spec, tokenizer, limit, _examples(item))
-        sums = _sums(model, asked, tokenizer.pad_token_id, engine["batch_tokens"], job, item.name)
+        sums = _sums(model, asked, tokenizer.pad_token_id, engine["batch_tokens"], within, job, item.name)
         records = [_record(*pair, item.spec["normalize"]) for pair in zip(asked, sums, strict=True)]
         mark(records, item, job.common["from_scratch"])
         records.sort(key=lambda record: record["id"])
         counted = ("correct", "truncated", "contaminated", "lost_left", "lost_right")
         counts = {key: sum(record[key] or 0 for record in records) for key in counted}
+        counts["plain_rows"] = sum(any(longest(packed) > within for _, packed in each.packed()) for each in asked)
         yield Result(item, table=pa.Table.from_pylist(records, schema=SCORES), counts={"items": len(records), **counts})
 
 
-def _sums(model: Any, asked: Sequence[Question], pad: int, batch_tokens: int, job: Job, name: str) -> list[list[float]]:
+def _sums(
+    model: Any, asked: Sequence[Question], pad: int, batch_tokens: int, within: float, job: Job, name: str
+) -> list[list[Likelihood]]:
     """Each question's log-likelihoods by choice, computed once for each context as it is cut."""
     parts = [(index, where, packed) for index, question in enumerate(asked) for where, packed in question.packed()]
 
     def report(done: int, tokens: int) -> None:
         job.progress.update(name, done, len(parts), tokens, "tokens")
 
-    found = loglikelihoods(model, [packed for _, _, packed in parts], pad, batch_tokens, report)
-    sums = [[math.nan] * len(question.continuations) for question in asked]
+    found = loglikelihoods(model, [packed for _, _, packed in parts], pad, batch_tokens, report, within)
+    sums = [[Likelihood(math.nan, False)] * len(question.continuations) for question in asked]
     for (index, where, _), values in zip(parts, found, strict=True):
         for position, value in zip(where, values, strict=True):
             sums[index][position] = value
@@ -89,11 +96,12 @@ def _examples(item: Item) -> list[Any]:
     return _rows(item, "fewshot") if item.spec["fewshot"] else []
 
 
-def _record(question: Question, sums: list[float], normalize: str) -> dict[str, Any]:
+def _record(question: Question, found: list[Likelihood], normalize: str) -> dict[str, Any]:
     """One row: the prediction is the choice of the highest log-likelihood, divided by its length where asked.
 
     ``characters`` is lm-eval-harness' acc_norm, ``bytes`` its acc_bytes; ties go to the first choice, as with argmax.
     """
+    sums = [each.logprob for each in found]
     if not all(map(math.isfinite, sums)):
         raise PrimumError(
             f"{question.id}: a log-likelihood is not finite: check the model's weights or raise engine.dtype"
@@ -113,6 +121,8 @@ def _record(question: Question, sums: list[float], normalize: str) -> dict[str, 
         "status": "scored",
         "choices": len(sums),
         "loglikelihoods": sums,
+        "greedy": [each.greedy for each in found],
+        "perplexity": _perplexity(sums[question.target], tokens[question.target]),
         "tokens": tokens,
         "characters": question.characters,
         "context_tokens": len(question.context) - question.lost_left,
@@ -124,3 +134,11 @@ def _record(question: Question, sums: list[float], normalize: str) -> dict[str, 
         "lost_right": question.lost_right,
         "contaminated": None,
     }
+
+
+def _perplexity(logprob: float, tokens: int) -> float:
+    """e to the mean surprise of the right choice's tokens (nats); infinite where a float64 cannot hold it."""
+    try:
+        return math.exp(-logprob / tokens)
+    except OverflowError:
+        return math.inf

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from naive import naive
+from naive import naive, naive_greedy, together
 
 from primum.score import loglikelihood
-from primum.score.loglikelihood import loglikelihoods, reach
+from primum.score.loglikelihood import loglikelihoods
 from primum.score.prefix import shared_prefixes
+from primum.score.reach import TOLERANCE, configured, difference, reach
 from primum.score.rows import Asked, Packed, chains, tree
 
 
@@ -116,6 +117,9 @@ def test_a_prefix_leaves_a_token_to_each_question_and_has_to_be_worth_it() -> No
 # Numbers ------------------------------------------------------------------------------------------------------------
 
 ROPE = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
+# The windows are shorter than most questions here, and so is the length that the frequencies of phi3 were made for.
+SLIDING = {"sliding_window": 12}
+RECURRENT = {"lru_width": 32, "num_hidden_layers": 3}
 MODELS: list[tuple[str, dict[str, Any], float]] = [
     ("llama", {}, math.inf),
     ("llama", {"attn_implementation": "eager"}, math.inf),
@@ -127,23 +131,107 @@ MODELS: list[tuple[str, dict[str, Any], float]] = [
     ("cohere", {"logit_scale": 0.3}, math.inf),
     ("granite", {"logits_scaling": 3.0}, math.inf),
     ("mixtral", {"num_local_experts": 4}, math.inf),
-    # Half of the questions lie within the window, or within the length that the frequencies were made for.
-    ("mistral", {"sliding_window": 20}, 20),
-    ("gemma2", {"sliding_window": 20, "final_logit_softcapping": 3.0, "attn_logit_softcapping": 5.0}, 20),
-    ("gemma2", {"sliding_window": 4096, "final_logit_softcapping": 3.0}, 4096),
-    ("phi3", {"rope_parameters": ROPE, "original_max_position_embeddings": 20}, 20),
+    ("mistral", SLIDING, math.inf),
+    ("mistral", {**SLIDING, "attn_implementation": "eager"}, math.inf),
+    ("gemma2", {**SLIDING, "final_logit_softcapping": 3.0, "attn_logit_softcapping": 5.0}, math.inf),
+    ("gemma2", {"sliding_window": 4096, "final_logit_softcapping": 3.0}, math.inf),
+    ("gemma3_text", {**SLIDING, "layer_types": ["sliding_attention", "full_attention"]}, math.inf),
+    ("olmo3", {**SLIDING, "num_hidden_layers": 4}, math.inf),
+    ("cohere2", {**SLIDING, "num_hidden_layers": 4}, math.inf),
+    ("gpt_oss", {**SLIDING, "num_local_experts": 4, "num_experts_per_tok": 2}, math.inf),
+    ("qwen2", {**SLIDING, "use_sliding_window": True, "max_window_layers": 1}, math.inf),
+    ("qwen3", {**SLIDING, "use_sliding_window": True, "max_window_layers": 0}, math.inf),
+    ("starcoder2", SLIDING, math.inf),
+    ("phi3", SLIDING, math.inf),
+    # A key that Llama does not know.
+    ("llama", SLIDING, math.inf),
+    ("phi3", {**SLIDING, "rope_parameters": ROPE, "original_max_position_embeddings": 30}, 30),
     ("bloom", {"n_layer": 2, "n_head": 4}, 0),
     ("mamba", {"state_size": 4}, 0),
+    # A window by another name.
+    ("modernbert-decoder", {"layer_types": ["sliding_attention", "full_attention"]}, 0),
+    # Has the configuration of others, and fails when tried.
+    ("recurrent_gemma", RECURRENT, 0),
 ]
 
 
 @pytest.mark.parametrize(("kind", "settings", "within"), MODELS)
 def test_every_architecture_scores_as_one_choice_at_a_time(kind: str, settings: dict[str, Any], within: float) -> None:
     model = _model(kind, **settings)
-    assert reach(model) == within
+    said: list[str] = []
+    assert reach(model, 0, said.append) == within
+    assert bool(said) is (within == 0)
     for questions in (_ragged(3, 16), _ragged(4, 30, prefix=60)):
-        found = loglikelihoods(model, questions, 0, 1000, _quiet)
+        found = together(model, questions, within=within)
         assert _flat(found) == pytest.approx(_flat(naive(model, questions)), abs=1e-4)
+
+
+def test_an_architecture_that_sees_other_choices_is_found_when_it_is_tried() -> None:
+    """Nothing in its configuration says that a row of several choices is wrong: without the trial it would be used."""
+    model = _model("recurrent_gemma", **RECURRENT)
+    assert configured(model) == math.inf
+    question = ([9] * 20, [[5, 6, 7], [8, 9, 11, 12], [40, 41]])
+    wrong, right = together(model, [question])[0], naive(model, [question])[0]
+    assert max(abs(one - other) for one, other in zip(wrong, right, strict=True)) > 0.01
+    said: list[str] = []
+    assert together(model, [question], within=reach(model, 0, said.append))[0] == pytest.approx(right, abs=1e-4)
+    (line,) = said
+    assert line.startswith(type(model).__name__)
+    assert "every choice is a row of its own" in line
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_the_trial_tells_rounding_from_a_mask_that_is_not_heeded(dtype: str) -> None:
+    import torch
+
+    model = _model("gemma2", **SLIDING).to(getattr(torch, dtype))
+    assert difference(model, 0) < TOLERANCE[getattr(torch, dtype)] / 4
+    assert model.config.sliding_window == 12, "the trial's own window is gone"
+    forward = type(model).forward
+
+    class Deaf(type(model)):  # type: ignore[misc]
+        def forward(self, input_ids: Any, position_ids: Any = None, past_key_values: Any = None, **given: Any) -> Any:
+            given.pop("attention_mask", None)
+            return forward(self, input_ids, position_ids=position_ids, past_key_values=past_key_values, **given)
+
+    model.__class__ = Deaf
+    assert difference(model, 0) > 2 * TOLERANCE[getattr(torch, dtype)]
+    said: list[str] = []
+    assert reach(model, 0, said.append) == 0
+    assert "of a log-likelihood off when tried" in said[0]
+
+
+def test_a_window_that_a_model_does_not_heed_is_found() -> None:
+    """Its plain rows see all; in one row they would be cut."""
+    model = _model("mistral", **SLIDING)
+    for layer in model.modules():
+        if hasattr(layer, "rotary_emb"):
+            layer.config = type(model.config)(**{**model.config.to_dict(), "sliding_window": None})
+    assert difference(model, 0) > 0.01
+
+
+def test_the_trial_is_four_small_passes() -> None:
+    model = _model("mistral", **SLIDING)
+    with _Watched(model) as watched:
+        reach(model, 0, pytest.fail)
+    assert len(watched.shapes) == 4
+    assert sum(rows * width for rows, width in watched.shapes) < 170
+
+
+def test_a_choice_is_greedy_where_the_model_would_write_it(llama: Any) -> None:
+    import torch
+
+    questions = []
+    for context, choices in _ragged(9, 12, prefix=30):
+        with torch.inference_mode():
+            ids = torch.tensor([context])
+            for _ in range(4):
+                ids = torch.cat([ids, llama(ids).logits[:, -1:].argmax(-1)], -1)
+        own = ids[0, len(context) :].tolist()
+        questions.append((context, [*choices, own, own[:1], [*own[:3], (own[3] + 1) % 300]]))
+    found = [[value.greedy for value in each] for each in loglikelihoods(llama, questions, 0, 1000, _quiet, math.inf)]
+    assert found == [[naive_greedy(llama, context, choice) for choice in choices] for context, choices in questions]
+    assert [each[-3:] for each in found] == [[True, True, False]] * 12
 
 
 _TOKENS = st.integers(5, 20)
@@ -158,7 +246,7 @@ def test_any_shape_in_any_batch(llama: Any, data: st.DataObject, prefix: int, ba
     questions = [(shared + context, data.draw(_CHOICES)) for context in data.draw(_CONTEXTS)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("primum.score.prefix.WORTHWHILE", 0)
-        found = loglikelihoods(llama, questions, 0, batch_tokens, _quiet)
+        found = together(llama, questions, 0, batch_tokens, _quiet)
     assert _flat(found) == pytest.approx(_flat(naive(llama, questions)), abs=1e-4)
 
 
@@ -168,7 +256,7 @@ def test_bfloat16_is_near(llama: Any) -> None:
     import torch
 
     questions = _ragged(5, 20, prefix=60)
-    rough = loglikelihoods(copy.deepcopy(llama).to(torch.bfloat16), questions, 0, 1000, _quiet)
+    rough = together(copy.deepcopy(llama).to(torch.bfloat16), questions, 0, 1000, _quiet)
     exact = _flat(naive(llama, questions))
     errors = [abs(one - other) for one, other in zip(_flat(rough), exact, strict=True)]
     # Eight bits of mantissa: a few hundredths a token, against tens of nats.
@@ -182,8 +270,13 @@ def test_flex_attention_computes_the_same_without_a_mask(llama: Any) -> None:
     expected = _flat(naive(llama, questions))
     model = _model("llama", attn_implementation="flex_attention")
     with torch.compiler.set_stance("force_eager"):
-        found = loglikelihoods(model, questions, 0, 1000, _quiet)
+        found = together(model, questions, 0, 1000, _quiet)
     assert _flat(found) == pytest.approx(expected, abs=1e-4)
+    plain, model = (_model("gemma2", **SLIDING, attn_implementation=each) for each in ("eager", "flex_attention"))
+    with torch.compiler.set_stance("force_eager"):
+        assert reach(model, 0, pytest.fail) == math.inf
+        found = together(model, questions, 0, 1000, _quiet)
+    assert _flat(found) == pytest.approx(_flat(naive(plain, questions)), abs=1e-4)
 
 
 # What is computed ---------------------------------------------------------------------------------------------------
@@ -224,12 +317,12 @@ def test_a_context_is_read_once_and_the_last_tokens_never(llama: Any) -> None:
     answers = [[[10 + n, 1, 2, 3, 4] for n in range(4)]] * 20
     reported: list[tuple[int, int]] = []
     with _Watched(llama) as watched:
-        loglikelihoods(llama, list(zip(contexts, answers, strict=True)), 0, 10_000, lambda *got: reported.append(got))
+        together(llama, list(zip(contexts, answers, strict=True)), 0, 10_000, lambda *got: reported.append(got))
     assert watched.shapes == [(20, 46)]
     assert watched.logits == [20 * 17]
     assert reported == [(20, 20 * 46)]
     with _Watched(llama) as watched:
-        loglikelihoods(llama, [(context, [[1], [2], [3], [4]]) for context in contexts], 0, 10_000, _quiet)
+        together(llama, [(context, [[1], [2], [3], [4]]) for context in contexts], 0, 10_000, _quiet)
     assert (watched.shapes, watched.logits) == ([(20, 30)], [20])
 
 
@@ -241,7 +334,7 @@ def test_examples_are_read_once_for_the_whole_task(llama: Any) -> None:
     questions = [([9] * 150 + [20 + i] * 10, [[30 + n, 1, 2] for n in range(4)]) for i in range(20)]
     reported: list[tuple[int, int]] = []
     with _Watched(llama) as watched:
-        found = loglikelihoods(llama, questions, 0, 100, lambda *got: reported.append(got))
+        found = together(llama, questions, 0, 100, lambda *got: reported.append(got))
     assert watched.shapes[:2] == [(1, 100), (1, 50)]
     assert watched.prefixes == [0, 100, *[150] * 20]
     assert reported[-1] == (20, 510)
@@ -251,7 +344,7 @@ def test_examples_are_read_once_for_the_whole_task(llama: Any) -> None:
 @pytest.mark.parametrize("budget", [50, 200, 1000])
 def test_the_budget_bounds_rows_with_their_prefix(llama: Any, budget: int) -> None:
     with _Watched(llama) as watched:
-        loglikelihoods(llama, _ragged(7, 40, prefix=60), 0, budget, _quiet)
+        together(llama, _ragged(7, 40, prefix=60), 0, budget, _quiet)
     passes = list(zip(watched.shapes, watched.prefixes, strict=True))
     assert all(rows * (prefix + width) <= budget or rows == 1 for (rows, width), prefix in passes)
     sizes = [prefix + width for (_, width), prefix in passes if prefix == 60]
@@ -261,11 +354,11 @@ def test_the_budget_bounds_rows_with_their_prefix(llama: Any, budget: int) -> No
 
 def test_the_logits_of_a_batch_are_bounded(llama: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     questions = _ragged(8, 40)
-    expected = loglikelihoods(llama, questions, 0, 100_000, _quiet)
+    expected = together(llama, questions, 0, 100_000, _quiet)
     monkeypatch.setattr(loglikelihood, "LOGITS", 300 * 40)  # 40 places of a vocabulary of 300
     monkeypatch.setattr(loglikelihood, "SLICE", 300 * 3)
     with _Watched(llama) as watched:
-        found = loglikelihoods(llama, questions, 0, 100_000, _quiet)
+        found = together(llama, questions, 0, 100_000, _quiet)
     assert len(watched.logits) > 1
     assert max(watched.logits) <= 40
     assert _flat(found) == pytest.approx(_flat(expected), abs=1e-4)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import random
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from naive import naive
+from naive import naive, together
 from stage_artifacts import folder_artifact, make_job, table_artifact
 
 from primum.artifact.job import Result
 from primum.errors import PrimumError
 from primum.experiment.types import Benchmark
-from primum.score.loglikelihood import loglikelihoods
+from primum.score.loglikelihood import Likelihood
 from primum.score.requests import Question
 from primum.score.rows import Packed
 from primum.score.stage import SCORES, _record, run
@@ -50,7 +51,7 @@ def _quiet(done: int, tokens: int) -> None:
 def test_choices_behind_one_context_score_as_if_each_stood_alone(llama: Any, batch_tokens: int, attention: str) -> None:
     questions = _ragged(0, 25)
     llama.set_attn_implementation(attention)
-    found = loglikelihoods(llama, questions, 1, batch_tokens, _quiet)
+    found = together(llama, questions, 1, batch_tokens, _quiet)
     assert [len(sums) for sums in found] == [len(choices) for _, choices in questions]
     assert _flat(found) == pytest.approx(_flat(naive(llama, questions)), abs=1e-4, rel=1e-6)
 
@@ -62,7 +63,7 @@ def test_batches_hold_no_more_than_asked_and_all_is_reported(llama: Any) -> None
     hook = llama.register_forward_pre_hook(
         lambda module, args, inputs: widths.append(tuple(inputs["input_ids"].shape)), with_kwargs=True
     )
-    loglikelihoods(llama, questions, 1, 100, lambda done, tokens: reported.append((done, tokens)))
+    together(llama, questions, 1, 100, lambda done, tokens: reported.append((done, tokens)))
     hook.remove()
     assert all(rows * width <= 100 or rows == 1 for rows, width in widths)
     # A token is read once for all choices that start alike up to it; a choice's last one is only predicted.
@@ -74,8 +75,8 @@ def test_batches_hold_no_more_than_asked_and_all_is_reported(llama: Any) -> None
 
 def test_the_order_of_questions_does_not_matter(llama: Any) -> None:
     questions = _ragged(2, 12)
-    forwards = loglikelihoods(llama, questions, 1, 200, _quiet)
-    backwards = loglikelihoods(llama, questions[::-1], 1, 200, _quiet)[::-1]
+    forwards = together(llama, questions, 1, 200, _quiet)
+    backwards = together(llama, questions[::-1], 1, 200, _quiet)[::-1]
     assert _flat(forwards) == pytest.approx(_flat(backwards), abs=1e-4)
 
 
@@ -85,6 +86,10 @@ def _question(characters: list[int], tokens: list[int]) -> Question:
     return Question("b/0", "s", [1], continuations, characters, octets, 1, [0] * len(tokens))
 
 
+def _found(*sums: float) -> list[Likelihood]:
+    return [Likelihood(value, greedy=not number) for number, value in enumerate(sums)]
+
+
 @pytest.mark.parametrize(
     ("normalize", "prediction"),
     # sums -6, -8, -9; divided by tokens (1, 4, 3): -6, -2, -3; by characters (2, 4, 9): -3, -2, -1; by bytes (4, 8, 80):
@@ -92,17 +97,20 @@ def _question(characters: list[int], tokens: list[int]) -> Question:
     [("none", 0), ("tokens", 1), ("characters", 2), ("bytes", 2)],
 )
 def test_normalisation_by_hand(normalize: str, prediction: int) -> None:
-    record = _record(_question([2, 4, 9], [1, 4, 3]), [-6.0, -8.0, -9.0], normalize)
+    record = _record(_question([2, 4, 9], [1, 4, 3]), _found(-6.0, -8.0, -9.0), normalize)
     assert record["prediction"] == prediction
     assert record["correct"] is (prediction == 1)
     assert record["loglikelihoods"] == [-6.0, -8.0, -9.0]
     assert record["tokens"] == [1, 4, 3]
+    assert record["greedy"] == [True, False, False]
+    # The right choice is the second: e to 8 nats over four tokens.
+    assert record["perplexity"] == pytest.approx(math.exp(2))
 
 
 def test_a_tie_goes_to_the_first_choice_and_nan_is_no_score() -> None:
-    assert _record(_question([1, 1], [1, 1]), [-2.0, -2.0], "none")["prediction"] == 0
+    assert _record(_question([1, 1], [1, 1]), _found(-2.0, -2.0), "none")["prediction"] == 0
     with pytest.raises(PrimumError, match="b/0: a log-likelihood is not finite"):
-        _record(_question([1, 1], [1, 1]), [-2.0, float("nan")], "none")
+        _record(_question([1, 1], [1, 1]), _found(-2.0, math.nan), "none")
 
 
 # The stage ----------------------------------------------------------------------------------------------------------
@@ -149,7 +157,7 @@ def test_the_stage_scores_a_benchmark(tmp_path: Path, tiny_model: Path, llama: A
         assert record["prediction"] == by_character.index(max(by_character))
         assert record["correct"] == (record["prediction"] == row.target)
     correct = sum(record["correct"] for record in records)
-    nothing = {"truncated": 0, "contaminated": 0, "lost_left": 0, "lost_right": 0}
+    nothing = {"truncated": 0, "contaminated": 0, "lost_left": 0, "lost_right": 0, "plain_rows": 0}
     assert result.counts == {"items": 6, "correct": correct, **nothing}
 
 

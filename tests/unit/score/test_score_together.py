@@ -84,7 +84,7 @@ def test_two_processes_give_the_scores_of_one(tmp_path: Path, model: Path, monke
     one = list(Together("primum.score.stage").run(job_of(tmp_path / "1", model, 1)))
     two = list(Together("primum.score.stage", tmp_path / "log.txt").run(job_of(tmp_path / "2", model, 2)))
     assert [result.item.name for result in two] == ["long", "short"]
-    rounded = ("loglikelihoods",)
+    rounded = ("loglikelihoods", "perplexity")
     for alone, shared in zip(one, two, strict=True):
         assert alone.table is not None
         assert shared.table is not None
@@ -94,6 +94,8 @@ def test_two_processes_give_the_scores_of_one(tmp_path: Path, model: Path, monke
             assert others == pytest.approx(sums, abs=TOLERANCE)
         assert shared.table.drop_columns(rounded).equals(alone.table.drop_columns(rounded))
         assert shared.counts == alone.counts
+        # The tree is what it is with one process.
+        assert shared.counts["plain_rows"] == 0
         assert shared.cost["processes"] == 2
     weights = dict(AutoModelForCausalLM.from_pretrained(model).named_parameters())
     in_both = sum(each.numel() for name, each in weights.items() if "norm" in name or "embed_tokens" in name)
