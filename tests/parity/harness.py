@@ -47,9 +47,10 @@ def rows(name: str) -> list[ChoiceRow]:
 
 @dataclass(frozen=True)
 class Scores:
-    """By item in the rows' order: log-likelihoods of the choices, the prediction's correctness; and means with errors."""
+    """By item in the rows' order: of the choices log-likelihoods and whether greedy, what is correct; means with errors."""
 
     loglikelihoods: list[list[float]]
+    greedy: list[list[bool]]
     correct: dict[str, list[bool]]
     value: dict[str, float]
     stderr: dict[str, float]
@@ -140,6 +141,7 @@ def lm_eval(lm: Any, config: Mapping[str, Any], k: int, chat_template: bool, mul
     metrics = ("acc", "acc_norm")
     return Scores(
         [[float(response[0][0]) for response in sample["resps"]] for sample in samples],
+        [[str(response[0][1]) == "True" for response in sample["resps"]] for sample in samples],
         {metric: [bool(sample[metric]) for sample in samples] for metric in metrics},
         {metric: result[f"{metric},none"] for metric in metrics},
         {metric: result[f"{metric}_stderr,none"] for metric in metrics},

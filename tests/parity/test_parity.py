@@ -47,6 +47,7 @@ def _agree(found: list[dict[str, Any]], expected: Scores, items: list[ChoiceRow]
     assert [row["item"] for row in found] == [row.id for row in items]
     for row, sums in zip(found, expected.loglikelihoods, strict=True):
         assert row["loglikelihoods"] == pytest.approx(sums, abs=TOLERANCE, rel=0), row["item"]
+    assert [row["greedy"] for row in found] == expected.greedy
 
 
 def _accuracy(found: list[dict[str, Any]], expected: Scores, metric: str) -> None:

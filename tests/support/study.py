@@ -147,6 +147,8 @@ def score(id_: str, correct: bool, choices: int = 4, subject: str = "", truncate
         "status": "scored",
         "choices": choices,
         "loglikelihoods": [-1.0] * choices,
+        "greedy": [False] * choices,
+        "perplexity": math.e,
         "tokens": [1] * choices,
         "characters": [1] * choices,
         "context_tokens": 9,

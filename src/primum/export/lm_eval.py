@@ -1,13 +1,15 @@
 """Scores as lm-evaluation-harness 0.4.13 writes them: ``<model>/results_<date>.json`` and ``samples_<task>_<date>.jsonl``.
 
 The layout is that of ``lm_eval.result_schema`` and ``EvaluationTracker``. No text is in it: ``doc`` holds an item's id,
-``doc_hash`` the hash of its row, ``arguments`` are empty. ``primum`` holds what every number can be traced by.
+``doc_hash`` the hash of its row, ``arguments`` are empty. ``primum`` holds what every number can be traced by, and
+each task's perplexity of the right choices by token, for which lm-eval's multiple-choice tasks have no field.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +21,6 @@ from primum.artifact.canonical import digest
 from primum.export.metrics import aggregate, metrics, unweighted
 from primum.export.scores import Scored, Task
 
-_UNKNOWN = "None"
-
 
 @dataclass(frozen=True, slots=True)
 class _Part:
@@ -31,6 +31,7 @@ class _Part:
     samples: Sequence[Mapping[str, Any]]
     values: Mapping[str, Any]
     items: int
+    perplexity: float | None
 
 
 def write_lm_eval(experiment: str, models: Sequence[Scored], folder: Path) -> None:
@@ -69,12 +70,12 @@ def _part(name: str, task: Task, rows: Sequence[Mapping[str, Any]]) -> _Part:
     values = [metrics(row, task.spec.get("normalize", "none")) for row in rows]
     samples = [_sample(row, numbers[row["item"]], task, own) for row, own in zip(rows, values, strict=True)]
     pairs = [(row["item"], own) for row, own in zip(rows, values, strict=True)]
-    return _Part(name, task, samples, aggregate(pairs), len(numbers))
+    return _Part(name, task, samples, aggregate(pairs), len(numbers), _perplexity(rows))
 
 
 def _sample(row: Mapping[str, Any], number: int, task: Task, values: Mapping[str, float]) -> dict[str, Any]:
-    """A line of the samples. lm-eval writes log-likelihoods as text, with whether the choice is greedy: not known here."""
-    responses = [[repr(value), _UNKNOWN] for value in row["loglikelihoods"]]
+    """A line of the samples. lm-eval writes log-likelihoods as text, each with whether the choice is greedy."""
+    responses = [[repr(each[0]), str(each[1])] for each in zip(row["loglikelihoods"], row["greedy"], strict=True)]
     doc = task.hashes[row["item"]]
     target = str(row["target"])
     return {
@@ -92,7 +93,25 @@ def _sample(row: Mapping[str, Any], number: int, task: Task, values: Mapping[str
         "target_hash": _sha256(target),
         **values,
         **{key: row[key] for key in ("seed", "method", "status", "prediction", "truncated", "contaminated")},
+        "perplexity": _finite(row["perplexity"]),
     }
+
+
+def _perplexity(rows: Sequence[Mapping[str, Any]]) -> float | None:
+    """The perplexity of the right choices' tokens, all together; None without log-likelihoods."""
+    scored = [row for row in rows if row["loglikelihoods"]]
+    if not scored:
+        return None
+    tokens = sum(row["tokens"][row["target"]] for row in scored)
+    try:
+        return math.exp(-sum(row["loglikelihoods"][row["target"]] for row in scored) / tokens)
+    except OverflowError:
+        return None
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no infinity."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _sha256(text: str) -> str:
@@ -165,6 +184,7 @@ def _results(experiment: str, model: Scored, parts: Sequence[_Part]) -> dict[str
             "experiment": experiment,
             "model": model.name,
             "model_content": model.content,
+            "perplexity": {part.name: part.perplexity for part in parts},
             "scores": {task.benchmark: task.provenance() for task in model.tasks},
         },
     }

@@ -20,8 +20,8 @@ from primum.export.lineage import Step, read_lineage
 
 # Named, so that a column of text is never exported.
 _COLUMNS = [
-    "id", "item", "subject", "seed", "method", "status", "choices", "loglikelihoods", "characters", "prediction", "target",
-    "correct", "truncated", "contaminated",
+    "id", "item", "subject", "seed", "method", "status", "choices", "loglikelihoods", "greedy", "perplexity", "tokens",
+    "characters", "prediction", "target", "correct", "truncated", "contaminated",
 ]  # fmt: skip
 
 

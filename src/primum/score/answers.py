@@ -149,6 +149,8 @@ def _record(asked: Asked, response: Response) -> dict[str, Any]:
         "status": read if answered else response.status,
         "choices": asked.choices,
         "loglikelihoods": [],
+        "greedy": [],
+        "perplexity": None,
         "tokens": [],
         "characters": [],
         "context_tokens": response.prompt_tokens,

@@ -5,14 +5,16 @@ from __future__ import annotations
 import pyarrow as pa
 
 _DOUBLES, _INTS = pa.list_(pa.float64()), pa.list_(pa.int32())
-# ``item`` is the dataset's row, ``seed`` that of its few-shot examples; ``loglikelihoods`` (nats), ``tokens`` and ``characters``
-# have an entry a choice, and none for a model that answers by generation. ``prediction`` is -1 where there is no answer, and
-# ``status`` says why. ``lost_left`` and ``lost_right`` count tokens cut from the context and from a choice. ``contaminated``
-# is null where nobody knows what the model was trained on (see ``primum.score.contaminated``). ``answer`` is what a model that
-# answers by generation said, and null for others.
+# ``item`` is the dataset's row, ``seed`` that of its few-shot examples; ``loglikelihoods`` (nats), ``greedy``, ``tokens`` and
+# ``characters`` have an entry a choice, and none for a model that answers by generation. ``greedy`` says whether each of the
+# choice's tokens is the likeliest where it stands (lm-eval's is_greedy); ``perplexity`` is the right choice's by token, null
+# where there are no log-likelihoods. ``prediction`` is -1 where there is no answer, and ``status`` says why. ``lost_left`` and
+# ``lost_right`` count tokens cut from the context and from a choice. ``contaminated`` is null where nobody knows what the model
+# was trained on (see ``primum.score.contaminated``). ``answer`` is what a model that answers by generation said, and null for
+# others.
 SCORES = pa.schema(
     [
-        pa.field(name, kind, nullable=name in ("contaminated", "answer"))
+        pa.field(name, kind, nullable=name in ("contaminated", "answer", "perplexity"))
         for name, kind in {
             "id": pa.string(),
             "item": pa.string(),
@@ -22,6 +24,8 @@ SCORES = pa.schema(
             "status": pa.string(),
             "choices": pa.int32(),
             "loglikelihoods": _DOUBLES,
+            "greedy": pa.list_(pa.bool_()),
+            "perplexity": pa.float64(),
             "tokens": _INTS,
             "characters": _INTS,
             "context_tokens": pa.int32(),

@@ -41,6 +41,9 @@ def answers(method: str = "loglikelihood") -> list[dict[str, Any]]:
             "status": "scored",
             "choices": 3,
             "loglikelihoods": sums if method == "loglikelihood" else [],
+            "greedy": [value == -1.0 for value in sums] if method == "loglikelihood" else [],
+            "perplexity": math.exp(-sums[target] / 2) if method == "loglikelihood" else None,
+            "tokens": [2] * 3 if method == "loglikelihood" else [],
             "characters": [len(text) for text in texts],
             "prediction": sums.index(max(sums)),
             "target": target,
@@ -123,7 +126,8 @@ def lm_eval_run(folder: Path) -> Any:
             said = {
                 (f"q{n}", text): s for n, item in enumerate(ITEMS) for text, s in zip(item[1], item[0], strict=True)
             }
-            return [(said[request.args[0], request.args[1].strip()], False) for request in requests]
+            sums = [said[request.args[0], request.args[1].strip()] for request in requests]
+            return [(value, value == -1.0) for value in sums]
 
         def loglikelihood_rolling(self, requests: Any) -> Any:
             raise AssertionError("not asked for")
@@ -181,6 +185,7 @@ def test_numbers_and_keys_are_lm_evals_own(tmp_path: Path, monkeypatch: pytest.M
             assert mine["target"] == str(their["target"])
             assert mine["target_hash"] == their["target_hash"]
             assert [float(r[0]) for r in mine["filtered_resps"]] == [r[0] for r in their["filtered_resps"]]
+            assert [r[1] for r in mine["filtered_resps"]] == [str(r[1]) for r in their["filtered_resps"]]
             assert len(mine["resps"]) == len(their["resps"]) == len(mine["arguments"]) == 3
     # A macro benchmark is a group: the unweighted mean of 0/2 and 2/3, with lm-eval's standard error of it.
     parts = [theirs["results"][f"parts_{subject}"]["acc_stderr,none"] for subject in ("anatomy", "virology")]
@@ -208,6 +213,12 @@ def test_every_number_can_be_traced(tmp_path: Path) -> None:
     joined = "".join(s["doc_hash"] + s["prompt_hash"] + s["target_hash"] for s in samples["whole"])
     assert results["task_hashes"]["whole"] == hash_string(joined)
     assert len({s["doc_hash"] for s in samples["whole"]}) == len(ITEMS)
+    # The right choices: -4, -8, -1, -7, -2 nats over ten tokens.
+    assert results["primum"]["perplexity"]["whole"] == pytest.approx(math.exp(2.2))
+    assert [sample["perplexity"] for sample in samples["whole"]] == pytest.approx(
+        [math.exp(value / 2) for value in (4, 8, 1, 7, 2)]
+    )
+    assert results["primum"]["perplexity"]["spoken"] is None
     # An answer that was generated has no log-likelihoods, and a metric of its own.
     assert results["results"]["spoken"]["exact_match,none"] == 0.4
     assert samples["spoken"][0]["resps"] == []

@@ -198,6 +198,8 @@ def test_every_item_has_a_status(tmp_path: Path, server: Server, capsys: pytest.
         "status": "scored",
         "choices": 3,
         "loglikelihoods": [],
+        "greedy": [],
+        "perplexity": None,
         "tokens": [],
         "characters": [],
         "context_tokens": 3,
