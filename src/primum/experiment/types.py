@@ -196,7 +196,10 @@ class Sampling(Frozen):
 
 
 class Engine(Frozen):
-    """What runs a model. ``batch_tokens`` bounds a batch of the transformers engine, ``tensor_parallel`` is vLLM's."""
+    """What runs a model. ``batch_tokens`` bounds a batch of the transformers engine; ``tensor_parallel`` GPUs share a model.
+
+    They do so under vLLM, and when a model is scored, whatever its kind.
+    """
 
     kind: Literal["transformers", "vllm", "openai"] = "transformers"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"

@@ -241,6 +241,7 @@ def test_models_get_the_gpus_that_their_engine_spreads_over(name: str) -> None:
         engine = e.engine_of(model)
         if engine.kind == "vllm":
             assert e.resources_of("generate", model).gpus == engine.tensor_parallel, model
+            assert e.resources_of("score", model).gpus == engine.tensor_parallel, model
 
 
 class FakeItem:
