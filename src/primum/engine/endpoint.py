@@ -100,13 +100,22 @@ def read_answer(body: bytes) -> Response:
     finish, message = choice.get("finish_reason"), choice.get("message")
     if finish == "content_filter":
         return Response("", "error", *tokens, CONTENT_FILTER)
-    text = None
+    text, reasoning = None, ""
     if isinstance(message, Mapping):
+        reasoning = _reasoning(message)
         # A refusal that the endpoint marks as such is what the model answered.
         text = message.get("content") if message.get("content") is not None else message.get("refusal")
+        # A model that was cut off, or stopped, while it thought has said nothing yet.
+        text = "" if text is None and reasoning else text
     if not isinstance(text, str) or not isinstance(finish, str) or finish not in _FINISHED:
         return Response("", "error", *tokens, "bad-shape")
-    return Response(text, _FINISHED[finish], *tokens)
+    return Response(text, _FINISHED[finish], *tokens, reasoning=reasoning)
+
+
+def _reasoning(message: Mapping[str, Any]) -> str:
+    """What a reasoning model thought: servers call it ``reasoning_content`` or ``reasoning``, and some give neither."""
+    found = (message.get(name) for name in ("reasoning_content", "reasoning"))
+    return next((text for text in found if isinstance(text, str)), "")
 
 
 def error_code(body: bytes) -> str:

@@ -77,9 +77,14 @@ class Journal:
         except ValueError:
             return
         if isinstance(record, Mapping) and isinstance(record.get("key"), str) and _is_response(record):
-            self._answers[record["key"]] = Response(**{name: record[name] for name in Response.__slots__})
+            self._answers[record["key"]] = Response(
+                **{name: record[name] for name in Response.__slots__ if name in record}
+            )
 
 
 def _is_response(record: Mapping[str, Any]) -> bool:
     kinds = {"text": str, "status": str, "prompt_tokens": int, "completion_tokens": int, "error": str}
-    return all(type(record.get(name)) is kind for name, kind in kinds.items())
+    # An older line has no reasoning.
+    return all(type(record.get(name)) is kind for name, kind in kinds.items()) and isinstance(
+        record.get("reasoning", ""), str
+    )

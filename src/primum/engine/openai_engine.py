@@ -113,7 +113,8 @@ class OpenAIEngine:
         for key in keys:
             text, replaced = clean(answers[key].text)
             self.surrogates += replaced
-            responses.append(replace(answers[key], text=text))
+            reasoning = clean(answers[key].reasoning)[0]
+            responses.append(replace(answers[key], text=text, reasoning=reasoning))
         return responses
 
     async def _ask_all(

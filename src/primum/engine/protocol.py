@@ -32,6 +32,7 @@ class Response:
     """One answer. ``status`` is one of :data:`STATUSES`; ``error`` a class such as ``timeout``, never a row's text.
 
     Tokens are counted by the model's tokenizer (an endpoint's as it states them), the end-of-turn token included.
+    ``reasoning`` is what an endpoint gives apart from the answer; what a model thinks within its text stays in ``text``.
     """
 
     text: str
@@ -39,6 +40,7 @@ class Response:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     error: str = ""
+    reasoning: str = ""
 
 
 def response_columns(response: Response) -> dict[str, Any]:

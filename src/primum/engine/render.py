@@ -16,6 +16,9 @@ from primum.errors import PrimumError
 from primum.text.chat import harmless, render
 from primum.text.rows import Message
 
+_THINK, _CHANNEL = "<think>", "<|channel|>"
+_TAIL = 8  # tokens that hold a template's <think> and the line end behind it, however they are cut
+
 
 def load_tokenizer(folder: Path) -> Any:
     """The tokenizer of a model's folder, from the disk alone. PrimumError if there is none."""
@@ -100,11 +103,19 @@ def prompt_ids(tokenizer: Any, conversation: Conversation) -> list[int]:
     return _one_bos(tokenizer, tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def answer_text(tokenizer: Any, new: Sequence[int], ends: Sequence[int]) -> tuple[str, int | None]:
-    """The text of the token ids that followed a prompt, up to the first of ``ends``, and where that was, if at all."""
+def answer_text(
+    tokenizer: Any, new: Sequence[int], ends: Sequence[int], prompt: Sequence[int] = ()
+) -> tuple[str, int | None]:
+    """The text of the token ids that followed a prompt, up to the first of ``ends``, and where that was, if at all.
+
+    What marks a model's thinking stays in it: the channels of gpt-oss, which are special tokens, and the ``<think>`` that some
+    templates put at the end of the ``prompt``.
+    """
     end = next((position for position, token in enumerate(new) if token in ends), None)
-    text: str = tokenizer.decode(list(new) if end is None else list(new[:end]), skip_special_tokens=True)
-    return text, end
+    channels = _CHANNEL in tokenizer.get_added_vocab()
+    text: str = tokenizer.decode(list(new) if end is None else list(new[:end]), skip_special_tokens=not channels)
+    opened = tokenizer.decode(list(prompt[-_TAIL:])).rstrip().endswith(_THINK)
+    return (f"{_THINK}{text}" if opened else text), end
 
 
 def _one_bos(tokenizer: Any, ids: list[int]) -> list[int]:

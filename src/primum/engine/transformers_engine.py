@@ -130,11 +130,11 @@ class TransformersEngine:
                 logits_processor=LogitsProcessorList(processors),
             )
         answers = output[:, width:].tolist()
-        return [self._response(len(ids), new, sampling) for ids, new in zip(prompts, answers, strict=True)]
+        return [self._response(ids, new, sampling) for ids, new in zip(prompts, answers, strict=True)]
 
-    def _response(self, prompt_tokens: int, new: Sequence[int], sampling: Sampling) -> Response:
-        text, end = answer_text(self._tokenizer, new, self._ends)
+    def _response(self, prompt: Sequence[int], new: Sequence[int], sampling: Sampling) -> Response:
+        text, end = answer_text(self._tokenizer, new, self._ends, prompt)
         text, replaced = clean(text)
         self.surrogates += replaced
         completion_tokens = sampling.max_tokens if end is None else end + 1
-        return Response(text, "length" if end is None else "stop", prompt_tokens, completion_tokens)
+        return Response(text, "length" if end is None else "stop", len(prompt), completion_tokens)

@@ -75,7 +75,7 @@ class VLLMEngine:
             self._model.enqueue([{"prompt_token_ids": prompts[index]} for index in fitting], params, use_tqdm=False)
             tokens = sum(response.prompt_tokens for response in responses.values())
             for index, output in zip(fitting, self._outputs(report, len(responses), tokens), strict=True):
-                responses[index] = self._response(len(prompts[index]), output)
+                responses[index] = self._response(prompts[index], output)
         report(len(responses), sum(r.prompt_tokens + r.completion_tokens for r in responses.values()))
         return [responses[index] for index in range(len(conversations))]
 
@@ -101,10 +101,10 @@ class VLLMEngine:
                     report(done + len(finished), tokens)
         return [output.outputs[0] for output in sorted(finished, key=lambda output: int(output.request_id))]
 
-    def _response(self, prompt_tokens: int, output: Any) -> Response:
+    def _response(self, prompt: Sequence[int], output: Any) -> Response:
         count = len(output.token_ids)
         if output.finish_reason not in ("stop", "length"):
-            return Response("", "error", prompt_tokens, count, f"vllm-{output.finish_reason}")
-        text, replaced = clean(answer_text(self._tokenizer, output.token_ids, self._ends)[0])
+            return Response("", "error", len(prompt), count, f"vllm-{output.finish_reason}")
+        text, replaced = clean(answer_text(self._tokenizer, output.token_ids, self._ends, prompt)[0])
         self.surrogates += replaced
-        return Response(text, output.finish_reason, prompt_tokens, count)
+        return Response(text, output.finish_reason, len(prompt), count)
