@@ -6,7 +6,9 @@
 #         judgements/{judge}/{model}/{prompts}     harm scores (1-5) or refusals (0/1)
 #         judgements/{judge}/agreement             a judge against graded pairs
 #         criteria/{judge}/{model}/{prompts}       what a judge answered about each criterion of each response
-#         scores/{model}/{benchmark}               log-likelihoods of every choice, or the answer, item by item
+#         data/questions/{benchmark}               what is asked where answers are in words
+#         answers/{model}/{benchmark}              the raw answers
+#         scores/{model}/{benchmark}               log-likelihoods of every choice, or what the answer says, item by item
 
 
 rule generate:
@@ -129,7 +131,11 @@ rule judge_agreement:
         "exec primum stage agreement --request {REQUESTS}/{rule}/{wildcards.judge}.json --log {log:q}"
 
 
-SCORED = manifests(evaluation.SCORE, benchmark=EVALUATE.benchmarks)
+# Models that give log-likelihoods answer all benchmarks by them, but for those that are answered in words.
+SCORED = manifests(
+    evaluation.SCORE,
+    benchmark=[n for n in EVALUATE.benchmarks if not RUN.experiment.benchmarks[n].in_words],
+)
 
 
 rule score_benchmarks:
@@ -156,27 +162,76 @@ rule score_benchmarks:
         "exec primum stage score --request {REQUESTS}/{rule}/{wildcards.model}.json --log {log:q}"
 
 
-# Models behind an endpoint have no log-likelihoods, and which of two responses they prefer is not asked.
-ANSWERED = manifests(evaluation.SCORE, benchmark=RUN.dag.answerable())
+ASKED = manifests(evaluation.QUESTIONS, benchmark=evaluation.asked_in_words(RUN.dag))
 
 
-rule answer_benchmarks:
+rule write_questions:
     input:
-        model=reads("answer", "model"),
-        benchmarks=reads("answer", "benchmarks"),
+        benchmarks=reads("questions", "benchmarks"),
+        fewshot=reads("questions", "fewshot"),
     output:
-        manifests=ANSWERED,
-        tables=tables_of(ANSWERED),
+        manifests=ASKED,
+        tables=tables_of(ASKED),
     log:
-        RUN.log("answer", "{model}"),
-    benchmark:
-        RUN.benchmark("answer", "{model}")
-    wildcard_constraints:
-        model=RUN.names("answer"),
-    threads: lambda w: RUN.threads("answer", w.model)
+        RUN.log("questions", "questions"),
+    threads: RUN.threads("questions")
     resources:
-        **resources_of("answer"),
+        **resources_of("questions"),
     params:
-        spec=spec("answer"),
+        spec=spec("questions"),
     shell:
-        "exec primum stage answer --request {REQUESTS}/{rule}/{wildcards.model}.json --log {log:q}"
+        "exec primum stage questions --request {REQUESTS}/{rule}.json --log {log:q}"
+
+
+# Models differ in the benchmarks that they answer in words (behind an endpoint it is all), hence one rule a model.
+for model in dict.fromkeys(model for model, _ in RUN.dag.worded()):
+    ANSWERED = manifests(
+        evaluation.ANSWER, model=model, benchmark=RUN.dag.in_words(model)
+    )
+
+    rule:
+        name:
+            f"answer_{model}"
+        input:
+            model=reads("answer", "model", model=model),
+            questions=reads("answer", "questions", model=model),
+        output:
+            manifests=ANSWERED,
+            tables=tables_of(ANSWERED),
+        log:
+            RUN.log("answer", model),
+        benchmark:
+            RUN.benchmark("answer", model)
+        threads: threads_of("answer", model=model)
+        resources:
+            **resources_of("answer", model=model),
+        params:
+            spec=spec("answer", model=model),
+        shell:
+            "exec primum stage answer --request {REQUESTS}/{rule}.json --log {log:q}"
+
+
+PARSED = [
+    path
+    for model, benchmark in RUN.dag.worded()
+    for path in manifests(evaluation.SCORE, model=model, benchmark=benchmark)
+]
+
+
+rule parse_answers:
+    input:
+        answers=reads("parse", "answers"),
+        benchmarks=reads("parse", "benchmarks"),
+        overlaps=reads("parse", "overlaps"),
+    output:
+        manifests=PARSED,
+        tables=tables_of(PARSED),
+    log:
+        RUN.log("parse", "answers"),
+    threads: RUN.threads("parse")
+    resources:
+        **resources_of("parse"),
+    params:
+        spec=spec("parse"),
+    shell:
+        "exec primum stage parse --request {REQUESTS}/{rule}.json --log {log:q}"

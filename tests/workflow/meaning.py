@@ -106,8 +106,30 @@ class Meaning:
     def generating(self) -> set[str]:
         return {f"generate_responses {model}" for model in self.evaluated} if self.prompts else set()
 
+    def worded(self) -> list[str]:
+        """The benchmarks that are answered in words."""
+        entries = self.document["benchmarks"]
+        asked = ("generate_until", "method")
+        return [name for name in self.benchmarks if any(entries[name].get(key) for key in asked)]
+
     def scoring(self) -> set[str]:
-        return {f"score_benchmarks {model}" for model in self.evaluated} if self.benchmarks else set()
+        return {f"score_benchmarks {model}" for model in self.evaluated} if self.ranked() else set()
+
+    def ranked(self) -> list[str]:
+        """The benchmarks that are scored by log-likelihood."""
+        return [name for name in self.benchmarks if name not in self.worded()]
+
+    def answering(self) -> set[str]:
+        """The jobs that are paid for: a model is asked what the questions say."""
+        return {f"answer_{model}" for model in self.evaluated} if self.worded() else set()
+
+    def wording(self) -> set[str]:
+        """The two jobs before and behind them, which ask nobody."""
+        return {"write_questions", "parse_answers"} if self.worded() else set()
+
+    def asked(self, benchmark: str) -> set[str]:
+        """The jobs that a benchmark's own keys belong to."""
+        return self.wording() if benchmark in self.worded() else self.scoring()
 
     def judging(self, judge: str) -> set[str]:
         if judge not in self.judges:
@@ -181,10 +203,11 @@ class Meaning:
             made = "pair_responses" if "pair_overlaps" in job else "mix_sources" if kind == "mixtures" else "join_pairs"
             edge(f"{made} {data}", job)
             edge(job, *(f"score_benchmarks {model}" for model in self.evaluated if job in self.lineage_data(model)))
+            edge(job, *(self.wording() - {"write_questions"}))
         for name in self.prompts:
             dataset(self.document["prompts"][name]["dataset"], *self.generating())
         for name in self.benchmarks:
-            dataset(self.document["benchmarks"][name]["dataset"], *self.scoring())
+            dataset(self.document["benchmarks"][name]["dataset"], *self.asked(name))
             if (fewshot := self.document["benchmarks"][name].get("fewshot")) and fewshot["k"]:
                 dataset(fewshot["dataset"], *self.scoring())
         for name in self.judges:
@@ -227,6 +250,11 @@ class Meaning:
             for name in self.judges:
                 if self._judge(name).get("model") == model:
                     edge(job, *self.asking(name))
+        for job in self.answering():
+            edge("write_questions", job)
+            edge(*self.trained(job.removeprefix("answer_")), job)
+            edge(job, "parse_answers")
+            edge("parse_answers", "aggregate_tables")
         for model in self.evaluated:
             for jobs in (self.generating(), self.scoring()):
                 for job in (each for each in jobs if each.endswith(f" {model}")):
@@ -270,7 +298,7 @@ class Meaning:
             for source in self.mixtures[name]["sources"].values()
         ):
             return "read_training"
-        return "read_benchmarks" if read & self.scoring() else "read_safety"
+        return "read_benchmarks" if read & (self.scoring() | self.wording()) else "read_safety"
 
     def job(self, made: str) -> str:
         """The job that makes it."""
@@ -322,7 +350,7 @@ class Meaning:
         sampling = {f"sample_{name}" for name in self.sampled()}
         # What a ranker that runs here is told of its engine.
         ranking = {f"rank_responses {name}" for name in self.sampled()} if _LOCAL & set(rest) else set()
-        engine = self.generating() | self.scoring() | self.model_judging() | sampling | ranking
+        engine = self.generating() | self.scoring() | self.answering() | self.model_judging() | sampling | ranking
         match section, *rest:
             case ["title" | "description" | "disclaimer"]:
                 return {"write_report"}
@@ -351,7 +379,9 @@ class Meaning:
                 judging = {
                     job for name in self.judges if self._judge(name).get("model") == model for job in self.asking(name)
                 }
-                own = {f"generate_responses {model}", f"score_benchmarks {model}"} if model in self.evaluated else set()
+                asking = self.generating() | self.scoring() | {job.replace("_", " ", 1) for job in self.answering()}
+                own = {job for job in asking if job.split()[1] == model}
+                own = {job.replace("answer ", "answer_") for job in own}
                 drawn = {f"sample_{name}" for name, entry in self.sampled().items() if entry["from"] == model}
                 return judging | own | drawn | (self._ranked_by(model) if _LOCAL & set(rest) else set())
             case ["models", model, key, *more]:
@@ -362,15 +392,24 @@ class Meaning:
                 return self.generating()
             case ["benchmarks", _, "title" | "macro" | "part_of"]:
                 return presented
-            case ["benchmarks", _, "normalize"]:
-                return self.scoring() | presented
-            case ["benchmarks", _, "group"]:
-                return self.scoring() | presented | self.decontaminating() | self.overlapping()
+            case ["benchmarks", name, "normalize"]:
+                return self.asked(name) | presented
+            case ["benchmarks", name, "group"]:
+                return self.asked(name) | presented | self.decontaminating() | self.overlapping()
             case ["benchmarks", name, "dataset"]:
                 knowledge = self.document["benchmarks"][name].get("group", "benchmark") == "benchmark"
-                return self.scoring() | (self.decontaminating() | self.overlapping() if knowledge else set())
-            case ["benchmarks", *_]:
-                return self.scoring()
+                return self.asked(name) | (self.decontaminating() | self.overlapping() if knowledge else set())
+            case ["benchmarks", _, "generate_until", "max_gen_toks" | "temperature" | "top_p" | "repeats"]:
+                return self.answering()
+            case ["benchmarks", _, "generate_until", "until" | "filters" | "exact_match", *_]:
+                return {"parse_answers"}
+            case ["benchmarks", _, "generate_until", "examples", *_]:
+                return {"write_questions"}
+            case ["benchmarks", name, "method"]:
+                # It is no longer scored by log-likelihood, but asked in words.
+                return self.scoring() | self.wording() | self.answering()
+            case ["benchmarks", name, *_]:
+                return self.asked(name)
             case ["judges", name, "prompts", *_]:
                 return self.judging(name) | {"aggregate_tables"}
             case ["judges", name, "template" | "policies"]:
@@ -384,7 +423,8 @@ class Meaning:
             case ["judges", name, "model"]:
                 return self.asking(name) | presented  # another model is trained, and listed
             case ["evaluate", "models", *_]:
-                return {"aggregate_tables"}  # and the report, when they are listed in another order
+                # And the report, when they are listed in another order.
+                return {"aggregate_tables"} | (self.wording() - {"write_questions"})
             case ["evaluate", "judges", *_]:
                 return presented
             case ["evaluate", "benchmarks", *_]:

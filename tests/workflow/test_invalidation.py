@@ -37,18 +37,20 @@ STAGES = {
     "grade": ("primum.judge.criteria", "grade_criteria"),
     "agreement": ("primum.judge.agreement", "judge_agreement"),
     "score": ("primum.score.stage", "score_benchmarks"),
-    "answer": ("primum.score.answers", "answer_benchmarks"),
+    "questions": ("primum.score.questions", "write_questions"),
+    "answer": ("primum.score.answers", "answer_"),
+    "parse": ("primum.score.parse", "parse_answers"),
     "tables": ("primum.tables.stage", "aggregate_tables"),
     "report": ("primum.report.stage", "write_report"),
 }
-_ANSWERING = {"sample", "rank", "generate", "judge", "grade", "agreement", "score"}
+_ANSWERING = {"sample", "rank", "generate", "judge", "grade", "agreement", "score", "answer"}
 LIBRARIES = {
     "torch": {"pretrain", "sft", "reference", "dpo"} | _ANSWERING,
     "transformers": {"pack", "pretrain", "sft", "reference", "dpo"} | _ANSWERING,
     "trl": {"pack", "pretrain", "sft", "reference", "dpo"},
     "rensa": {"mix"},
     "python-stdnum": {"mix"},
-    "jinja2": {"mix", "pack", "report"} | _ANSWERING,
+    "jinja2": {"mix", "pack", "report", "questions", "parse"} | _ANSWERING,
     "scipy": {"agreement", "tables"},
     "numpy": {"tables"},
     "pyarrow": set(STAGES) - {"fetch"},
@@ -92,6 +94,8 @@ def _jobs(stage: str) -> set[str]:
     """The demo's jobs of a stage. Only judges that ask a model read anything of an engine, but all run the same code."""
     rule = STAGES[stage][1]
     every = set(MEANING.readers())
+    if stage == "answer":
+        return MEANING.answering()
     if stage == "judge":
         return {job for name in MEANING.judges if not MEANING.grades(name) for job in MEANING.judging(name)}
     return {job for job in every if job.split()[0] == rule}
@@ -177,8 +181,15 @@ def test_a_statement_in_a_module_plans_the_stages_that_import_it(
         ("primum.text.audit", {"pack", "reference"}),
         ("primum.judge.agreement", {"agreement"}),
         ("primum.score.loglikelihood", {"score"}),
-        ("primum.score.contaminated", {"score"}),
+        ("primum.score.contaminated", {"score", "parse"}),
         ("primum.score.answers", {"answer"}),
+        # What reads an answer asks no model again, nor does what writes the questions.
+        ("primum.score.flexible", {"parse"}),
+        ("primum.score.strict", {"parse"}),
+        ("primum.score.thinking", {"parse"}),
+        ("primum.score.filters", {"questions", "parse"}),
+        ("primum.score.documents", {"questions", "parse", "score"}),
+        ("primum.engine.transformers_engine", {"sample", "rank", "generate", "judge", "agreement", "answer"}),
         ("primum.curate.overlap", {"mix", "overlap", "pair-overlap"}),
         ("primum.score.prefix", {"score"}),
         ("primum.curate.adapters.choice", {"read"}),

@@ -113,6 +113,16 @@ _ADDED: dict[tuple[Any, ...], Any] = {
     ("benchmarks", "medqa", "part_of"): "Both",
     ("benchmarks", "medqa", "group"): "preference",
     ("benchmarks", "medqa", "version"): 2,
+    ("benchmarks", "medqa", "method"): "generation",
+    ("benchmarks", "usmle-in-words", "generate_until", "temperature"): 0.5,
+    ("benchmarks", "usmle-in-words", "generate_until", "top_p"): 0.5,
+    ("benchmarks", "usmle-in-words", "generate_until", "repeats"): 2,
+    ("benchmarks", "usmle-in-words", "generate_until", "target_is_choice"): True,
+    ("benchmarks", "usmle-in-words", "generate_until", "examples"): {
+        **{"doc_to_text": "{{ question }}", "doc_to_target": "{{ choices[0] }}", "samples": [{"question": "Q"}]},
+    },
+    ("benchmarks", "usmle-in-words", "generate_until", "exact_match", "ignore_numbers"): True,
+    ("benchmarks", "usmle-in-words", "generate_until", "exact_match", "regexes_to_ignore"): [","],
     ("judges", "harm", "policies"): "config/policies.yaml",
     ("judges", "harm", "sampling", "temperature"): 0.5,
     ("judges", "harm", "sampling", "top_p"): 0.5,
@@ -231,6 +241,8 @@ def _owners(before: Document, after: Document, path: tuple[Any, ...]) -> set[str
     old, new = Meaning(before), Meaning(after)
     if path[:2] == ("evaluate", "benchmarks") and old.benchmark_datasets() != new.benchmark_datasets():
         owners |= new.decontaminating() | new.overlapping()  # read them in another order
+    if path[:2] == ("evaluate", "benchmarks") and old.ranked() == new.ranked():
+        owners -= new.scoring()  # the one that changed its place is answered in words
     if path[:2] == ("evaluate", "models") and old.needed() != new.needed():
         owners.add("write_report")
     return owners

@@ -19,6 +19,8 @@ JUDGEMENT = "judgements/{judge}/{model}/{prompts}.json"
 AGREEMENT = "judgements/{judge}/agreement.json"
 CRITERIA = "criteria/{judge}/{model}/{prompts}.json"
 SCORE = "scores/{model}/{benchmark}.json"
+QUESTIONS = "data/questions/{benchmark}.json"
+ANSWER = "answers/{model}/{benchmark}.json"
 
 ENGINES = {
     "transformers": ("torch", "transformers", "tokenizers", "safetensors"),
@@ -125,13 +127,9 @@ def _agreement(scope: Scope, name: str) -> Plan:
     return Plan([output], common, inputs, (*libraries, "scipy"), chosen)
 
 
-def _benchmarks(scope: Scope, model: str) -> dict[str, Benchmark]:
-    return {name: scope.experiment.benchmarks[name] for name in scope.benchmarks_of(model)}
-
-
 def _score(scope: Scope, model: str) -> Plan:
     engine, _ = engine_spec(scope, model)
-    benchmarks = _benchmarks(scope, model)
+    benchmarks = {name: scope.experiment.benchmarks[name] for name in scope.ranked(model)}
     libraries: tuple[str, ...] = ("pyarrow", "jinja2", *ENGINES["transformers"])
     if any(entry.process_docs for entry in benchmarks.values()):
         libraries += ("datasets",)
@@ -142,45 +140,99 @@ def _score(scope: Scope, model: str) -> Plan:
         outputs.append(Output(name, scope.path(SCORE, model=model, benchmark=name), entry.asked(), own))
     # Which overlaps are read follows from the lineage, and another one is another model.
     common = {"engine": engine, "seed": scope.experiment.seed, "from_scratch": scope.from_scratch(model)}
-    overlaps = [scope.path(OVERLAP, kind=kind, data=data) for kind, data in scope.overlaps(model)]
-    inputs = {"model": _model(scope, model), "overlaps": overlaps}
+    inputs = {"model": _model(scope, model), "overlaps": _overlaps(scope, model)}
     chosen = [dataset for entry in benchmarks.values() for dataset in entry.datasets()]
     return Plan(outputs, common, inputs, libraries, chosen)
 
 
+def _overlaps(scope: Scope, model: str) -> list[str]:
+    return [scope.path(OVERLAP, kind=kind, data=data) for kind, data in scope.overlaps(model)]
+
+
+# Answers in words -----------------------------------------------------------------------------------------------------
+#
+# Three stages, so that only another question, model or way of drawing asks a model again: what is asked is written first, and
+# what was answered is read last.
+
+
+# Of a text task's keys, those that make a question, and those that read an answer; the others say how it is drawn.
+_ASKING = frozenset({"examples", "target_is_choice"})
+_READING = frozenset({"until", "filters", "exact_match", "target_is_choice"})
+
+
+def _questions(scope: Scope, _: str) -> Plan:
+    outputs: list[Output] = []
+    chosen: list[str] = []
+    for name in asked_in_words(scope):
+        entry = scope.experiment.benchmarks[name]
+        rows, examples = rows_of(scope, list(entry.datasets()))
+        own = {"benchmarks": [rows], "fewshot": [examples] if entry.fewshot.k and entry.generate_until else []}
+        outputs.append(Output(name, scope.path(QUESTIONS, benchmark=name), _asked(scope, entry, _ASKING), own))
+        chosen += entry.datasets()
+    return Plan(outputs, libraries=_worded_libraries(scope), chosen=chosen)
+
+
 def _answer(scope: Scope, model: str) -> Plan:
     engine, libraries = engine_spec(scope, model)
-    benchmarks = _benchmarks(scope, model)
-    # Greedy, whatever responses are drawn with: an accuracy should not depend on a seed.
-    sampling = Sampling(max_tokens=scope.experiment.sampling.max_tokens).model_dump(mode="json")
     outputs = [
         Output(
             name,
-            scope.path(SCORE, model=model, benchmark=name),
-            _answered(scope, entry),
-            {"benchmarks": rows_of(scope, [entry.dataset])},
+            scope.path(ANSWER, model=model, benchmark=name),
+            _drawn(scope, scope.experiment.benchmarks[name]),
+            {"questions": [scope.path(QUESTIONS, benchmark=name)]},
         )
-        for name, entry in benchmarks.items()
+        for name in scope.in_words(model)
     ]
-    common = {"engine": engine, "sampling": sampling, "seed": scope.experiment.seed}
-    chosen = [entry.dataset for entry in benchmarks.values()]
-    return Plan(outputs, common, {"model": _model(scope, model)}, libraries, chosen)
+    common = {"engine": engine, "seed": scope.experiment.seed}
+    return Plan(outputs, common, {"model": _model(scope, model)}, libraries)
 
 
-def _answered(scope: Scope, benchmark: Benchmark) -> dict[str, Any]:
-    """What an answer depends on: of multiple-choice rows no template, of raw documents all of the task."""
+def _parse(scope: Scope, _: str) -> Plan:
+    outputs, chosen = [], []
+    for model, name in scope.worded():
+        entry = scope.experiment.benchmarks[name]
+        own = {
+            "answers": [scope.path(ANSWER, model=model, benchmark=name)],
+            "benchmarks": rows_of(scope, [entry.dataset]),
+            "overlaps": _overlaps(scope, model),
+        }
+        spec = {**_asked(scope, entry, _READING), "from_scratch": scope.from_scratch(model)}
+        outputs.append(Output(f"{model}/{name}", scope.path(SCORE, model=model, benchmark=name), spec, own))
+        chosen.append(entry.dataset)
+    return Plan(outputs, libraries=_worded_libraries(scope), chosen=chosen)
+
+
+def asked_in_words(scope: Scope) -> list[str]:
+    """The benchmarks that some model answers in words."""
+    return list(dict.fromkeys(name for _, name in scope.worded()))
+
+
+def _worded_libraries(scope: Scope) -> tuple[str, ...]:
+    entries = [scope.experiment.benchmarks[name] for name in asked_in_words(scope)]
+    return ("pyarrow", "jinja2", *(["datasets"] if any(entry.process_docs for entry in entries) else []))
+
+
+def _asked(scope: Scope, benchmark: Benchmark, keys: frozenset[str]) -> dict[str, Any]:
+    """What a question in words, or reading its answer, depends on: of multiple-choice rows no template.
+
+    Of all other tasks it is the whole, of a text task's own keys these.
+    """
     raw = scope.experiment.datasets[benchmark.dataset].adapter == "documents"
-    return benchmark.asked() if raw else {"version": benchmark.version}
+    if benchmark.generate_until is None and not raw:
+        return {"version": benchmark.version, "group": benchmark.group}
+    asked = benchmark.asked()
+    if benchmark.generate_until is not None:
+        asked["generate_until"] = {key: asked["generate_until"][key] for key in keys}
+    return asked
 
 
-def _scored(answers: bool) -> Any:
-    """The models that are scored by log-likelihood, or that answer in words."""
-
-    def models(scope: Scope) -> list[str]:
-        found = dict.fromkeys(model for model, _ in scope.scored())
-        return [model for model in found if scope.answers(model) == answers]
-
-    return models
+def _drawn(scope: Scope, benchmark: Benchmark) -> dict[str, Any]:
+    """How answers are drawn. Greedy where a task says nothing, whatever responses are: no accuracy should hang on a seed."""
+    task, most = benchmark.generate_until, scope.experiment.sampling.max_tokens
+    if task is None:
+        return {"sampling": Sampling(max_tokens=most).model_dump(mode="json"), "repeats": 1}
+    sampling = Sampling(temperature=task.temperature, top_p=task.top_p, max_tokens=task.max_gen_toks or most)
+    return {"sampling": sampling.model_dump(mode="json"), "repeats": task.repeats}
 
 
 STAGES = (
@@ -235,18 +287,41 @@ STAGES = (
         target="score",
         rule="score_benchmarks",
         job="{model}",
-        jobs=_scored(answers=False),
+        jobs=lambda scope: [model for model in scope.experiment.evaluate.models if scope.ranked(model)],
         plan=_score,
         long=True,
     ),
     Stage(
+        name="questions",
+        help="what benchmarks ask that are answered in words",
+        module="primum.score.questions",
+        target="score",
+        rule="write_questions",
+        job="questions",
+        jobs=lambda scope: ["questions"] if scope.worded() else [],
+        plan=_questions,
+        asks="curate",
+    ),
+    Stage(
         name="answer",
-        help="benchmark scores of a model that answers by generation",
+        help="a model's answers in words to benchmarks",
         module="primum.score.answers",
         target="score",
-        rule="answer_benchmarks",
+        rule="answer_{model}",
         job="{model}",
-        jobs=_scored(answers=True),
+        jobs=lambda scope: [model for model in scope.experiment.evaluate.models if scope.in_words(model)],
         plan=_answer,
+        long=True,
+    ),
+    Stage(
+        name="parse",
+        help="what answers in words say, and whether they are right",
+        module="primum.score.parse",
+        target="score",
+        rule="parse_answers",
+        job="answers",
+        jobs=lambda scope: ["answers"] if scope.worded() else [],
+        plan=_parse,
+        asks="curate",
     ),
 )

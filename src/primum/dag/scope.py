@@ -86,8 +86,21 @@ class Scope:
         return [(model, benchmark) for model in models for benchmark in self.benchmarks_of(model)]
 
     def answers(self, model: str) -> bool:
-        """Whether a model answers benchmarks by generation: one behind an endpoint gives no log-likelihoods."""
+        """Whether a model answers all benchmarks by generation: one behind an endpoint gives no log-likelihoods."""
         return self.experiment.kind_of(model) == "endpoint"
+
+    def in_words(self, model: str) -> list[str]:
+        """The benchmarks that ``model`` answers by generation."""
+        names = self.benchmarks_of(model)
+        return [name for name in names if self.answers(model) or self.experiment.benchmarks[name].in_words]
+
+    def ranked(self, model: str) -> list[str]:
+        """The benchmarks that ``model`` answers by its log-likelihoods."""
+        return [name for name in self.benchmarks_of(model) if name not in self.in_words(model)]
+
+    def worded(self) -> list[tuple[str, str]]:
+        """(model, benchmark) of every answer that is given in words."""
+        return [(model, name) for model in self.experiment.evaluate.models for name in self.in_words(model)]
 
     def benchmarks_of(self, model: str) -> list[str]:
         """The benchmarks that ``model`` is scored on: all, but no preference pairs where it answers by generation.

@@ -151,7 +151,11 @@ def _merge_tasks(document: Document, root: Path) -> None:
         fewshot = entry.get("fewshot", {})
         if isinstance(fewshot, dict) and "fewshot" in task:
             fewshot = {**task["fewshot"], **fewshot}
-        benchmarks[name] = {**task, **entry, "fewshot": fewshot}
+        merged = {**task, **entry, "fewshot": fewshot}
+        own = entry.get("generate_until")
+        if isinstance(own, dict) and "generate_until" in task:
+            merged["generate_until"] = {**task["generate_until"], **own}
+        benchmarks[name] = merged
 
 
 def _entries(content: dict[str, Any], section: str, path: Path) -> dict[str, Any]:

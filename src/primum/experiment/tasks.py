@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from primum.errors import PrimumError
+from primum.experiment.text_tasks import text_task
 
 _KEPT = (
     "doc_to_text",
@@ -53,12 +54,14 @@ def load_task(path: Path) -> dict[str, Any]:
     targets or inputs, metrics other than accuracy, or a key that nobody here knows.
     """
     task = _read(path, ())
+    if task.get("output_type") == "generate_until":
+        return text_task(path, task, _dataset)
     known = (*_READ, *_KEPT, *_PASSED_OVER)
     for key, value in task.items():
         if key not in known and value not in (None, False, ""):
             raise PrimumError(f"{path}: {key}: is not supported; supported keys: {', '.join(known)}")
     if task.get("output_type", "multiple_choice") != "multiple_choice":
-        raise PrimumError(f"{path}: output_type: only multiple_choice is supported")
+        raise PrimumError(f"{path}: output_type: only multiple_choice and generate_until are supported")
     if task.get("repeats", 1) != 1:
         raise PrimumError(f"{path}: repeats: log-likelihoods do not vary, so only 1 is supported")
     metadata = task.get("metadata") or {}

@@ -135,8 +135,53 @@ class Fewshot(Frozen):
         return self
 
 
+class Pipeline(Frozen):
+    """How an answer is read: lm-eval's filters one after another, each with ``function`` and what else it takes."""
+
+    name: str
+    filter: tuple[dict[str, Any], ...] = Field(min_length=1)
+
+
+class ExactMatch(Frozen):
+    """What of an answer and of its targets is left out before they are compared."""
+
+    ignore_case: bool = False
+    ignore_punctuation: bool = False
+    ignore_numbers: bool = False
+    regexes_to_ignore: tuple[str, ...] = ()
+
+
+class Shown(Frozen):
+    """How examples are written where it is not as questions are; ``samples`` are their records, given in the task itself."""
+
+    doc_to_text: str | Function | None = None
+    doc_to_target: Annotated[int, Field(strict=True)] | str | Function | None = None
+    samples: tuple[dict[str, Any], ...] = ()
+
+
+class GenerateUntil(Frozen):
+    """A task that is answered by a text: lm-eval's ``output_type: generate_until``.
+
+    An answer ends before the first of ``until``, and is drawn ``repeats`` times. The first of ``filters`` reads it strictly, the
+    last flexibly. ``max_gen_toks`` is the experiment's ``sampling.max_tokens`` where nothing is said. With ``target_is_choice``
+    the target is the place of one of ``doc_to_choice``, and its text is what is right.
+    """
+
+    until: tuple[str, ...] = ()
+    max_gen_toks: AtLeastOne | None = None
+    temperature: Annotated[Number, Field(ge=0)] = 0.0
+    top_p: Annotated[Number, Field(gt=0, le=1)] = 1.0
+    repeats: AtLeastOne = 1
+    target_is_choice: bool = False
+    filters: tuple[Pipeline, ...] = ()
+    exact_match: ExactMatch = ExactMatch()
+    examples: Shown = Shown()
+
+
 class Benchmark(Frozen):
-    """A multiple-choice (or held-out preference) task scored by log-likelihood, in lm-evaluation-harness' own terms.
+    """A task in lm-evaluation-harness' own terms: multiple choice, held-out preferences, or ``generate_until`` a text.
+
+    Choices are scored by log-likelihood, or with ``method: generation`` asked for in words, as always of an endpoint.
 
     ``task`` names a file (see ``primum.experiment.tasks``) whose keys hold where this entry says nothing. Templates are
     jinja2 over the fields of a row: ``subject, context, question, choices, letters, target``, or the columns of a raw
@@ -164,6 +209,8 @@ class Benchmark(Frozen):
     macro: bool = False
     part_of: Annotated[str, Field(pattern=r"^([A-Z][A-Za-z0-9.-]*)?$", max_length=64)] = ""
     group: Literal["benchmark", "preference"] = "benchmark"
+    method: Literal["generation"] | None = None
+    generate_until: GenerateUntil | None = None
     title: str = ""
     version: AtLeastOne = 1
 
@@ -171,11 +218,20 @@ class Benchmark(Frozen):
     def _has_a_dataset(self) -> Benchmark:
         if not self.dataset:
             raise ValueError("needs 'dataset', or a 'task' whose file names one")
+        if self.in_words and self.group == "preference":
+            raise ValueError("which of two responses is preferred is a matter of log-likelihoods: leave out 'method'")
         return self
 
+    @property
+    def in_words(self) -> bool:
+        """Whether every model answers in words, those that give log-likelihoods too."""
+        return self.method == "generation" or self.generate_until is not None
+
     def asked(self) -> dict[str, Any]:
-        """What decides a score: all but the dataset and what only the tables read."""
-        dumped = self.model_dump(mode="json", exclude={"dataset", "task", "macro", "part_of", "title"})
+        """What decides a score: all but the dataset, who answers how, and what only the tables read."""
+        left = {"dataset", "task", "macro", "part_of", "title", "method"}
+        left |= {"generate_until"} if self.generate_until is None else set()
+        dumped = self.model_dump(mode="json", exclude=left)
         if not self.fewshot.k:
             dumped["fewshot"] = None
         else:

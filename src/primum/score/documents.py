@@ -73,7 +73,7 @@ def _document(row: ChoiceRow | DocumentRow) -> Document:
 
 def question(document: Document, task: Mapping[str, Any]) -> str:
     """``doc_to_text``. PrimumError for a number, which lm-eval takes for one of several inputs."""
-    text = _value("doc_to_text", task["doc_to_text"], document)
+    text = value("doc_to_text", task["doc_to_text"], document)
     if not isinstance(text, str):
         raise _error(document, "doc_to_text", "gives no text: tasks with several inputs are not supported")
     return text
@@ -81,7 +81,7 @@ def question(document: Document, task: Mapping[str, Any]) -> str:
 
 def description(document: Document, task: Mapping[str, Any]) -> str:
     """What stands before everything else, such as "The following are questions about {{ subject }}."."""
-    return str(_value("description", task["description"], document)) if task["description"] else ""
+    return str(value("description", task["description"], document)) if task["description"] else ""
 
 
 def choices(document: Document, task: Mapping[str, Any]) -> list[str]:
@@ -98,7 +98,7 @@ def choices(document: Document, task: Mapping[str, Any]) -> list[str]:
     if scoring == "letter_and_answer":
         pairs = zip(document.fields["letters"], document.fields["choices"], strict=True)
         return [f"{letter}. {choice}" for letter, choice in pairs]
-    found = _value("doc_to_choice", task["doc_to_choice"], document)
+    found = value("doc_to_choice", task["doc_to_choice"], document)
     if isinstance(found, str):
         found = _literal(found)
     if not isinstance(found, list | tuple) or len(found) < 2 or not all(isinstance(each, str) for each in found):
@@ -109,7 +109,7 @@ def choices(document: Document, task: Mapping[str, Any]) -> list[str]:
 def target(document: Document, task: Mapping[str, Any], choices: Sequence[str]) -> int:
     """``doc_to_target`` as the position of the right choice. PrimumError for several targets, or for none of the choices."""
     source = task["doc_to_target"]
-    found = _value("doc_to_target", source, document)
+    found = value("doc_to_target", source, document)
     if isinstance(source, str) and source not in document.fields and isinstance(found, str):
         # A template can only give text: digits are a position, brackets a list.
         found = int(found) if found.isdigit() else _literal(found) if found[:1] == "[" else found
@@ -131,7 +131,7 @@ def _literal(text: str) -> Any:
         return text
 
 
-def _value(key: str, source: Any, document: Document) -> Any:
+def value(key: str, source: Any, document: Document) -> Any:
     """A column, a rendered template, a function's answer, or the value itself."""
     if isinstance(source, Mapping):
         return _call(key, source, dict(document.fields), document.id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from primum.tables.answers import Answers, same_items
@@ -25,7 +25,8 @@ _COUNTS = ("n", "correct", "truncated", "unanswered", "flagged", "unknown", "cle
 class Cell:
     """A model's accuracy in a column, whole or of a subject.
 
-    ``clean`` is the accuracy over the items known not to be contaminated. ``counts`` are of items, but for ``correct``,
+    ``clean`` is the accuracy over the items known not to be contaminated, ``flexible`` that of answers in words when they are
+    read flexibly. ``counts`` are of items, but for ``correct``,
     which is of answers: an item has one a seed.
     """
 
@@ -37,6 +38,7 @@ class Cell:
     seeds: int
     method: str
     note: str = ""
+    flexible: Estimate = MISSING
 
     @property
     def measured(self) -> bool:
@@ -122,7 +124,11 @@ def _cell(answers: Answers, start: Answers | None, note: str) -> Cell:
     }
     change = MISSING if start is None else mean((answers.correct - start.correct).tolist(), -1.0, 1.0)
     chance = float(answers.chance.mean()) if n else None
-    return Cell(_estimate(answers), _estimate(clean), change, counts, chance, answers.seeds, answers.method, note)
+    read = None if answers.flexible is None else replace(answers, correct=answers.flexible)
+    flexible = MISSING if read is None else _estimate(read)
+    return Cell(
+        _estimate(answers), _estimate(clean), change, counts, chance, answers.seeds, answers.method, note, flexible
+    )
 
 
 def _estimate(answers: Answers) -> Estimate:
@@ -149,6 +155,8 @@ def _combined(cells: Sequence[Cell], note: str, missing: bool = False) -> Cell:
         seeds.pop() if len(seeds) == 1 else 0,
         methods[0] if len(methods) == 1 else "mixed",
         note,
+        # A mean over flexible readings alone: what is ranked by log-likelihood has none.
+        MISSING if any(cell.flexible.value is None for cell in cells) else over(lambda cell: cell.flexible),
     )
 
 
@@ -178,6 +186,9 @@ def accuracy_rows(measured: Measured) -> Iterator[dict[str, Any]]:
                     "clean_accuracy": clean.value,
                     "clean_low": clean.low,
                     "clean_high": clean.high,
+                    "flexible_accuracy": cell.flexible.value,
+                    "flexible_low": cell.flexible.low,
+                    "flexible_high": cell.flexible.high,
                     "start": measured.starts[model],
                     "note": cell.note,
                     "change": cell.change.value,

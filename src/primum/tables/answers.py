@@ -14,6 +14,8 @@ from primum.errors import PrimumError
 
 Floats = npt.NDArray[np.float64]
 SCORED = "scored"
+GENERATION = "generation"
+_FLEXIBLE = "flexible_correct"
 _NO_SUBJECT = "(none)"
 _COLUMNS = [
     "id",
@@ -34,7 +36,8 @@ class Answers:
     """``correct`` is the share of an item's few-shot seeds that were answered right, 0 or 1 where there is one seed.
 
     An item is ``truncated`` or ``unanswered`` if it was so for any seed; what is unanswered counts as wrong. ``chance``
-    is 1 / number of choices. ``contaminated`` is 1 or 0, and -1 where it is not known.
+    is 1 / number of choices, 0 where the answer is a text. ``contaminated`` is 1 or 0, and -1 where it is not known.
+    ``flexible`` is ``correct`` by the flexible reading of answers in words, where there is one for every item.
     """
 
     items: npt.NDArray[Any]
@@ -46,6 +49,7 @@ class Answers:
     contaminated: npt.NDArray[np.int8]
     seeds: int
     method: str
+    flexible: Floats | None = None
 
     def where(self, mask: npt.NDArray[np.bool_]) -> Answers:
         """The items for which ``mask`` is true."""
@@ -59,6 +63,7 @@ class Answers:
             self.contaminated[mask],
             self.seeds,
             self.method,
+            None if self.flexible is None else self.flexible[mask],
         )
 
     def subject_names(self) -> list[str]:
@@ -78,8 +83,10 @@ def read_answers(artifact: Artifact) -> Answers:
     table = artifact.table(_COLUMNS)
     columns = {name: table[name].to_numpy() for name in _COLUMNS if name != "contaminated"}
     fault = f"{artifact.data}: row {{}}: {{}}: run the stage score again"
-    if not (columns["choices"] > 0).all():
-        raise PrimumError(fault.format(columns["id"][np.argmin(columns["choices"] > 0)], "has no choices"))
+    # What is answered by a text has none.
+    optional = (columns["choices"] > 0) | (columns["method"] == GENERATION)
+    if not optional.all():
+        raise PrimumError(fault.format(columns["id"][np.argmin(optional)], "has no choices"))
     methods = sorted(set(columns["method"].tolist()))
     if len(methods) > 1:
         raise PrimumError(f"{artifact.data}: is answered by {' and by '.join(methods)}: run the stage score again")
@@ -94,15 +101,21 @@ def read_answers(artifact: Artifact) -> Answers:
     right = np.bincount(index, columns["correct"].astype(bool) & ~unanswered, minlength=len(items))
     contaminated = np.full(len(items), -1, dtype=np.int8)
     np.maximum.at(contaminated, index, table["contaminated"].cast(pa.int8()).fill_null(-1).to_numpy())
+    flexible = artifact.table([_FLEXIBLE])[_FLEXIBLE] if methods == [GENERATION] else None
+    if flexible is not None and flexible.null_count == 0:
+        flexible = np.bincount(index, flexible.to_numpy(), minlength=len(items)) / max(len(drawn), 1)
+    else:
+        flexible = None
     subjects = np.array([subject or _NO_SUBJECT for subject in columns["subject"][first]], dtype=object)
     return Answers(
         items,
         subjects,
         right / max(len(drawn), 1),
-        1 / columns["choices"][first],
+        np.where(columns["choices"] > 0, 1 / np.maximum(columns["choices"], 1), 0.0)[first],
         np.bincount(index, columns["truncated"].astype(bool), minlength=len(items)) > 0,
         np.bincount(index, unanswered, minlength=len(items)) > 0,
         contaminated,
         max(len(drawn), 1),
         methods[0] if methods else "",
+        flexible,
     )

@@ -26,6 +26,7 @@ _ACCURACY = (
     | _schema({"interval": _TEXT}, {"chance": _FLOAT})
     | _schema(dict.fromkeys(("truncated", "unanswered", "flagged", "unknown", "clean_n"), _INT), {})
     | _schema({}, dict.fromkeys(("clean_accuracy", "clean_low", "clean_high"), _FLOAT))
+    | _schema({}, dict.fromkeys(("flexible_accuracy", "flexible_low", "flexible_high"), _FLOAT))
     | _schema({"start": _TEXT, "note": _TEXT}, {"change": _FLOAT, "change_stderr": _FLOAT})
 )
 

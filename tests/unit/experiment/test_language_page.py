@@ -50,6 +50,7 @@ def test_the_page_has_its_examples() -> None:
             "small-limits",
             "small-held-out",
             "small-phi",
+            "small-words",
             "small-gentle",
             "small-base",
             "small-grid",

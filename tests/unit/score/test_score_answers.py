@@ -20,15 +20,20 @@ from tiny_llama import endpoint_json
 
 import primum
 from primum.artifact.job import Job, Result
+from primum.artifact.manifest import Artifact
 from primum.cluster.resources import rule_resources
 from primum.cluster.site import Site
 from primum.dag.dag import STAGES
-from primum.dag.evaluation import SCORE
+from primum.dag.evaluation import ANSWER, SCORE
 from primum.engine.journal import NAME
 from primum.errors import PrimumError
 from primum.experiment.types import Engine, Sampling
-from primum.score.answers import question, read_answer, run
-from primum.score.items import SCORES
+from primum.score.answers import ANSWERS, run
+from primum.score.asked import question
+from primum.score.parse import WORDED
+from primum.score.parse import run as parse
+from primum.score.questions import run as write_questions
+from primum.score.strict import read_answer
 from primum.text.rows import ChoiceRow, to_table
 
 SECRET = "zebra-quartz-forbidden-text"
@@ -135,15 +140,33 @@ def rows(count: int) -> list[ChoiceRow]:
     ]
 
 
+def questions(work: Path, table: Artifact, spec: dict[str, Any]) -> Artifact:
+    (result,) = write_questions(make_job(work, {}, {"b": (spec, {"benchmarks": table})}))
+    assert result.table is not None
+    return table_artifact(work / "questions.parquet", result.table)
+
+
+def parsed(work: Path, table: Artifact, answers: Artifact, spec: dict[str, Any]) -> Result:
+    inputs = {"benchmarks": table, "answers": answers}
+    (result,) = parse(make_job(work, {}, {"b": ({"from_scratch": False, **spec}, inputs)}))
+    return result
+
+
+SPEC = {"version": 1, "group": "benchmark"}
+
+
 def job(work: Path, server: Server, items: list[ChoiceRow]) -> Job:
     """Asked one at a time, so that the server's script is in the rows' order."""
     folder = work / "models" / "m"
     folder.mkdir(parents=True, exist_ok=True)
     endpoint_json(folder, server.url)
     engine = Engine(kind="openai", concurrency=1).model_dump(mode="json")
-    common = {"engine": engine, "sampling": Sampling(max_tokens=64).model_dump(mode="json"), "seed": 0}
-    table = table_artifact(work / "b.parquet", to_table(items, ChoiceRow))
-    return make_job(work, common, {"b": ({"version": 1}, {"model": folder_artifact(folder), "benchmarks": table})})
+    asked = questions(work, table_artifact(work / "b.parquet", to_table(items, ChoiceRow)), SPEC)
+    inputs = {"model": folder_artifact(folder), "questions": asked}
+    return make_job(work, {"engine": engine, "seed": 0}, {"b": (DRAWN, inputs)})
+
+
+DRAWN = {"sampling": Sampling(max_tokens=64).model_dump(mode="json"), "repeats": 1}
 
 
 def say(text: str, finish: str = "stop") -> Reply:
@@ -154,9 +177,13 @@ def refuse(status: int, code: str) -> Reply:
     return lambda handler, _: send(handler, status, {"error": {"code": code, "message": SECRET}})
 
 
-def score(work: Path, server: Server, items: list[ChoiceRow]) -> Result:
-    (result,) = run(job(work, server, items))
-    return result
+def score(work: Path, server: Server, items: list[ChoiceRow]) -> tuple[Result, Result]:
+    """What is kept of the answers, and what is read in them."""
+    (answered,) = run(job(work, server, items))
+    assert answered.table is not None
+    assert answered.table.schema.equals(ANSWERS)
+    table = table_artifact(work / "b.parquet", to_table(items, ChoiceRow))
+    return answered, parsed(work, table, table_artifact(work / "answers.parquet", answered.table), SPEC)
 
 
 def test_every_item_has_a_status(tmp_path: Path, server: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,9 +197,9 @@ def test_every_item_has_a_status(tmp_path: Path, server: Server, capsys: pytest.
         say(""),
         say("(B)"),  # right
     ]
-    result = score(tmp_path, server, rows(8))
+    answered, result = score(tmp_path, server, rows(8))
     assert result.table is not None
-    assert result.table.schema.equals(SCORES)
+    assert result.table.schema.equals(WORDED)
     records = result.table.to_pylist()
     assert [(r["status"], r["prediction"], r["correct"]) for r in records] == [
         ("scored", 0, True),
@@ -185,9 +212,11 @@ def test_every_item_has_a_status(tmp_path: Path, server: Server, capsys: pytest.
         ("scored", 1, True),
     ]
     statuses = {"scored": 3, "no-answer": 2, "length": 1, "prompt-too-long": 1, "error": 1}
-    assert result.counts == {"items": 8, "correct": 2, **statuses, "errors": {"content-filter": 1}}
+    assert result.counts == {"items": 8, "correct": 2, "flexible": 2, **statuses}
+    stopped = {"stop": 5, "length": 1, "prompt-too-long": 1, "error": 1}
+    assert answered.counts == {"rows": 8, **stopped, "errors": {"content-filter": 1}}
     # 3 + 2 tokens as the server states them, for the six requests that it answered.
-    assert (result.cost["prompt_tokens"], result.cost["completion_tokens"]) == (18, 12)
+    assert (answered.cost["prompt_tokens"], answered.cost["completion_tokens"]) == (18, 12)
     first = records[0]
     assert first | {"answer": None} == {
         "id": "b/00",
@@ -211,6 +240,11 @@ def test_every_item_has_a_status(tmp_path: Path, server: Server, capsys: pytest.
         "lost_right": 0,
         "contaminated": None,
         "answer": None,
+        "flexible_prediction": 0,
+        "flexible_correct": True,
+        "read": None,
+        "read_flexibly": None,
+        "thinking_characters": 0,
     }
     assert first["answer"] == f"{SECRET}\nAnswer: A"
     asked = server.requests[0]
@@ -228,18 +262,18 @@ def test_a_failed_request_fails_the_job_and_a_rerun_pays_for_it_alone(tmp_path: 
     journal = tmp_path / "work" / "b" / NAME
     assert len(journal.read_text().splitlines()) == 2
     server.script = [say("B")]
-    result = score(tmp_path, server, rows(3))
+    _, result = score(tmp_path, server, rows(3))
     assert len(server.requests) == 4
     assert server.requests[3]["messages"][0]["content"].startswith("Question 1?")
-    assert result.counts == {"items": 3, "correct": 3, "scored": 3}
+    assert result.counts == {"items": 3, "correct": 3, "flexible": 3, "scored": 3}
 
 
 def test_one_failure_in_twenty_is_published(tmp_path: Path, server: Server) -> None:
     server.script = [refuse(400, "bad")]
     server.reply = say("A")
-    result = score(tmp_path, server, rows(20))
+    answered, result = score(tmp_path, server, rows(20))
     assert result.counts["error"] == 1
-    assert result.counts["errors"] == {"http-400": 1}
+    assert answered.counts["errors"] == {"http-400": 1}
     # Rows 0, 3, ..., 18 have the answer A; row 0 failed.
     assert result.counts["correct"] == 6
 
@@ -247,11 +281,13 @@ def test_one_failure_in_twenty_is_published(tmp_path: Path, server: Server) -> N
 def test_a_local_model_can_be_asked_the_same_way(tmp_path: Path, tiny_model: Path) -> None:
     """It has random weights and no answer, which is what is counted."""
     engine = Engine(max_length=200).model_dump(mode="json")
-    common = {"engine": engine, "sampling": Sampling(max_tokens=4).model_dump(mode="json"), "seed": 0}
     items = [*rows(3), ChoiceRow("b/99", "b", "", "cough " * 300, "Which?", ("a", "b"), 0)]
     table = table_artifact(tmp_path / "b.parquet", to_table(items, ChoiceRow))
-    inputs = {"model": folder_artifact(tiny_model), "benchmarks": table}
-    (result,) = run(make_job(tmp_path, common, {"b": ({"version": 1}, inputs)}))
+    inputs = {"model": folder_artifact(tiny_model), "questions": questions(tmp_path, table, SPEC)}
+    drawn = {"sampling": Sampling(max_tokens=4).model_dump(mode="json"), "repeats": 1}
+    (answered,) = run(make_job(tmp_path, {"engine": engine, "seed": 0}, {"b": (drawn, inputs)}))
+    assert answered.table is not None
+    result = parsed(tmp_path, table, table_artifact(tmp_path / "answers.parquet", answered.table), SPEC)
     assert result.table is not None
     assert result.table.column("status").to_pylist()[-1] == "prompt-too-long"
     assert set(result.table.column("status").to_pylist()[:3]) <= {"no-answer", "length"}
@@ -259,7 +295,7 @@ def test_a_local_model_can_be_asked_the_same_way(tmp_path: Path, tiny_model: Pat
 
 
 def test_asking_an_endpoint_needs_no_torch() -> None:
-    code = "import sys; import primum.score.answers; assert not {'torch', 'transformers'} & set(sys.modules)"
+    code = "import sys; import primum.score.answers, primum.score.parse, primum.score.questions; assert not {'torch', 'transformers'} & set(sys.modules)"
     path = str(Path(primum.__file__).parents[1])
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": path})
 
@@ -279,16 +315,17 @@ def test_endpoint_models_answer_all_benchmarks_but_preferences(tmp_path: Path) -
     assert [b for m, b in run.dag.scored() if m == "api"] == knowledge
     jobs = {(job.stage.name, job.name): job for job in run.dag.jobs}
     answer = jobs["answer", "api"]
-    assert answer.paths == [run.dag.path(SCORE, model="api", benchmark=name) for name in knowledge]
+    assert answer.paths == [run.dag.path(ANSWER, model="api", benchmark=name) for name in knowledge]
     assert ("score", "api") not in jobs
-    assert set(answer.plan.roles) == {"model", "benchmarks"}
+    assert set(answer.plan.roles) == {"model", "questions"}
+    parse_job = jobs["parse", "answers"]
+    assert parse_job.paths == [run.dag.path(SCORE, model="api", benchmark=name) for name in knowledge]
+    assert set(parse_job.plan.roles) == {"answers", "benchmarks"}
+    assert set(json.loads(parse_job.spec)["libraries"]) == {"pyarrow", "jinja2"}
     spec = json.loads(answer.spec)
     assert set(spec["libraries"]) == {"pyarrow", "jinja2", "openai"}
-    assert spec["common"]["sampling"] == {
-        "temperature": 0.0,
-        "top_p": 1.0,
-        "max_tokens": document["sampling"]["max_tokens"],
-    }
+    drawn = {"temperature": 0.0, "top_p": 1.0, "max_tokens": document["sampling"]["max_tokens"]}
+    assert all(item == {"sampling": drawn, "repeats": 1} for _, item in spec["items"])
     assert [name for name, _ in spec["items"]] == knowledge
     assert STAGES["answer"].target == STAGES["score"].target
     called = rule_resources(run.experiment, Site(), {}, "answer")["api"]
