@@ -152,7 +152,7 @@ BASE = "task: own\ndataset_path: d\ntest_split: test\n"
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("output_type: generate_until", "output_type: only multiple_choice is supported"),
+        ("output_type: loglikelihood", "output_type: only multiple_choice and generate_until are supported"),
         ("process_results: !function own.f", "process_results: is not supported"),
         ("gen_prefix: So", "gen_prefix: is not supported"),
         ("doc_to_txt: a", "doc_to_txt: is not supported; supported keys: include, task"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import random
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ import yaml
 from primum.errors import PrimumError
 from primum.experiment.tasks import load_task
 from primum.experiment.types import Benchmark
-from primum.score.documents import Document, documents
+from primum.score.documents import Document
 from primum.score.written import Written, conversations, written
 from primum.text.rows import DocumentRow
 
@@ -44,7 +43,7 @@ _Plain.add_constructor("!function", lambda _, node: node.value)
 
 def _output_type(path: Path) -> str | None:
     """That of a file or of what it includes, read without primum's loader."""
-    content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Plain)  # noqa: S506 - a safe loader
+    content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Plain)  # a safe loader
     if content.get("output_type") is not None:
         return str(content["output_type"])
     included = content.get("include") or []
@@ -92,9 +91,10 @@ def _kind(why: str) -> str:
 NUMBERS = ("7", "-3.5", "1,234", "18", "0", "$42", "6.")
 TEXTS = (
     "#### {n}", "The answer is {n}.", "{n}", "So the answer is {l}.", "the answer is ({l})", "({l})", "answer is {l}", "{l}",
-    "Answer: {l}", "Answer: ({l}) {o}", "{o}", "The correct answer is {o}", "I think: {l}", "", " ", "\n\n{l}\n", "yes", "No.", "True",
-    "Let's think. {n} and {n}. So the answer is {n}.\n\nQ: {l}", "**{l}**", "\\boxed{{{l}}}", "\u7b54\u6848\u306f{n}\u3067\u3059\u3002", "({l}) and ({m})",
-    "\u0391\u03c0\u03ac\u03bd\u03c4\u03b7\u03c3\u03b7: {n}", "valid", "{l}.", "{l}: {o}", "The best answer is {l}", "[{n}]", "{n}%", "{o} or {o}", "{o}!", "(Z)",
+    "Answer: {l}", "Answer: ({l}) {o}", "{o}", "The correct answer is {o}", "I think: {l}", "", " ", "\n\n{l}\n", "yes", "No.",
+    "Let's think. {n} and {n}. So the answer is {n}.\n\nQ: {l}", "**{l}**", "\\boxed{{{l}}}", "({l}) and ({m})", "valid", "{l}.",
+    "\u7b54\u6848\u306f{n}\u3067\u3059\u3002", "\u0391\u03c0\u03ac\u03bd\u03c4\u03b7\u03c3\u03b7: {n}", "{l}: {o}",
+    "The best answer is {l}", "[{n}]", "{n}%", "{o} or {o}", "{o}!", "(Z)", "True",
 )  # fmt: skip
 CHOICES = ["Guilty", "Guilty of Romance", "no", "Metformin, 500 mg", "{x} (y)", "e", "7", "True"]
 
@@ -104,7 +104,7 @@ def _answers(seed: int, count: int) -> Iterator[str]:
     for _ in range(count):
         letters = draw.sample("ABCDEFGH", 2)
         parts = {"n": draw.choice(NUMBERS), "l": letters[0], "m": letters[1], "o": draw.choice(CHOICES)}
-        yield "".join(draw.sample(["", " ", "\n", "Hmm. "], 1) + [draw.choice(TEXTS).format(**parts)])
+        yield draw.choice(["", " ", "\n", "Hmm. "]) + draw.choice(TEXTS).format(**parts)
 
 
 def theirs(
@@ -167,3 +167,111 @@ def test_what_is_read_is_what_lm_eval_reads(loaded: dict[str, Benchmark | str]) 
         counts.update("right" if each.correct else "fell back" if each.fell_back else "wrong" for each in read)
     assert len(forms) > 75
     assert min(counts.values()) > 300, counts
+
+
+GSM = {"question": "Two and two?", "answer": "Two and two are four.\n#### 4"}
+FLAN = {"question": "Which?", "choices": ["a", "b", "c", "d"], "answer": 2, "subject": "anatomy"}
+# Two documents' worth of upstream columns, and the right answers, by hand.
+DOCUMENTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "gsm8k/gsm8k.yaml": (GSM, (GSM["answer"],)),
+    "gsm8k/gsm8k-cot.yaml": (GSM, ("4",)),
+    "mmlu/flan_cot_zeroshot/mmlu_anatomy.yaml": (FLAN, ("(C)",)),
+    "mmlu/generative/mmlu_anatomy.yaml": (FLAN, ("C",)),
+    "bbh/cot_fewshot/boolean_expressions.yaml": ({"input": "not True", "target": "False"}, ("False",)),
+    "triviaqa/default.yaml": ({"question": "Who?", "answer": {"aliases": ["A", "B"], "value": "A"}}, ("A", "B")),
+    "nq_open/nq_open.yaml": ({"question": "who", "answer": ["x", "y"]}, ("x", "y")),
+    "babi/babi.yaml": ({"passage": "P.", "question": "Where?", "answer": "kitchen"}, ("kitchen",)),
+}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_shipped_text_task_asks_and_wants_what_lm_eval_does(name: str, tmp_path: Path) -> None:
+    from lm_eval.api.task import ConfigurableTask
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    record, right = DOCUMENTS[name]
+    lines = tmp_path / "docs.jsonl"
+    lines.write_text(json.dumps(record) + "\n", encoding="utf-8")
+    config = load_yaml(SHIPPED / name)
+    for key in (
+        "training_split",
+        "validation_split",
+        "test_split",
+        "fewshot_split",
+        "dataset_name",
+        "tag",
+        "process_docs",
+    ):
+        config.pop(key, None)
+    files = {"data_files": {"test": str(lines)}, "cache_dir": str(tmp_path / "cache")}
+    given = {**config, "test_split": "test", "dataset_path": "json", "dataset_kwargs": files, "fewshot_config": None}
+    them = ConfigurableTask(config=given)
+    task = benchmark(name, fewshot={}, chat_template=False, process_docs=None).asked()
+    rows = [DocumentRow("d/0000000", "d", json.dumps(record))]
+    ((_, _, _, (message,)),) = conversations(rows, task, [])
+    (doc,) = them.eval_docs
+    assert message.content == them.fewshot_context(doc, 0)
+    (one,) = written(rows, task)
+    assert one.targets == right
+    gold = them.doc_to_target(doc)
+    assert one.targets == (tuple(gold) if isinstance(gold, list) else (gold,))
+    kwargs = them.config.generation_kwargs
+    assert task["generate_until"]["until"] == (
+        [kwargs["until"]] if isinstance(kwargs["until"], str) else kwargs["until"]
+    )
+
+
+def test_a_task_with_its_own_examples_writes_them_as_lm_eval_does(tmp_path: Path) -> None:
+    """bbh has its examples in the file itself."""
+    name = "bbh/cot_fewshot/boolean_expressions.yaml"
+    task = benchmark(name, chat_template=False)
+    samples = task.generate_until.examples.samples if task.generate_until else ()
+    assert len(samples) == task.fewshot.k == 3
+    rows = [DocumentRow("d/0000000", "d", json.dumps({"input": "not True", "target": "False"}))]
+    ((_, _, _, (message,)),) = conversations(rows, task.asked(), [])
+    for sample in samples:
+        assert f"Q: {sample['input']}\nA: Let's think step by step." in message.content
+        assert sample["target"] in message.content
+    assert (
+        message.content.endswith("Q: not True\nA: Let's think step by step.\n") or "not True" in message.content[-60:]
+    )
+
+
+BASE = "task: own\ndataset_path: d\ntest_split: test\noutput_type: generate_until\n"
+MATCH = "metric_list: [{metric: exact_match}]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (MATCH + "gen_prefix: So", "gen_prefix: is not supported"),
+        (MATCH + "process_results: p", "process_results: is not supported"),
+        ("metric_list: [{metric: bleu}]", "metric_list: bleu: is not supported; only exact_match is"),
+        ("metric_list: [{metric: exact_match, ignore_all: true}]", "exact_match.ignore_all: is not supported"),
+        ("metric_list: [{metric: exact_match, ignore_case: 'true - x'}]", "ignore_case: is neither true nor false"),
+        ("metric_list: [{metric: exact_match, aggregation: nanmean}]", "aggregation: only mean is supported"),
+        (MATCH + "generation_kwargs: {num_beams: 4}", "generation_kwargs.num_beams: is not supported"),
+        (
+            MATCH + "filter_list: [{name: n, filter: [{function: format_span}]}]",
+            "filter_list.n: filter format_span: is not",
+        ),
+        (MATCH + "filter_list: [{name: n, filter: [{function: regex}]}]", "filter_list.n: needs take_first"),
+        (
+            MATCH + "filter_list: [{name: n, filter: [{function: take_first}, {function: lowercase}]}]",
+            "needs take_first, once and as the last filter",
+        ),
+        (
+            MATCH + "filter_list: [{name: n, filter: [{function: regex, regex_pattern: '('}, {function: take_first}]}]",
+            "a pattern is no regular expression",
+        ),
+        (MATCH + "fewshot_config: {samples: 3}", "fewshot_config.samples: only a list of records is supported"),
+    ],
+)
+def test_what_is_not_supported_is_refused_with_its_name(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(f"{BASE}{text}\n")
+    with pytest.raises(PrimumError) as caught:
+        load_task(path)
+    assert said in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)

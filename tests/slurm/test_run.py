@@ -62,6 +62,10 @@ STAGES = {
     "judge_agreement": "judge",
     "grade_criteria": "judge",
     "score_benchmarks": "score",
+    "write_questions": "curate",
+    "answer_sft": "score",
+    "answer_dpo-2-on-policy": "score",
+    "parse_answers": "curate",
     "aggregate_tables": "tables",
     "write_report": "report",
 }
@@ -110,7 +114,8 @@ def test_every_job_had_what_its_rule_asked_for(run: Run) -> None:
         assert found, job["Comment"]
         rule, wildcards = found.groups()
         asked = dict(RESOURCES[STAGES[rule]])
-        asked |= LARGE if (rule, wildcards) == ("score_benchmarks", "dpo-2-on-policy") else {}
+        large = {("score_benchmarks", "dpo-2-on-policy"), ("answer_dpo-2-on-policy", None)}
+        asked |= LARGE if (rule, wildcards) in large else {}
         tres = dict(item.split("=") for item in job["AllocTRES"].split(","))
         assert (job["State"], job["NNodes"]) == ("COMPLETED", "1")
         assert (job["ReqMem"], job["Timelimit"]) == (f"{asked['mem_mb']}M", f"00:{asked['minutes']}:00"), rule

@@ -83,6 +83,9 @@ class Accuracy:
     clean_accuracy: float | None
     clean_low: float | None
     clean_high: float | None
+    flexible_accuracy: float | None
+    flexible_low: float | None
+    flexible_high: float | None
     start: str
     note: str
     change: float | None

@@ -41,15 +41,23 @@ def accuracy_grid(study: Study, group: str, id_: str, caption: str) -> Grid | No
 
     macros = {entry.name for entry in study.benchmarks if entry.macro}
     means = {entry.part_of for entry in study.benchmarks}
+    worded = {
+        name for name, _ in names if {row.method for row in found.values() if row.benchmark == name} == {_GENERATION}
+    }
+    worded = worded if len(models) > 1 else set()
     columns, chances = [], []
     for name, label in names:
         column = [row for row in found.values() if row.benchmark == name]
         size = f"{count(max((row.n for row in column), default=0))} items"
         sub = "unweighted" if name == AVERAGE else f"{size}, macro" if name in macros | means else size
+        sub += ", in words" if name in worded else ""
         columns.append(Column(label, sub, "average" if name == AVERAGE else ""))
         chance = next((row.chance for row in column if row.chance is not None), None)
         chances.append(Cell(percent(chance), sort=chance))
-    tags = {row.model: "by generation" for row in found.values() if row.method == _GENERATION}
+    # A benchmark that all models answer in words says so itself.
+    own = [row for row in found.values() if row.benchmark not in worded | means | {AVERAGE}]
+    ranked = {row.model for row in own if row.method != _GENERATION}
+    tags = {row.model: "by generation" for row in own if row.model not in ranked}
     groups = size_groups(models, cells, tags)
     ranks = f"Best in bold, second underlined{', within a size class' if len(groups) > 1 else ''}. "
     notes = [(ranks if len(models) > 1 else "") + _method(found, best), *_told(study, found)]
@@ -89,7 +97,8 @@ def _told(study: Study, found: Mapping[tuple[str, str], Accuracy]) -> list[str]:
     if any(row.method == _GENERATION for row in rows):
         notes.append(
             "By generation: the model wrote its answer, which was parsed; all others are ranked by log-likelihood. The "
-            "two ways of asking are not the same test."
+            "two ways of asking are not the same test. Answers are read strictly; a cell's tip says what a flexible "
+            "reading of them gives."
         )
     if lacking := [row for row in found.values() if row.benchmark in means and row.note]:
         told = "; ".join(f"{study.model(row.model).label}, {row.benchmark}: {row.note}" for row in lacking)
@@ -106,6 +115,9 @@ def _accuracy_cell(row: Accuracy | None, best: Comparison | None = None) -> Cell
     seeds = f" over {row.seeds} seeds" if row.seeds > 1 else ""
     ends = interval(row.ci_low, row.ci_high, scale=100)
     told = f"95% CI {ends}; {count(row.correct)} right{seeds} of {plural(row.n, 'item')}"
+    if row.flexible_accuracy is not None:
+        read = interval(row.flexible_low, row.flexible_high, scale=100)
+        told += f"; read flexibly {percent(row.flexible_accuracy)} (95% CI {read})"
     if row.change is not None and row.start:
         told += f"; {signed(100 * row.change)} points from {row.start}"
     if best is not None:

@@ -53,6 +53,10 @@ _REASON = re.compile(
     r"\s*(?:because|since|as|for|due|which|given|\u2014|\u2013|-\s|,(?!\s*(?:but|or)\b))", re.IGNORECASE
 )
 _APART = re.compile(r"[:;!,)]|\.(?!\s*[a-z])|\s*[-\u2013\u2014]\s")
+_DOUBT = re.compile(
+    r"\b(?:(?:could|might|may)\s+(?:also\s+|well\s+)?be|(?:wait|actually|sorry|correction|rather)\b[,.:]?(?:\s+it(?:'s|\s+is))?)\s+",
+    re.IGNORECASE,
+)
 _TAKEN_BACK = re.compile(
     r"\s*,?\s*(?:is|was|seems)\s+(?:wrong|incorrect|not)\b|\s*,?\s*(?:is|was)n['\u2019]t\b", re.IGNORECASE
 )
@@ -64,6 +68,7 @@ def read_flexibly(text: str, options: Sequence[str]) -> int | None:
     reader = _Reader(options)
     text = _LEFT_OUT.sub("", unicodedata.normalize("NFKC", text)).strip()
     found = set(reader.stated(text)) or set(reader.lines(text))
+    found |= set(reader.doubts(text)) if found else set()
     return found.pop() if len(found) == 1 else None
 
 
@@ -97,11 +102,18 @@ class _Reader:
             if said and not _until_end(after[said.end() :], keep_mark=True).rstrip().endswith("?"):
                 yield self._index(letter)
 
+    def doubts(self, text: str) -> Iterator[int]:
+        """What is named as another possibility, or after second thoughts."""
+        for match in _DOUBT.finditer(text):
+            if isinstance(named := self._value(_until_end(text[match.end() :])), int):
+                yield named
+
     def lines(self, text: str) -> Iterator[int | None]:
         """What lines name that are an option, as a list of all of them would too."""
         lines = [line.strip() for line in text.split("\n") if line.strip()]
         for number, given in enumerate(lines):
-            line = given.removeprefix("- ").strip()
+            # What has a mark before it is one of a list, unless it is alone.
+            line = given.removeprefix("- ").strip() if len(lines) == 1 else given
             if (exact := self._exact(line)) is not None and number in (0, len(lines) - 1):
                 yield exact
                 continue

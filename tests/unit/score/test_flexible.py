@@ -20,7 +20,8 @@ READ = [
     ("Answer: Metformin", B), ("Answer:\nB", B), ("Answer: B, since it is oral.", B), ("Answer: **(B) Metformin**", B),
     ("Final answer: B", B), ("Final Answer: **B**.", B), ("### Final answer\n\nThe final answer is $\\boxed{B}$.", B),
     ("The answer is B.", B), ("The answer is (B).", B), ("The correct answer is B", B), ("the answer is b.", B),
-    ("The best answer is option B.", B), ("The answer is therefore B.", B), ("The answer is: B", B), ("The answer would be B.", B),
+    ("The best answer is option B.", B), ("The answer is therefore B.", B), ("The answer is: B", B),
+    ("The answer would be B.", B),
     ("The most likely diagnosis is B.", B), ("The answer is B because it lowers glucose.", B), ("The answer is A.", A),
     ("The answer is Metformin.", B), ("The answer is metformin, an oral agent.", B), ("The correct choice is (D).", D),
     ("The correct option is D: Rest and fluids.", D), ("The answer is rest and fluids.", D), ("My answer is 'B'.", B),
@@ -37,6 +38,7 @@ READ = [
     ("The answer is C. difficile.", C), ("C. C. difficile", C), ("The answer is C. C. difficile.", C), ("Answer: C", C),
     ("I don't think it is A. I think the answer is B.", B), ("Answer: B\nBut I am not sure.", B), ("A", A), ("Answer: a", A),
     ("The answer is: **b) metformin**", B), ("Correct answer: B", B), ("Correct option: (B)", B), ("The answer is B!", B),
+    ("**B. Metformin**\n\nWhy:\n- A. Insulin: later.\n- C. C. difficile: a bug.\n- D. Rest and fluids: no.", B),
 ]  # fmt: skip
 NOT_READ = [
     "", "*", "E", "Answer: E", "The answer is F.", "A man of 50 years has gout.", "I", "I cannot help with that.",
@@ -45,13 +47,16 @@ NOT_READ = [
     "The answer is A. No, the answer is B.", "Answer: A\n\nThe correct answer is B.", "Answer: A. Metformin",
     "A. Insulin\nB. Metformin\nC. C. difficile\nD. Rest and fluids", "The answer is not B.", "The answer isn't B.",
     "I do not think the answer is B.", "I don't believe that B is correct.", "B is not correct.", "B is incorrect.",
-    "Is the answer B?", "Could the answer be B?", "The answer might be B.", "Maybe B.", "If he were pregnant, the answer would be A.",
-    "Neither A nor B is correct.", "It is unlikely that the answer is B.", "The answer is a beta blocker.", "The answer is B cells.",
+    "Is the answer B?", "Could the answer be B?", "The answer might be B.", "Maybe B.",
+    "If he were pregnant, the answer would be A.",
+    "Neither A nor B is correct.", "It is unlikely that the answer is B.",
+    "The answer is a beta blocker.", "The answer is B cells.",
     "The answer is a matter of debate.", "Some would say the answer is B.", "The answer is unclear.", "Answer: none of them",
     "A 50-year-old is given insulin.", "Answer: I do not know.", "Vitamin D is the answer.", "Hepatitis B is correct.",
     "E. coli", "B. pertussis is treated early.", "The answer is B or C.", "Answer: B?", "The answer is A, B or D.",
     "\u0392", "Answer: \u0412", "We can rule out option B.",
     "A doctor should be asked.", "Insulin or metformin", "Answer: insulin or metformin", "It depends.", "Option A or option B",
+    "The answer is A, but it could also be B.", "The answer is A... no, wait, B.", "- A. Insulin\n- B. Metformin",
 ]  # fmt: skip
 
 
@@ -98,9 +103,9 @@ def test_it_reads_more_than_others_and_nothing_wrongly() -> None:
         pairs = [(got, option) for got, (_, option) in zip(answers, shapes, strict=True)]
         rightly = sum(got == option for got, option in pairs if option is not None)
         found[name] = (rightly, sum(got is not None and got != option for got, option in pairs))
-    assert (len(READ), len(NOT_READ)) == (86, 61)
+    assert (len(READ), len(NOT_READ)) == (87, 64)
     # As docs/scoring.md says.
-    assert found == {"ours": (len(READ), 0), "strict": (12, 0), "simple-evals": (16, 9), "lm-eval": (42, 15)}
+    assert found == {"ours": (len(READ), 0), "strict": (12, 0), "simple-evals": (16, 9), "lm-eval": (43, 16)}
 
 
 @given(st.text(), st.lists(st.text(max_size=12), min_size=1, max_size=26))

@@ -295,7 +295,8 @@ def test_a_local_model_can_be_asked_the_same_way(tmp_path: Path, tiny_model: Pat
 
 
 def test_asking_an_endpoint_needs_no_torch() -> None:
-    code = "import sys; import primum.score.answers, primum.score.parse, primum.score.questions; assert not {'torch', 'transformers'} & set(sys.modules)"
+    stages = "import primum.score.answers, primum.score.parse, primum.score.questions"
+    code = f"import sys; {stages}; assert not {{'torch', 'transformers'}} & set(sys.modules)"
     path = str(Path(primum.__file__).parents[1])
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": path})
 
