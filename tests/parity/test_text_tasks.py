@@ -6,7 +6,7 @@ import importlib.util
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,17 @@ assert SPEC is not None
 assert SPEC.submodule_search_locations is not None
 SHIPPED = Path(SPEC.submodule_search_locations[0]) / "tasks"
 # Counted over all of lm-eval 0.4.13's files with output_type: generate_until; docs/scoring.md states them.
-FILES, LOADED = 4569, 2395
+FILES, LOADED = 4569, 2440
 REFUSED = {
-    "metric": 1037,
-    "filter": 286,
-    "gen_prefix": 475,
-    "process_results": 257,
+    **{
+        "metric": 978,
+        "gen_prefix": 462,
+        "process_results": 312,
+        "filter": 283,
+        "custom_dataset": 34,
+        "doc_to_image": 33,
+    },
+    **{"fewshot_config": 10, "!function": 10, "generation_kwargs": 6, "doc_to_audio": 1},
 }
 
 
@@ -74,9 +79,8 @@ def benchmark(name: str, **keys: Any) -> Benchmark:
 def test_every_file_loads_or_is_refused_by_name(loaded: dict[str, Benchmark | str]) -> None:
     refused = [why for why in loaded.values() if isinstance(why, str)]
     kinds = Counter(_kind(why) for why in refused)
-    print(kinds, len(loaded), len(loaded) - len(refused))
     assert (len(loaded), len(loaded) - len(refused)) == (FILES, LOADED)
-    assert dict(kinds.most_common(len(REFUSED))) == REFUSED
+    assert dict(kinds) == REFUSED
 
 
 def _kind(why: str) -> str:
@@ -99,12 +103,17 @@ TEXTS = (
 CHOICES = ["Guilty", "Guilty of Romance", "no", "Metformin, 500 mg", "{x} (y)", "e", "7", "True"]
 
 
-def _answers(seed: int, count: int) -> Iterator[str]:
+def _item(seed: int, times: int, again: int) -> tuple[list[str], list[str]]:
+    """So many answers to a question, and its targets: one of the first answer's own parts, or others."""
     draw = random.Random(seed)
-    for _ in range(count):
+    answers, own = [], []
+    for _ in range(times):
         letters = draw.sample("ABCDEFGH", 2)
         parts = {"n": draw.choice(NUMBERS), "l": letters[0], "m": letters[1], "o": draw.choice(CHOICES)}
-        yield draw.choice(["", " ", "\n", "Hmm. "]) + draw.choice(TEXTS).format(**parts)
+        own += [parts["l"], f"({parts['l']})", parts["n"], parts["o"]]
+        answers.append((draw.choice(["", " ", "\n", "Hmm. "]) + draw.choice(TEXTS).format(**parts)) * again)
+    known = [*NUMBERS, *CHOICES, "(A)", "A", "B", "(C)", "yes", "18"]
+    return answers, own[:4] if draw.random() < 0.6 else draw.sample(known, draw.choice((1, 3)))
 
 
 def theirs(
@@ -146,19 +155,11 @@ def test_what_is_read_is_what_lm_eval_reads(loaded: dict[str, Benchmark | str]) 
     for number, task in enumerate(forms.values()):
         words = task["generate_until"]
         words["until"] = ()
-        draw = random.Random(number)
         steps = [step for pipeline in words["filters"] for step in pipeline["filter"]]
         times = max((step.get("k", 1) for step in steps), default=1)
         # A match that is not there is an error in lm-eval, and one here.
         twice = any(step.get("group_select", 0) not in (0, -1) for step in steps)
-        known = [*NUMBERS, *CHOICES, "(A)", "A", "B", "(C)", "yes", "18"]
-        items = [
-            (
-                [answer * (1 + twice) for answer in _answers(1000 * number + seed, times)],
-                draw.sample(known, draw.choice((1, 1, 3))),
-            )
-            for seed in range(150)
-        ]
+        items = [_item(1000 * number + seed, times, 1 + twice) for seed in range(150)]
         expected = theirs(task, items)
         found = [Written(Document("d", "", {"choices": CHOICES}), tuple(t), task).read(answers) for answers, t in items]
         for place, pipeline in enumerate(expected):

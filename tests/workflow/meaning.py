@@ -92,7 +92,8 @@ class Meaning:
     def benchmark_datasets(self) -> list[str]:
         """What mixtures are decontaminated against: the benchmarks that test knowledge, not preferences."""
         benchmarks = [self.document["benchmarks"][name] for name in self.benchmarks]
-        return [entry["dataset"] for entry in benchmarks if entry.get("group", "benchmark") == "benchmark"]
+        asking = [entry["dataset"] for entry in benchmarks if entry.get("group", "benchmark") == "benchmark"]
+        return list(dict.fromkeys(asking))
 
     # Sets of jobs -------------------------------------------------------------------------------------------------
 

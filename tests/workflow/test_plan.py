@@ -241,6 +241,8 @@ def _owners(before: Document, after: Document, path: tuple[Any, ...]) -> set[str
     old, new = Meaning(before), Meaning(after)
     if path[:2] == ("evaluate", "benchmarks") and old.benchmark_datasets() != new.benchmark_datasets():
         owners |= new.decontaminating() | new.overlapping()  # read them in another order
+    if (path[0], path[-1]) == ("benchmarks", "dataset") and old.benchmark_datasets() == new.benchmark_datasets():
+        owners -= new.decontaminating() | new.overlapping()  # another benchmark asks of the same dataset
     if path[:2] == ("evaluate", "benchmarks") and old.ranked() == new.ranked():
         owners -= new.scoring()  # the one that changed its place is answered in words
     if path[:2] == ("evaluate", "models") and old.needed() != new.needed():
