@@ -120,7 +120,14 @@ def _lines(path: Path, asked: Sequence[ChoiceRow]) -> Path:
     return path
 
 
-def lm_eval(lm: Any, config: Mapping[str, Any], k: int, chat_template: bool, multiturn: bool = True) -> Scores:
+def lm_eval(
+    lm: Any,
+    config: Mapping[str, Any],
+    k: int,
+    chat_template: bool,
+    multiturn: bool = True,
+    metrics: Sequence[str] = ("acc", "acc_norm"),
+) -> Scores:
     """lm-eval's own evaluation, in process."""
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
@@ -138,7 +145,6 @@ def lm_eval(lm: Any, config: Mapping[str, Any], k: int, chat_template: bool, mul
     (name,) = done["samples"]
     samples = sorted(done["samples"][name], key=lambda sample: sample["doc_id"])
     result = done["results"][name]
-    metrics = ("acc", "acc_norm")
     return Scores(
         [[float(response[0][0]) for response in sample["resps"]] for sample in samples],
         [[str(response[0][1]) == "True" for response in sample["resps"]] for sample in samples],

@@ -161,3 +161,78 @@ def test_random_examples_with_several_seeds(folders: dict[str, Path], harness: A
         config = lm_eval_task("medmcqa", tmp_path / str(seed), items, chosen)
         expected = lm_eval(harness("llama"), config, 2, False)
         _agree([row for row in found if row["seed"] == seed], expected, items)
+
+
+def test_examples_drawn_anew_for_every_question(folders: dict[str, Path], harness: Any, tmp_path: Path) -> None:
+    """``sampler: lm-eval`` is what ``--num_fewshot 3`` does, with seed 1234: from another split, and from the questions' own."""
+    items, others = rows("medmcqa")[:12], rows("medmcqa")[20:50]
+    drawn = []
+    for name, examples in (("others", others), ("own", None)):
+        config = lm_eval_task("medmcqa", tmp_path / name, items, examples)
+        expected = lm_eval(harness("llama"), {**config, "fewshot_config": {"sampler": "default"}}, 3, False)
+        fewshot = {"k": 3, "sampler": "lm-eval", "own_split": examples is None}
+        benchmark = task("medmcqa", chat_template=False, fewshot=fewshot)
+        assert benchmark.fewshot.seeds == (1234,)
+        found = primum(folders["llama"], tmp_path, benchmark, items, examples or ())
+        _agree(found, expected, items)
+        _accuracy(found, expected, "acc")
+        drawn.append({tuple(row["loglikelihoods"]) for row in found})
+    assert not drawn[0] & drawn[1]
+
+
+SEVERAL = """
+def inputs(doc): return [choice + " is what" for choice in doc["choices"]]
+def right(doc): return doc["target"]
+def after(doc): return "helps against " + doc["question"][:20]
+def value(doc, results):
+    import numpy as np
+    likely = np.exp(np.array([result[0] for result in results]) / 50)
+    return {"acc": likely[doc["target"]] / likely.sum()}
+"""
+
+
+def _functions(work: Path, keys: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The same functions as lm-eval has them, and as primum does."""
+    space: dict[str, Any] = {}
+    exec(SEVERAL, space)
+    theirs = {key: space[name] for key, name in keys.items()}
+    return theirs, {key: {"function": f"own.{name}", "source": SEVERAL} for key, name in keys.items()}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_several_inputs(model: str, folders: dict[str, Path], harness: Any, tmp_path: Path) -> None:
+    """As in Winogrande each choice is a context, and all have one continuation; with an example, and under a chat template."""
+    items = rows("medmcqa")[:12]
+    theirs, ours = _functions(tmp_path, {"doc_to_choice": "inputs", "doc_to_text": "right", "doc_to_target": "after"})
+    config = {**lm_eval_task("medmcqa", tmp_path, items, None), **theirs}
+    for k, chat in ((0, False), (1, False), (1, True)):
+        expected = lm_eval(harness(model), config, k, chat)
+        benchmark = task("medmcqa", **ours, chat_template=chat, fewshot={"k": k, "sampler": "first_n"})
+        found = primum(folders[model], tmp_path, benchmark, items)
+        _agree(found, expected, items)
+        _accuracy(found, expected, "acc")
+
+
+def test_what_an_answer_is_worth_by_process_results(folders: dict[str, Path], harness: Any, tmp_path: Path) -> None:
+    items = rows("medmcqa")[:12]
+    theirs, ours = _functions(tmp_path, {"process_results": "value"})
+    config = {**lm_eval_task("medmcqa", tmp_path, items, None), **theirs}
+    config["metric_list"] = config["metric_list"][:1]
+    expected = lm_eval(harness("llama"), config, 0, False, metrics=("acc",))
+    found = primum(folders["llama"], tmp_path, task("medmcqa", **ours, chat_template=False), items)
+    _agree(found, expected, items)
+    values = [row["value"] for row in found]
+    assert sum(values) / len(values) == pytest.approx(expected.value["acc"], abs=1e-6)
+    assert 0 < min(values) < max(values) < 1
+    assert [row["correct"] for row in found] == [value > 0.5 for value in values]
+
+
+@pytest.mark.parametrize("begun", ["It helps to", "It helps to "])
+def test_answers_that_begin_with_a_prefix(begun: str, folders: dict[str, Path], harness: Any, tmp_path: Path) -> None:
+    items = rows("medmcqa")[:8]
+    config = {**lm_eval_task("medmcqa", tmp_path, items, None), "gen_prefix": begun, "doc_to_choice": "choices"}
+    # A template may trim what the answer begins with: then lm-eval has no space at all before the rest.
+    for k, chat in ((1, False), (1, True))[: 1 if begun.endswith(" ") else 2]:
+        expected = lm_eval(harness("llama"), config, k, chat)
+        benchmark = task("medmcqa", gen_prefix=begun, chat_template=chat, fewshot={"k": k, "sampler": "first_n"})
+        _agree(primum(folders["llama"], tmp_path, benchmark, items), expected, items)

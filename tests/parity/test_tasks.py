@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import random
+import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,9 @@ from primum.errors import PrimumError
 from primum.experiment import load_experiment
 from primum.experiment.tasks import load_task
 from primum.experiment.types import Benchmark
-from primum.score.documents import Document, choices, description, documents, question, target
+from primum.score.documents import Document, choices, description, documents, question, several_inputs, target
+from primum.score.tried import try_task
+from primum.score.worth import worth
 from primum.text.rows import DocumentRow
 
 SPEC = importlib.util.find_spec("lm_eval")
@@ -153,13 +158,21 @@ BASE = "task: own\ndataset_path: d\ntest_split: test\n"
     ("text", "said"),
     [
         ("output_type: loglikelihood", "output_type: only multiple_choice and generate_until are supported"),
-        ("process_results: !function own.f", "process_results: is not supported"),
-        ("gen_prefix: So", "gen_prefix: is not supported"),
+        ("use_prompt: all", "use_prompt: is not supported"),
+        ("task: [medqa, medmcqa]", "task: is a group: name its tasks as benchmarks, and give them a common part_of"),
+        ("metadata: {version: Yaml}", "metadata.version: must begin with a number"),
         ("doc_to_txt: a", "doc_to_txt: is not supported; supported keys: include, task"),
         ("doc_to_target: [0, 1]", "doc_to_target: a list of targets is not supported"),
-        ("metric_list: [{metric: f1}]", "metric_list: has none of acc, acc_norm, acc_bytes"),
+        (
+            "metric_list: [{metric: f1}, {metric: !function own.f}]",
+            "metric_list: f1, own.f: not supported; one of acc,",
+        ),
+        ("metric_list: [{metric: acc, aggregation: median}]", "metric_list: acc: aggregation median is not supported"),
+        ("metric_list: [{metric: acc, aggregation: !function own.f}]", "metric_list: acc: aggregation own.f is not"),
         ("fewshot_config: {sampler: balanced}", "fewshot_config.sampler: 'balanced' is none of first_n, default"),
-        ("fewshot_config: {samples: []}", "fewshot_config.samples: is not supported"),
+        ("fewshot_config: {samples: !function own.f}", "fewshot_config.samples: is no list of documents"),
+        ("fewshot_config: {fewshot_indices: [1]}", "fewshot_config.fewshot_indices: is not supported"),
+        ("doc_to_text: 0", "doc_to_text: a number, the same input for every question, is not supported"),
         ("doc_to_text: !function missing.f", "!function missing.f: no file missing.py"),
         ("include: own.yaml", "include: includes itself"),
         ("include: other", "cannot be read as UTF-8 text: check the file, or the 'include'"),
@@ -187,7 +200,15 @@ def _read(document: Document, task: dict[str, Any]) -> None:
     ("keys", "said"),
     [
         ({"doc_to_text": "{{ label }}", "doc_to_target": "{{ text }}"}, "doc_to_target: is none of its choices"),
-        ({"doc_to_text": "label"}, "doc_to_text: gives no text: tasks with several inputs"),
+        (
+            {"doc_to_choice": {"function": "a.f", "source": "import lm_evil"}},
+            "a.f imports lm_evil, which is not installed",
+        ),
+        (
+            {"doc_to_choice": {"function": "a.f", "source": "def f(doc): raise SystemExit(doc)"}},
+            "a.f fails (SystemExit)",
+        ),
+        ({"doc_to_text": "label"}, "doc_to_text: gives no text: of a task with several inputs"),
         ({"doc_to_target": "gold"}, "doc_to_target: gives several targets"),
         ({"doc_to_target": "{{ gold }}"}, "doc_to_target: gives several targets"),
         ({"doc_to_target": 7}, "doc_to_target: is none of its choices"),
@@ -236,3 +257,120 @@ def test_process_docs_may_leave_documents_out() -> None:
         ("d/0000001", {"kind": "health"}),
         ("d/0000003", {"kind": "health"}),
     ]
+
+
+def test_a_function_that_needs_lm_eval_says_which_extra_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lm_eval", None)  # as where it is not installed
+    code = {"function": "a.choices", "source": "import lm_eval.utils\ndef choices(doc): return ['a', 'b']"}
+    task = Benchmark.model_validate({"dataset": "d", "doc_to_text": "text", "doc_to_choice": code}).asked()
+    with pytest.raises(PrimumError) as caught:
+        try_task(_rows([{"text": "SECRET"}]), task)
+    assert str(caught.value) == (
+        "d/0000000: doc_to_choice: the task's a.choices imports lm_eval, which is not installed: pip install 'primum[lm-eval]'"
+    )
+
+
+def test_a_function_reads_the_files_beside_it_from_the_spec(tmp_path: Path) -> None:
+    """They are named in its source: what they hold is kept with it, so that an edit scores again and no folder is needed."""
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "names.json").write_text('["no", "yes"]')
+    path = tmp_path / "tasks" / "own.yaml"
+    path.write_text(f"{BASE}doc_to_text: text\ndoc_to_choice: !function own.choices\ndoc_to_target: 1\n")
+    source = (
+        "import json\nfrom pathlib import Path\n"
+        "NAMES = json.loads((Path(__file__).parent.parent / 'names.json').read_text())\n"
+        "def choices(doc):\n    print(doc)\n    return NAMES\n"
+    )
+    (tmp_path / "tasks" / "own.py").write_text(source)
+    benchmark = Benchmark.model_validate(load_task(path))
+    shutil.rmtree(tmp_path / "tasks")
+    (tmp_path / "names.json").unlink()
+    task = benchmark.asked()
+    assert task["doc_to_choice"] == {
+        "function": "own.choices",
+        "source": source,
+        "files": {"../names.json": '["no", "yes"]'},
+    }
+    (document,) = documents(_rows([{"text": "SECRET"}]), task)
+    assert choices(document, task) == ["no", "yes"]
+
+
+def test_what_a_function_prints_is_not_told(capsys: pytest.CaptureFixture[str]) -> None:
+    code = {
+        "function": "a.f",
+        "source": "import sys\ndef f(doc):\n print(doc)\n print(doc, file=sys.stderr)\n return 'x'",
+    }
+    task = Benchmark.model_validate({"dataset": "d", "doc_to_text": code}).asked()
+    (document,) = documents(_rows([{"text": "SECRET"}]), task)
+    assert question(document, task) == "x"
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_a_function_draws_is_the_same_in_every_run() -> None:
+    source = "import random\ndef f(doc): return str(random.random())"
+    task = Benchmark.model_validate({"dataset": "d", "doc_to_text": {"function": "a.f", "source": source}}).asked()
+    one, other = documents(_rows([{"text": "a"}, {"text": "b"}]), task)
+    random.seed(5)
+    expected = random.random()
+    random.seed(5)
+    drawn = question(one, task)
+    assert question(other, task) == drawn == str(random.Random(0).random())
+    assert random.random() == expected  # and whoever draws besides goes on undisturbed
+
+
+@pytest.mark.parametrize(("version", "major"), [("1.0.2", 1), ("'2.1'", 2), ("0.0", 1), ("3", 3)])
+def test_a_version_is_its_major_number(tmp_path: Path, version: str, major: int) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(f"{BASE}metadata: {{version: {version}}}\n")
+    assert load_task(path)["version"] == major
+
+
+def test_long_names_of_datasets_stay_apart(tmp_path: Path) -> None:
+    names = set()
+    for end in ("soqal", "xglue-mlqa"):
+        path = tmp_path / f"{end}.yaml"
+        path.write_text(f"dataset_path: OALL/{'Long-' * 12}\ndataset_name: task_{end}\ntest_split: test\n")
+        name = load_task(path)["dataset"]
+        assert Benchmark.model_validate({"dataset": name}).dataset == name  # a slug of at most 64 characters
+        names.add(name)
+    assert len(names) == 2
+
+
+def test_a_number_as_a_question_is_no_task_with_several_inputs() -> None:
+    keys = {"dataset": "d", "doc_to_text": "{{ text }}", "doc_to_choice": ["no", "yes"], "doc_to_target": "label"}
+    task = Benchmark.model_validate(keys).asked()
+    (document,) = documents(_rows([{"text": "42", "label": 1}]), task)
+    assert not several_inputs(document, task)
+    assert question(document, task) == "42"
+    assert several_inputs(document, {**task, "doc_to_target": "{{ text }} of all"})
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("def f(doc, results): return {'acc': any(greedy for _, greedy in results)}", "a.f fails (TypeError)"),
+        ("def f(doc, results): return {'acc_norm': 1.0}", "gives no acc"),
+        ("def f(doc, results): return {'acc': 1.5}", "its acc is no number from 0 to 1"),
+        ("def f(doc, results): return {'acc': float('nan')}", "its acc is no number from 0 to 1"),
+        ("def f(doc, results): return None", "gives no acc"),
+    ],
+)
+def test_results_that_cannot_be_taken_are_refused(source: str, said: str) -> None:
+    """Whether a choice is greedy is not known: no function may take it for false."""
+    keys = {"dataset": "d", "process_results": {"function": "a.f", "source": source}}
+    with pytest.raises(PrimumError, match=re.escape(said)) as caught:
+        worth("d/0", {"text": "SECRET"}, [-1.0, -2.0], Benchmark.model_validate(keys).asked())
+    assert str(caught.value).startswith("d/0: process_results: ")
+    assert "SECRET" not in str(caught.value)
+
+
+def test_an_example_count_that_the_file_pins(tmp_path: Path) -> None:
+    """``num_fewshot: 0`` holds in lm-eval whatever the command line says, and here it is said so."""
+    (tmp_path / "own.yaml").write_text(f"{BASE}num_fewshot: 0\n")
+    path = tmp_path / "e.yaml"
+    document = {"name": "e", "benchmarks": {"own": {"task": "own.yaml", "fewshot": {"k": 5}}}}
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(
+        PrimumError, match=r"e.yaml: benchmarks.own.fewshot.k: the task's num_fewshot is 0, which pins it"
+    ):
+        load_experiment(str(path), tmp_path)

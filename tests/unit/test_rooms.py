@@ -36,7 +36,7 @@ ROOMS = {
     "cluster": {"artifact", "experiment", "dag"},
     "table4": {"artifact", "experiment", "tables", "dag"},
     "export": {"artifact", "text", "dag", "licences"},
-    "audit": {"artifact", "experiment", "hub", "text", "dag", "cluster", "licences"},
+    "audit": {"artifact", "experiment", "hub", "text", "dag", "cluster", "licences", "score"},  # a task, tried on a row
     "pins": {"artifact", "experiment", "dag", "hub", "curate"},
     "terminal": {"dag"},
     "run_stage": {"artifact", "dag", "cluster"},

@@ -98,12 +98,17 @@ _ADDED: dict[tuple[Any, ...], Any] = {
     ("benchmarks", "medqa", "doc_to_choice"): "letters",
     ("benchmarks", "medqa", "doc_to_target"): 0,
     ("benchmarks", "medqa", "process_docs"): {"function": "own.clean", "source": "def clean(docs): return docs"},
+    ("benchmarks", "medqa", "process_results"): {
+        "function": "own.worth",
+        "source": "def worth(doc, results): return {}",
+    },
+    ("benchmarks", "medqa", "gen_prefix"): "So",
     ("benchmarks", "medqa", "description"): "Questions.",
     ("benchmarks", "medqa", "target_delimiter"): "\n",
     ("benchmarks", "medqa", "fewshot_delimiter"): "\n",
     ("benchmarks", "medqa", "fewshot"): {
         **{"k": 2, "dataset": "demo-medqa-train", "sampler": "random", "seeds": [1, 2]},
-        **{"same_subject": True, "multiturn": False},
+        **{"same_subject": True, "multiturn": False, "own_split": False, "samples": [{"question": "Why?"}]},
     },
     ("benchmarks", "medqa", "scoring"): "letter",
     ("benchmarks", "medqa", "normalize"): "characters",

@@ -275,7 +275,10 @@ def check_libraries(libraries: Mapping[str, str]) -> None:
         # vLLM for CPUs is a package of its own.
         installed = next((found for each in (name, f"{name}-cpu") if (found := _installed(each))), None)
         if installed is None:
-            raise PrimumError(f"{name} is not installed: install {name}=={wanted} from the lock in envs/")
+            raise PrimumError(
+                f"{name} is not installed: install {name}=={wanted} from the lock in envs/"
+                + (", or primum's extra of that name" if name == "lm-eval" else "")
+            )
         if installed != wanted:
             raise PrimumError(
                 f"{name} {installed} is installed, the lock says {wanted}: install from the lock in envs/"

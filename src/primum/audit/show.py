@@ -11,6 +11,7 @@ from primum.artifact.folder import MANIFEST
 from primum.artifact.manifest import Artifact
 from primum.audit.learned import learned_text, tokenizer_of
 from primum.audit.licences import trained_on
+from primum.audit.tasks import tried
 from primum.dag.scope import Scope
 from primum.experiment.load import read_experiment, validate
 from primum.hub.lock import UNKNOWN_REVISION
@@ -91,9 +92,11 @@ def check(name: str, root: Path) -> None:
         print(f"  model  {' -> '.join(experiment.lineage(model))}  ({experiment.kind_of(model)})")
     for kind in ("benchmarks", "prompts", "judges"):
         print(f"  {kind}  {', '.join(getattr(experiment.evaluate, kind)) or 'none'}")
-    scope = Scope(experiment, root, "")
+    scope = Scope(experiment, root, str(root / "results" / experiment.name))
     for line in told(trained_on(experiment, scope)):
         print(f"  licences  {line}")
+    for line in tried(scope):
+        print(f"  tasks  {line}")
     datasets = scope.datasets()
     unknown = [
         *(

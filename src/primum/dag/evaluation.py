@@ -12,6 +12,7 @@ from primum.dag.stage import Output, Plan, Stage
 from primum.dag.training import MODEL
 from primum.experiment import Experiment
 from primum.experiment.models import EndpointModel
+from primum.experiment.task_files import imported
 from primum.experiment.types import Benchmark, Sampling
 
 GENERATION = "generations/{model}/{prompts}.json"
@@ -27,6 +28,9 @@ ENGINES = {
     "vllm": ("torch", "transformers", "tokenizers", "vllm"),
     "openai": ("openai",),
 }
+
+# What tasks of lm-eval import that can change what they ask, and the package that it comes with.
+_TASK_LIBRARIES = {"lm_eval": "lm-eval", "evaluate": "evaluate", "sklearn": "scikit-learn", "numpy": "numpy"}
 
 
 def engine_spec(scope: Scope, model: str) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -133,6 +137,7 @@ def _score(scope: Scope, model: str) -> Plan:
     libraries: tuple[str, ...] = ("pyarrow", "jinja2", *ENGINES["transformers"])
     if any(entry.process_docs for entry in benchmarks.values()):
         libraries += ("datasets",)
+    libraries += tuple(name for name in _imported(benchmarks) if name not in libraries)
     outputs = []
     for name, entry in benchmarks.items():
         questions, examples = rows_of(scope, list(entry.datasets()))
@@ -143,6 +148,13 @@ def _score(scope: Scope, model: str) -> Plan:
     inputs = {"model": _model(scope, model), "overlaps": _overlaps(scope, model)}
     chosen = [dataset for entry in benchmarks.values() for dataset in entry.datasets()]
     return Plan(outputs, common, inputs, libraries, chosen)
+
+
+def _imported(benchmarks: Mapping[str, Benchmark]) -> list[str]:
+    """The libraries that tasks' own functions import, of those that the locks pin."""
+    functions = [function for entry in benchmarks.values() for function in entry.functions().values()]
+    packages = {package for function in functions for package in imported(function.source)}
+    return [library for package, library in _TASK_LIBRARIES.items() if package in packages]
 
 
 def _overlaps(scope: Scope, model: str) -> list[str]:
@@ -208,8 +220,9 @@ def asked_in_words(scope: Scope) -> list[str]:
 
 
 def _worded_libraries(scope: Scope) -> tuple[str, ...]:
-    entries = [scope.experiment.benchmarks[name] for name in asked_in_words(scope)]
-    return ("pyarrow", "jinja2", *(["datasets"] if any(entry.process_docs for entry in entries) else []))
+    entries = {name: scope.experiment.benchmarks[name] for name in asked_in_words(scope)}
+    own = [*(["datasets"] if any(entry.process_docs for entry in entries.values()) else []), *_imported(entries)]
+    return ("pyarrow", "jinja2", *dict.fromkeys(own))
 
 
 def _asked(scope: Scope, benchmark: Benchmark, keys: frozenset[str]) -> dict[str, Any]:

@@ -103,16 +103,16 @@ class Scope:
         return [(model, name) for model in self.experiment.evaluate.models for name in self.in_words(model)]
 
     def benchmarks_of(self, model: str) -> list[str]:
-        """The benchmarks that ``model`` is scored on: all, but no preference pairs where it answers by generation.
+        """The benchmarks that ``model`` is scored on: all, or those that words can answer where it has nothing else.
 
         Which of two responses a model prefers is a matter of log-likelihoods; it can give no right answer of its own.
         """
         return self.answerable() if self.answers(model) else list(self.experiment.evaluate.benchmarks)
 
     def answerable(self) -> list[str]:
-        """The evaluated benchmarks that ask questions, which held-out preference pairs do not."""
-        names = self.experiment.evaluate.benchmarks
-        return [name for name in names if self.experiment.benchmarks[name].group == "benchmark"]
+        """The evaluated benchmarks that words can answer: not held-out pairs, nor what is made of log-likelihoods."""
+        entries = {name: self.experiment.benchmarks[name] for name in self.experiment.evaluate.benchmarks}
+        return [name for name, e in entries.items() if e.group == "benchmark" and e.process_results is None]
 
     def overlaps(self, model: str) -> list[tuple[str, str]]:
         """(``mixtures`` or ``pairs``, name) of all data that ``model`` and its ancestors were trained on here.

@@ -148,14 +148,27 @@ def _merge_tasks(document: Document, root: Path) -> None:
         except PrimumError as error:
             where = f"benchmarks.{name}"
             raise PrimumError(f"{document.file_of(where)}: {where}: {error}") from None
-        fewshot = entry.get("fewshot", {})
-        if isinstance(fewshot, dict) and "fewshot" in task:
-            fewshot = {**task["fewshot"], **fewshot}
+        fewshot = _merged_fewshot(document, name, task, entry.get("fewshot", {}))
         merged = {**task, **entry, "fewshot": fewshot}
         own = entry.get("generate_until")
         if isinstance(own, dict) and "generate_until" in task:
             merged["generate_until"] = {**task["generate_until"], **own}
         benchmarks[name] = merged
+
+
+def _merged_fewshot(document: Document, name: str, task: dict[str, Any], fewshot: Any) -> Any:
+    """What a benchmark says of its examples, over what its task file says."""
+    given = task.get("fewshot", {})
+    if not isinstance(fewshot, dict):
+        return fewshot
+    if given.get("k") == 0 and fewshot.get("k"):
+        where = f"benchmarks.{name}.fewshot.k"
+        raise PrimumError(
+            f"{document.file_of(where)}: {where}: the task's num_fewshot is 0, which pins it, in lm-eval too: leave k out"
+        )
+    if "dataset" in fewshot:
+        given = {key: value for key, value in given.items() if key != "samples"}
+    return {**given, **fewshot}
 
 
 def _entries(content: dict[str, Any], section: str, path: Path) -> dict[str, Any]:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from types import ModuleType
 from typing import Any
 
 from jinja2 import StrictUndefined, Template
@@ -20,6 +19,7 @@ from jinja2.exceptions import TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 
 from primum.errors import PrimumError
+from primum.score.functions import call
 from primum.text.choices import choice_values
 from primum.text.rows import ChoiceRow, DocumentRow
 
@@ -50,7 +50,7 @@ def documents(rows: Sequence[ChoiceRow | DocumentRow], task: Mapping[str, Any]) 
 
     datasets.disable_progress_bars()
     records = [{**each.fields, _POSITION: position} for position, each in enumerate(made)]
-    processed = list(_call("process_docs", task["process_docs"], datasets.Dataset.from_list(records)))
+    processed = list(call("process_docs", task["process_docs"], datasets.Dataset.from_list(records)))
     result = []
     for number, record in enumerate(processed):
         fields = dict(record)
@@ -72,11 +72,49 @@ def _document(row: ChoiceRow | DocumentRow) -> Document:
 
 
 def question(document: Document, task: Mapping[str, Any]) -> str:
-    """``doc_to_text``. PrimumError for a number, which lm-eval takes for one of several inputs."""
+    """``doc_to_text``. PrimumError for a number, which is one of several inputs and no question."""
     text = value("doc_to_text", task["doc_to_text"], document)
     if not isinstance(text, str):
-        raise _error(document, "doc_to_text", "gives no text: tasks with several inputs are not supported")
+        raise _error(document, "doc_to_text", "gives no text: of a task with several inputs nothing else can be asked")
     return text
+
+
+def several_inputs(document: Document, task: Mapping[str, Any]) -> bool:
+    """Whether each choice is a context of its own, and all have one continuation, as in Winogrande.
+
+    So it is where ``doc_to_text`` gives a number; of a task lm-eval asks that of its first document. A question that is
+    written as a number, by a template, is one where what is right is among the choices.
+    """
+    source = task["doc_to_text"]
+    found = value("doc_to_text", source, document)
+    if not isinstance(source, str) or source in document.fields or not str(found).isdigit():
+        return hasattr(found, "__index__")
+    try:
+        target(document, task, choices(document, task))
+    except PrimumError:
+        return True
+    return False
+
+
+def right_input(document: Document, task: Mapping[str, Any], choices: Sequence[str]) -> int:
+    """The position that ``doc_to_text`` gives of the right one of several inputs."""
+    found = value("doc_to_text", task["doc_to_text"], document)
+    if isinstance(found, str) and found.isdigit():
+        found = int(found)
+    return _position("doc_to_text", found, document, choices)
+
+
+def continuation(document: Document, task: Mapping[str, Any]) -> str:
+    """``doc_to_target`` of a task with several inputs: the text that each of them is followed by."""
+    found = value("doc_to_target", task["doc_to_target"], document)
+    if not isinstance(found, str | int):
+        raise _error(document, "doc_to_target", "gives no text to follow the task's several inputs")
+    return str(found)
+
+
+def prefix(document: Document, task: Mapping[str, Any]) -> str:
+    """``gen_prefix``, which begins the answer."""
+    return str(value("gen_prefix", task["gen_prefix"], document)) if task.get("gen_prefix") else ""
 
 
 def description(document: Document, task: Mapping[str, Any]) -> str:
@@ -113,13 +151,19 @@ def target(document: Document, task: Mapping[str, Any], choices: Sequence[str]) 
     if isinstance(source, str) and source not in document.fields and isinstance(found, str):
         # A template can only give text: digits are a position, brackets a list.
         found = int(found) if found.isdigit() else _literal(found) if found[:1] == "[" else found
+    if isinstance(found, list) and found and task.get("process_results"):
+        found = found[0]  # process_results says what is right, and this only names one
     if isinstance(found, list):
         raise _error(document, "doc_to_target", "gives several targets, which is not supported")
+    return _position("doc_to_target", found, document, choices)
+
+
+def _position(key: str, found: Any, document: Document, choices: Sequence[str]) -> int:
     if isinstance(found, str):
         found = list(choices).index(found) if found in choices else -1
     position = int(found) if hasattr(found, "__index__") else -1  # numpy's integers are no int
     if not 0 <= position < len(choices):
-        raise _error(document, "doc_to_target", "is none of its choices: correct the task, or leave the row out")
+        raise _error(document, key, "is none of its choices: correct the task, or leave the row out")
     return position
 
 
@@ -134,7 +178,7 @@ def _literal(text: str) -> Any:
 def value(key: str, source: Any, document: Document) -> Any:
     """A column, a rendered template, a function's answer, or the value itself."""
     if isinstance(source, Mapping):
-        return _call(key, source, dict(document.fields), document.id)
+        return call(key, source, dict(document.fields), row=document.id)
     if not isinstance(source, str):
         return source
     if source in document.fields:
@@ -153,25 +197,6 @@ def _template(source: str) -> Template:
         return _ENVIRONMENT.from_string(source)
     except TemplateError as error:
         raise PrimumError(f"template {source[:40]!r}: line {getattr(error, 'lineno', 1)}: {error.message}") from None
-
-
-def _call(key: str, source: Mapping[str, str], argument: Any, row: str = "") -> Any:
-    """The answer of a task's own function. Its errors may quote a document: only their kind is told."""
-    name = source["function"]
-    try:
-        return _function(name, source["source"])(argument)
-    except Exception as error:
-        where = f"{row}: " if row else ""
-        raise PrimumError(f"{where}{key}: the task's {name} fails ({type(error).__name__}): correct it") from None
-
-
-@cache
-def _function(name: str, source: str) -> Callable[[Any], Any]:
-    module, _, function = name.rpartition(".")
-    space = ModuleType(module)
-    exec(compile(source, f"{module}.py", "exec"), space.__dict__)  # noqa: S102 - the user's own file, part of the spec
-    found: Callable[[Any], Any] = getattr(space, function)
-    return found
 
 
 def _error(document: Document, key: str, problem: str) -> PrimumError:

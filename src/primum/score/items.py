@@ -40,3 +40,5 @@ SCORES = pa.schema(
         }.items()
     ]
 )
+# Of a task with ``process_results``: what the answer is worth by that, from 0 to 1.
+VALUED = SCORES.append(pa.field("value", pa.float64(), nullable=False))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from primum.errors import PrimumError
-from primum.score.documents import choices, documents, target
-from primum.score.fewshot import Examples
+from primum.score.documents import Document, choices, continuation, documents, right_input, several_inputs, target
+from primum.score.fewshot import Examples, Turn, pool
 from primum.score.rows import Packed
 from primum.text.chat import harmless, render
 from primum.text.rows import ChoiceRow, DocumentRow, Message, PreferenceRow
@@ -21,7 +21,8 @@ class Question:
     """One item, asked after the examples of one seed: token ids of its context and of each choice's continuation.
 
     ``characters`` and ``bytes`` (of UTF-8) measure each choice's text. ``drops`` is how many tokens the context loses at its
-    start before each choice, ``lost_right`` how many the longest choice has lost at its end.
+    start before each choice, ``lost_right`` how many the longest choice has lost at its end. Of a task with several inputs
+    ``contexts`` has one a choice, and ``context`` is the longest. ``fields`` is the document, for ``process_results`` alone.
     """
 
     id: str
@@ -35,6 +36,8 @@ class Question:
     lost_right: int = 0
     item: str = ""
     seed: int = 0
+    contexts: list[list[int]] = field(default_factory=list)
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def lost_left(self) -> int:
@@ -46,6 +49,9 @@ class Question:
 
     def packed(self) -> list[tuple[list[int], Packed]]:
         """(positions of the choices, their context and continuations), once for each context as it is cut."""
+        if self.contexts:
+            parts = zip(self.contexts, self.continuations, self.drops, strict=True)
+            return [([place], (context[drop:], [ids])) for place, (context, ids, drop) in enumerate(parts)]
         result = []
         for drop in dict.fromkeys(self.drops):
             where = [position for position, each in enumerate(self.drops) if each == drop]
@@ -55,11 +61,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """A question before it is encoded: ``text`` up to the answer, and what follows it for each choice."""
+    """A question before it is encoded: ``text`` up to the answer, and what follows it for each choice.
+
+    Where ``inputs`` has a text up to the answer for each choice, it is in the place of ``text``.
+    """
 
     question: Question
     text: str
     answers: list[str]
+    inputs: list[str] = field(default_factory=list)
 
 
 def questions(
@@ -96,22 +106,54 @@ def questions(
 
 
 def _asked(rows: Sequence[Any], task: Mapping[str, Any], tokenizer: Any, fewshot: Sequence[Any]) -> Iterator[_Text]:
-    examples = Examples(documents(fewshot, task) if task["fewshot"] else [], task)
-    # Under a chat template lm-eval puts nothing before the answer, since the template ends the question itself.
-    usual = "" if task["chat_template"] else task["target_delimiter"]
-    delimiter = usual if task["delimiter"] is None else task["delimiter"]
+    examples = Examples(pool(fewshot, task), task)
     asked = documents(rows, task)
+    several = bool(asked) and several_inputs(asked[0], task)
+    delimiter = _delimiter(task)
     for seed in examples.seeds:
         for document in asked:
-            messages, plain = examples.messages(document, seed)
-            answers = choices(document, task)
-            right = target(document, task, answers)
-            chat = task["chat_template"]
-            text = render(tokenizer, messages, generation_prompt=True) if chat else harmless(tokenizer, plain)
+            before = examples.before(document, seed)
+            offered = choices(document, task)
+            right = right_input(document, task, offered) if several else target(document, task, offered)
             id = document.id if len(examples.seeds) == 1 else f"{document.id}+{seed:04d}"
-            made = _question(id, answers, right)
-            made = replace(made, subject=document.subject, item=document.id, seed=seed)
-            yield _Text(made, text, [delimiter + harmless(tokenizer, answer) for answer in answers])
+            made = replace(_question(id, offered, right), subject=document.subject, item=document.id, seed=seed)
+            if task.get("process_results"):
+                made = replace(made, fields=document.fields)
+            if several:
+                inputs = [_context(tokenizer, task, examples, document, before, each) for each in offered]
+                answer = delimiter + harmless(tokenizer, continuation(document, task))
+                yield _Text(made, "", [answer] * len(inputs), inputs)
+            else:
+                text = _context(tokenizer, task, examples, document, before)
+                yield _Text(made, text, [delimiter + harmless(tokenizer, answer) for answer in offered])
+
+
+def _delimiter(task: Mapping[str, Any]) -> str:
+    """What stands before the answers that are scored."""
+    usual = task["target_delimiter"]
+    if task["chat_template"]:
+        # Under a chat template lm-eval puts nothing there, since the template ends the question itself.
+        begun = task.get("gen_prefix", "")
+        usual = usual if begun and not begun[-1].isspace() else ""
+    delimiter: str = usual if task["delimiter"] is None else task["delimiter"]
+    return delimiter
+
+
+def _context(
+    tokenizer: Any,
+    task: Mapping[str, Any],
+    examples: Examples,
+    document: Document,
+    before: Sequence[Turn],
+    given: str | None = None,
+) -> str:
+    messages, plain = examples.messages(document, before, given)
+    if not task["chat_template"]:
+        return harmless(tokenizer, plain)
+    if messages[-1].role != "assistant":
+        return render(tokenizer, messages, generation_prompt=True)
+    # A gen_prefix: the model goes on with what it is taken to have begun.
+    return render(tokenizer, messages[:-1], generation_prompt=True) + harmless(tokenizer, messages[-1].content)
 
 
 def _preferences(rows: Sequence[Any], task: Mapping[str, Any], tokenizer: Any) -> Iterator[_Text]:
@@ -140,24 +182,34 @@ def _turn(tokenizer: Any, messages: Sequence[Message], prompt: str, response: st
 
 
 def _joined(asked: _Text) -> list[str]:
-    """The context alone, then with each choice behind it."""
-    return [asked.text.rstrip(), *(asked.text + answer for answer in asked.answers)]
+    """The context alone, then with each choice behind it; of several inputs each alone, then each with what follows."""
+    contexts = asked.inputs or [asked.text] * len(asked.answers)
+    alone = asked.inputs or [asked.text]
+    joined = [text + answer for text, answer in zip(contexts, asked.answers, strict=True)]
+    return [*(text.rstrip() for text in alone), *joined]
 
 
 def _split(asked: _Text, encoded: Iterator[list[int]], tokenizer: Any, limit: int) -> Question:
-    context = next(encoded)
-    continuations = [next(encoded)[len(context) :] for _ in asked.answers]
-    if not asked.text:  # then there is nothing to divide, and BOS (or the end token) is what the answer follows
+    choices = range(len(asked.answers))
+    alone = [next(encoded) for _ in asked.inputs or [asked.text]]
+    contexts = alone if asked.inputs else alone * len(choices)
+    continuations = [next(encoded)[len(contexts[choice]) :] for choice in choices]
+    if not asked.text and not asked.inputs:
+        # Then there is nothing to divide, and BOS (or the end token) is what the answer follows.
         begin = _begin(tokenizer)
         plain = [tokenizer.encode(answer, add_special_tokens=False) for answer in asked.answers]
-        context, continuations = [begin], [ids[1:] if ids[:1] == [begin] else ids for ids in plain]
+        alone = [[begin]]
+        contexts, continuations = alone * len(choices), [ids[1:] if ids[:1] == [begin] else ids for ids in plain]
     made = asked.question
-    if not context or not all(continuations):
+    if not all(contexts) or not all(continuations):
         raise PrimumError(f"{made.id}: the prompt or a choice has no token of its own: check doc_to_text and delimiter")
     lost_right = max(0, *(len(ids) - limit for ids in continuations))
     continuations = [ids[:limit] for ids in continuations]
-    drops = [max(0, len(context) + len(ids) - (limit + 1)) for ids in continuations]
-    return replace(made, context=context, continuations=continuations, drops=drops, lost_right=lost_right)
+    drops = [max(0, len(contexts[choice]) + len(continuations[choice]) - (limit + 1)) for choice in choices]
+    if asked.inputs:
+        made = replace(made, contexts=contexts)
+    longest = max(alone, key=len)
+    return replace(made, context=longest, continuations=continuations, drops=drops, lost_right=lost_right)
 
 
 def _begin(tokenizer: Any) -> int:

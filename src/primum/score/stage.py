@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -14,23 +14,28 @@ from primum.artifact.weights import load_model
 from primum.errors import PrimumError
 from primum.parallel.processes import from_first, join, rank
 from primum.score.contaminated import mark
-from primum.score.items import SCORES
+from primum.score.items import SCORES, VALUED
 from primum.score.loglikelihood import Likelihood, loglikelihoods
 from primum.score.reach import reach
 from primum.score.requests import Question, questions
 from primum.score.rows import longest
+from primum.score.tried import try_task
+from primum.score.worth import worth
 from primum.text.rows import ChoiceRow, DocumentRow, PreferenceRow, from_table
 from primum.text.tokenizer import load_tokenizer
 
 
 def run(job: Job) -> Iterator[Result]:
-    """One table (``SCORES``) a benchmark; the model is loaded once.
+    """One table a benchmark (``SCORES``, or ``VALUED`` for a task with ``process_results``); the model is loaded once.
 
+    Before that every task is tried on its first row.
     Counts: items, correct, truncated, contaminated, the tokens cut from contexts (``lost_left``) and choices
     (``lost_right``), and the items whose choices were rows of their own (``plain_rows``, see :func:`reach`).
     """
     engine = job.common["engine"]
     source = job.items[0].one("model")
+    for item in job.items:
+        _try(item)
     tokenizer = load_tokenizer(source)
     model = _load(source, engine, job.devices.processes)
     # Positions that the model was not made for would give numbers without meaning.
@@ -41,12 +46,24 @@ def run(job: Job) -> Iterator[Result]:
         asked = questions(_rows(item, "benchmarks"), item.spec, tokenizer, limit, _examples(item))
         sums = _sums(model, asked, tokenizer.pad_token_id, engine["batch_tokens"], within, job, item.name)
         records = [_record(*pair, item.spec["normalize"]) for pair in zip(asked, sums, strict=True)]
+        if item.spec.get("process_results"):
+            records = [_valued(*each, item.spec) for each in zip(records, asked, sums, strict=True)]
         mark(records, item, job.common["from_scratch"])
         records.sort(key=lambda record: record["id"])
         counted = ("correct", "truncated", "contaminated", "lost_left", "lost_right")
         counts = {key: sum(record[key] or 0 for record in records) for key in counted}
         counts["plain_rows"] = sum(any(longest(packed) > within for _, packed in each.packed()) for each in asked)
-        yield Result(item, table=pa.Table.from_pylist(records, schema=SCORES), counts={"items": len(records), **counts})
+        schema = VALUED if item.spec.get("process_results") else SCORES
+        yield Result(item, table=pa.Table.from_pylist(records, schema=schema), counts={"items": len(records), **counts})
+
+
+def _try(item: Item) -> None:
+    if item.spec["group"] == "preference":
+        return
+    try:
+        try_task(_rows(item, "benchmarks"), item.spec, _examples(item))
+    except PrimumError as error:
+        raise PrimumError(f"{item.name}: {error}") from None
 
 
 def _sums(
@@ -93,7 +110,8 @@ def _rows(item: Item, role: str) -> list[Any]:
 
 
 def _examples(item: Item) -> list[Any]:
-    return _rows(item, "fewshot") if item.spec["fewshot"] else []
+    fewshot = item.spec["fewshot"]
+    return _rows(item, "fewshot") if fewshot and not fewshot.get("samples") else []
 
 
 def _record(question: Question, found: list[Likelihood], normalize: str) -> dict[str, Any]:
@@ -142,3 +160,11 @@ def _perplexity(logprob: float, tokens: int) -> float:
         return math.exp(-logprob / tokens)
     except OverflowError:
         return math.inf
+
+
+def _valued(
+    record: dict[str, Any], question: Question, found: Sequence[Likelihood], task: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The row with what ``process_results`` makes of it; the answer is correct where that is more than half."""
+    value = worth(question.id, question.fields, [each.logprob for each in found], task)
+    return {**record, "correct": value > 0.5, "value": value}
