@@ -14,12 +14,14 @@ def metrics(row: Mapping[str, Any], normalize: str = "none") -> dict[str, float]
 
     ``acc`` is right where the highest log-likelihood is the target's, ``acc_norm`` where the highest one divided by the
     choice's characters is; of equals the first is taken. A choice without characters has minus infinity there. An answer
-    that was generated has ``exact_match`` instead. A benchmark that is normalized by ``tokens`` or ``bytes`` has its own
+    that was generated has ``exact_match`` instead, and one with a ``value`` of its own that alone. A benchmark that is normalized by ``tokens`` or ``bytes`` has its own
     right answers as well, under ``acc_tokens`` or ``acc_bytes`` (lm-eval's name).
     """
     sums: Sequence[float] = row["loglikelihoods"]
     if not sums:
         return {"exact_match": float(row["correct"])}
+    if row.get("value") is not None:  # by process_results, under the accuracy's own name
+        return {{"characters": "acc_norm", "bytes": "acc_bytes"}.get(normalize, "acc"): float(row["value"])}
     divided = [value / length if length else -math.inf for value, length in zip(sums, row["characters"], strict=True)]
     own = {f"acc_{normalize}": float(row["correct"])} if normalize in ("tokens", "bytes") else {}
     return {"acc": _right(sums, row["target"]), "acc_norm": _right(divided, row["target"]), **own}

@@ -132,8 +132,8 @@ def _cell(answers: Answers, start: Answers | None, note: str) -> Cell:
 
 
 def _estimate(answers: Answers) -> Estimate:
-    """With one seed the share with Wilson's interval, with several the mean over items of their means over seeds."""
-    if answers.seeds == 1:
+    """With one seed the share with Wilson's interval; with several, or answers that are partly right, the mean over items."""
+    if answers.seeds == 1 and not answers.partial:
         return proportion(round(float(answers.correct.sum())), len(answers.items))
     return mean(answers.correct.tolist(), 0.0, 1.0)
 

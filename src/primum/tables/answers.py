@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
@@ -17,6 +18,7 @@ SCORED = "scored"
 GENERATION = "generation"
 _FLEXIBLE = "flexible_correct"
 _NO_SUBJECT = "(none)"
+_VALUE = "value"  # of tasks with process_results alone
 _COLUMNS = [
     "id",
     "item",
@@ -33,7 +35,8 @@ _COLUMNS = [
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:
-    """``correct`` is the share of an item's few-shot seeds that were answered right, 0 or 1 where there is one seed.
+    """``correct`` is the share of an item's few-shot seeds that were answered right, 0 or 1 where there is one seed; for a task
+    whose ``process_results`` says what an answer is worth, the mean of that.
 
     An item is ``truncated`` or ``unanswered`` if it was so for any seed; what is unanswered counts as wrong. ``chance``
     is 1 / number of choices, 0 where the answer is a text. ``contaminated`` is 1 or 0, and -1 where it is not known.
@@ -66,6 +69,11 @@ class Answers:
             None if self.flexible is None else self.flexible[mask],
         )
 
+    @property
+    def partial(self) -> bool:
+        """Whether an answer may be partly right: then nothing counts right answers."""
+        return not bool(np.isin(self.correct, (0.0, 1.0)).all())
+
     def subject_names(self) -> list[str]:
         return sorted(set(self.subjects.tolist()))
 
@@ -80,7 +88,8 @@ def read_answers(artifact: Artifact) -> Answers:
 
     Raises PrimumError for an item without choices, one that lacks a seed or has it twice, and for two methods in one.
     """
-    table = artifact.table(_COLUMNS)
+    valued = _VALUE in pq.read_schema(artifact.data).names
+    table = artifact.table([*_COLUMNS, _VALUE] if valued else _COLUMNS)
     columns = {name: table[name].to_numpy() for name in _COLUMNS if name != "contaminated"}
     fault = f"{artifact.data}: row {{}}: {{}}: run the stage score again"
     # What is answered by a text has none.
@@ -98,7 +107,8 @@ def read_answers(artifact: Artifact) -> Answers:
         row = first[np.argmin((seen == 1).all(axis=1))]
         raise PrimumError(fault.format(columns["id"][row], "its item lacks a few-shot seed, or has one twice"))
     unanswered = columns["status"] != SCORED
-    right = np.bincount(index, columns["correct"].astype(bool) & ~unanswered, minlength=len(items))
+    worth = table[_VALUE].to_numpy() if valued else columns["correct"].astype(bool)
+    right = np.bincount(index, np.where(unanswered, 0.0, worth), minlength=len(items))
     contaminated = np.full(len(items), -1, dtype=np.int8)
     np.maximum.at(contaminated, index, table["contaminated"].cast(pa.int8()).fill_null(-1).to_numpy())
     flexible = artifact.table([_FLEXIBLE])[_FLEXIBLE] if methods == [GENERATION] else None

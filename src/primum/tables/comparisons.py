@@ -82,7 +82,7 @@ def _compared(
     digest = hashlib.sha256("\n".join((column.name, model, other)).encode()).digest()
     found = paired_bootstrap(strata, int.from_bytes(digest[:8], "big"))
     row = {"n": n, **_EMPTY, "difference": found.value, "ci_low": found.low, "ci_high": found.high, "note": ""}
-    single = all(answers.seeds == 1 for pair in pairs.values() for answers in pair)
+    single = all(answers.seeds == 1 and not answers.partial for pair in pairs.values() for answers in pair)
     if not single or column.parts:
         return {**row, "test": "bootstrap", "p_value": found.p_value}
     mine, its = (answers.correct > 0 for answers in pairs[column.name])
