@@ -14,8 +14,9 @@ def metrics(row: Mapping[str, Any], normalize: str = "none") -> dict[str, float]
 
     ``acc`` is right where the highest log-likelihood is the target's, ``acc_norm`` where the highest one divided by the
     choice's characters is; of equals the first is taken. A choice without characters has minus infinity there. An answer
-    that was generated has ``exact_match`` instead, and one with a ``value`` of its own that alone. A benchmark that is normalized by ``tokens`` or ``bytes`` has its own
-    right answers as well, under ``acc_tokens`` or ``acc_bytes`` (lm-eval's name).
+    that was generated has ``exact_match`` instead, and one with a ``value`` (by ``process_results``) has that alone. A
+    benchmark that is normalized by ``tokens`` or ``bytes`` has its own right answers as well, under ``acc_tokens`` or
+    ``acc_bytes`` (lm-eval's name).
     """
     sums: Sequence[float] = row["loglikelihoods"]
     if not sums:
