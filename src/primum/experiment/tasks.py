@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from primum.errors import PrimumError
-from primum.experiment.task_files import Code, read_task
+from primum.experiment.task_files import Code, read_task, version
 from primum.experiment.text_tasks import text_task
 
 _KEPT = (
@@ -82,7 +82,7 @@ def load_task(path: Path) -> dict[str, Any]:
     if isinstance(entry.get("doc_to_text"), int):
         raise PrimumError(f"{path}: doc_to_text: a number, the same input for every question, is not supported")
     entry["title"] = str(task.get("task_alias") or task.get("task") or path.stem)
-    entry["version"] = _version(path, metadata.get("version", 1))
+    entry["version"] = version(path, metadata.get("version", 1))
     entry["macro"] = bool(metadata.get("macro", False))
     entry["normalize"] = _normalize(path, task.get("metric_list"))
     split = task.get("test_split") or task.get("validation_split")
@@ -90,14 +90,6 @@ def load_task(path: Path) -> dict[str, Any]:
         entry["dataset"] = _dataset(task, split)
     fewshot = _fewshot(path, task, split)
     return {**entry, "fewshot": fewshot} if fewshot else entry
-
-
-def _version(path: Path, version: object) -> int:
-    """The major number of 2, 2.1 or "2.1.0"."""
-    number = re.match(r"[0-9]+", str(version))
-    if number is None:
-        raise PrimumError(f"{path}: metadata.version: must begin with a number, such as 1 or 1.0.2")
-    return max(1, int(number[0]))
 
 
 def _normalize(path: Path, metrics: Any) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from primum.errors import PrimumError
+from primum.experiment.task_files import version
 
 _KEPT = (
     *("doc_to_text", "doc_to_choice", "doc_to_target", "process_docs", "description"),
@@ -51,7 +52,7 @@ def text_task(
     metadata = task.get("metadata") or {}
     entry = {key: task[key] for key in _KEPT if task.get(key) is not None}
     entry["title"] = str(task.get("task_alias") or task.get("task") or path.stem)
-    entry["version"] = max(1, int(float(str(metadata.get("version", 1)).split(".")[0] or 1)))
+    entry["version"] = version(path, metadata.get("version", 1))
     entry["macro"] = bool(metadata.get("macro", False))
     split = task.get("test_split") or task.get("validation_split")
     if task.get("dataset_path"):

@@ -242,7 +242,9 @@ class Benchmark(Frozen):
         if self.in_words and self.group == "preference":
             raise ValueError("which of two responses is preferred is a matter of log-likelihoods: leave out 'method'")
         if self.in_words and self.process_results is not None:
-            raise ValueError("'process_results' is given log-likelihoods, which no answer in words has: leave out 'method'")
+            raise ValueError(
+                "'process_results' is given log-likelihoods, which no answer in words has: leave out 'method'"
+            )
         if self.process_results is not None and self.normalize == "tokens":
             raise ValueError("'normalize: tokens' is no accuracy of lm-eval's, which process_results could give")
         return self
