@@ -104,8 +104,11 @@ class Meaning:
         """What a model learns from is audited where it is packed, or where its pairs are tokenised."""
         return {f"audit {model}"} if self.models[model]["train"] in ("sft", "dpo") and self.trained(model) else set()
 
-    def generating(self) -> set[str]:
-        return {f"generate_responses {model}" for model in self.evaluated} if self.prompts else set()
+    def generating(self, names: Iterable[str] | None = None) -> set[str]:
+        """A model's responses to requests, and those to conversations with criteria, which other judges read: one job."""
+        kinds = {self.document["prompts"][name]["kind"] for name in (self.prompts if names is None else names)}
+        made = {"conversations" if kind == "criteria" else "generate_responses" for kind in kinds}
+        return {f"{each} {model}" for each in made for model in self.evaluated}
 
     def worded(self) -> list[str]:
         """The benchmarks that are answered in words."""
@@ -206,7 +209,7 @@ class Meaning:
             edge(job, *(f"score_benchmarks {model}" for model in self.evaluated if job in self.lineage_data(model)))
             edge(job, *(self.wording() - {"write_questions"}))
         for name in self.prompts:
-            dataset(self.document["prompts"][name]["dataset"], *self.generating())
+            dataset(self.document["prompts"][name]["dataset"], *self.generating([name]))
         for name in self.benchmarks:
             dataset(self.document["benchmarks"][name]["dataset"], *self.asked(name))
             if (fewshot := self.document["benchmarks"][name].get("fewshot")) and fewshot["k"]:
@@ -216,7 +219,7 @@ class Meaning:
                 dataset(self._judge(name)["graded"], *self.agreeing(name))
             for model in self.evaluated:
                 job = f"grade_{name}" if self.grades(name) else f"judge_{name} {model}"
-                edge(f"generate_responses {model}", job)
+                edge(f"{'conversations' if self.grades(name) else 'generate_responses'} {model}", job)
                 edge(job, "aggregate_tables")
             if self.grades(name):
                 for prompts in self._judge(name)["prompts"]:
@@ -308,6 +311,8 @@ class Meaning:
             return self._group(*names)
         if rule == "ledger":
             return "mix_sources"
+        if rule == "conversations":
+            return f"generate_responses {names[0]}"
         if rule == "audit":
             packed = self.models[names[0]]["train"] == "sft"
             return f"{'pack_chunks' if packed else 'reference_logprobs'} {names[0]}"
@@ -380,17 +385,16 @@ class Meaning:
                 judging = {
                     job for name in self.judges if self._judge(name).get("model") == model for job in self.asking(name)
                 }
-                asking = self.generating() | self.scoring() | {job.replace("_", " ", 1) for job in self.answering()}
-                own = {job for job in asking if job.split()[1] == model}
-                own = {job.replace("answer ", "answer_") for job in own}
+                own = {job for job in self.generating() | self.scoring() if job.endswith(f" {model}")}
+                own |= self.answering() & {f"answer_{model}"}
                 drawn = {f"sample_{name}" for name, entry in self.sampled().items() if entry["from"] == model}
                 return judging | own | drawn | (self._ranked_by(model) if _LOCAL & set(rest) else set())
             case ["models", model, key, *more]:
                 return self._trained_with(model, key, more, presented)
             case ["prompts", _, "kind"]:
                 return presented
-            case ["prompts", *_]:
-                return self.generating()
+            case ["prompts", name, *_]:
+                return self.generating([name])
             case ["benchmarks", _, "title" | "macro" | "part_of"]:
                 return presented
             case ["benchmarks", name, "normalize"]:

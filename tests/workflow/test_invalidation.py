@@ -96,6 +96,8 @@ def _jobs(stage: str) -> set[str]:
     every = set(MEANING.readers())
     if stage == "answer":
         return MEANING.answering()
+    if stage == "generate":
+        return MEANING.generating()
     if stage == "judge":
         return {job for name in MEANING.judges if not MEANING.grades(name) for job in MEANING.judging(name)}
     return {job for job in every if job.split()[0] == rule}
