@@ -65,7 +65,10 @@ class Launch:
             yield self.result(item, request, ended)
 
     def prepare(self, job: Job, items: Sequence[Item]) -> Path:
-        """Write what the processes are asked for into the first item's work folder; what earlier ones left is gone."""
+        """Write what the processes are asked for; what earlier ones left is gone.
+
+        It is in the last item's work folder, since an item's folder goes when the item is published.
+        """
         for item in items:
             item.work.mkdir(parents=True, exist_ok=True)
             for name in (ERROR, TABLE, COUNTS):
@@ -88,9 +91,9 @@ class Launch:
             "devices": asdict(self.devices),
             "table": TABLE,
             "counts": COUNTS,
-            "error": str(items[0].work / ERROR),
+            "error": str(items[-1].work / ERROR),
         }
-        request = items[0].work / "request.json"
+        request = items[-1].work / "request.json"
         request.write_text(json.dumps(record), encoding="utf-8")
         return request
 
