@@ -134,7 +134,9 @@ rule judge_agreement:
 # Models that give log-likelihoods answer all benchmarks by them, but for those that are answered in words.
 SCORED = manifests(
     evaluation.SCORE,
-    benchmark=[n for n in EVALUATE.benchmarks if not RUN.experiment.benchmarks[n].in_words],
+    benchmark=[
+        n for n in EVALUATE.benchmarks if not RUN.experiment.benchmarks[n].in_words
+    ],
 )
 
 
