@@ -320,13 +320,20 @@ def test_endpoint_models_answer_all_benchmarks_but_preferences(tmp_path: Path) -
     assert ("score", "api") not in jobs
     assert set(answer.plan.roles) == {"model", "questions"}
     parse_job = jobs["parse", "answers"]
-    assert parse_job.paths == [run.dag.path(SCORE, model="api", benchmark=name) for name in knowledge]
-    assert set(parse_job.plan.roles) == {"answers", "benchmarks"}
+    # The local model answers one benchmark in words, and is scored on all others.
+    worded = [("sft", "usmle-in-words"), *(("api", name) for name in knowledge)]
+    assert parse_job.paths == [run.dag.path(SCORE, model=model, benchmark=name) for model, name in worded]
+    assert set(parse_job.plan.roles) == {"answers", "benchmarks", "overlaps"}
+    assert jobs["score", "sft"].paths == [
+        run.dag.path(SCORE, model="sft", benchmark=name) for name in groups if name != "usmle-in-words"
+    ]
     assert set(json.loads(parse_job.spec)["libraries"]) == {"pyarrow", "jinja2"}
     spec = json.loads(answer.spec)
     assert set(spec["libraries"]) == {"pyarrow", "jinja2", "openai"}
     drawn = {"temperature": 0.0, "top_p": 1.0, "max_tokens": document["sampling"]["max_tokens"]}
-    assert all(item == {"sampling": drawn, "repeats": 1} for _, item in spec["items"])
+    asked = {name: item["sampling"] for name, item in spec["items"]}
+    assert asked.pop("usmle-in-words") == {**drawn, "max_tokens": 24}
+    assert all(each == drawn for each in asked.values())
     assert [name for name, _ in spec["items"]] == knowledge
     assert STAGES["answer"].target == STAGES["score"].target
     called = rule_resources(run.experiment, Site(), {}, "answer")["api"]
