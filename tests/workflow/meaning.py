@@ -427,6 +427,8 @@ class Meaning:
                 return self.asking(name)
             case ["judges", name, "model"]:
                 return self.asking(name) | presented  # another model is trained, and listed
+            case ["evaluate", "margin"]:
+                return {"aggregate_tables"}
             case ["evaluate", "models", *_]:
                 # And the report, when they are listed in another order.
                 return {"aggregate_tables"} | (self.wording() - {"write_questions"})

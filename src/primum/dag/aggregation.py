@@ -34,6 +34,7 @@ def _tables(scope: Scope, _: str) -> Plan:
         "audited": scope.audited(),
         "pairs": scope.preferences(),
         "sampled": list(scope.sampled()),
+        "margin": scope.experiment.evaluate.margin,
     }
     path = scope.path
     inputs = {

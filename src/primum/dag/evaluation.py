@@ -209,6 +209,7 @@ def _parse(scope: Scope, _: str) -> Plan:
             "overlaps": _overlaps(scope, model),
         }
         spec = {**_asked(scope, entry, _READING), "from_scratch": scope.from_scratch(model)}
+        spec |= {"cluster": entry.asked()["cluster"]} if entry.cluster else {}
         outputs.append(Output(f"{model}/{name}", scope.path(SCORE, model=model, benchmark=name), spec, own))
         chosen.append(entry.dataset)
     return Plan(outputs, libraries=_worded_libraries(scope), chosen=chosen)
@@ -233,7 +234,8 @@ def _asked(scope: Scope, benchmark: Benchmark, keys: frozenset[str]) -> dict[str
     raw = scope.experiment.datasets[benchmark.dataset].adapter == "documents"
     if benchmark.generate_until is None and not raw:
         return {"version": benchmark.version, "group": benchmark.group}
-    asked = benchmark.asked()
+    # Which items were drawn together is read with the answers, and changes no question.
+    asked = {key: value for key, value in benchmark.asked().items() if key != "cluster"}
     if benchmark.generate_until is not None:
         asked["generate_until"] = {key: asked["generate_until"][key] for key in keys}
     return asked

@@ -19,6 +19,7 @@ from primum.experiment.types import (
     Judge,
     Mixture,
     Name,
+    Number,
     Prompts,
     RelativePath,
     Resources,
@@ -34,12 +35,16 @@ Stage = Annotated[str, Field(pattern=f"^({'|'.join(TARGETS)})$")]
 
 
 class Evaluate(Frozen):
-    """What the tables cover: every model answers every prompt set and every benchmark; judges name their prompt sets."""
+    """What the tables cover: every model answers every prompt set and every benchmark; judges name their prompt sets.
+
+    ``margin`` is the largest difference of accuracies, as a share, that counts as no loss of skill: the margin of equivalence.
+    """
 
     models: tuple[Name, ...] = Field(min_length=1)
     benchmarks: tuple[Name, ...] = ()
     prompts: tuple[Name, ...] = ()
     judges: tuple[Name, ...] = ()
+    margin: Annotated[Number, Field(gt=0, lt=1)] = 0.02
 
 
 class Override(Frozen):

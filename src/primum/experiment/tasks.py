@@ -23,6 +23,7 @@ _KEPT = (
     "doc_to_target",
     "process_docs",
     "process_results",
+    "cluster",
     "description",
     "target_delimiter",
     "fewshot_delimiter",

@@ -195,6 +195,9 @@ class GenerateUntil(Frozen):
     examples: Shown = Shown()
 
 
+_LATER = ("process_results", "gen_prefix", "cluster")
+
+
 class Benchmark(Frozen):
     """A task in lm-evaluation-harness' own terms: multiple choice, held-out preferences, or ``generate_until`` a text.
 
@@ -206,6 +209,8 @@ class Benchmark(Frozen):
     chat template not before the answers that are scored; a ``delimiter`` stands everywhere, as it did in lm-eval of 2024.
     ``gen_prefix`` (a template) begins every answer. ``process_results`` is given a document and its log-likelihoods, and says
     what the answer is worth, from 0 to 1, under the name of the accuracy that ``normalize`` is.
+    ``cluster``, ours, is a column or a template like the others: items for which it gives the same text were drawn together
+    (questions about one passage, vignette or patient), and intervals and tests take them as one draw.
     ``macro`` reports the unweighted mean over subjects, as for MMLU, instead of the mean over items. Benchmarks with the same
     ``part_of`` (capitalised, so that it is no benchmark's name) get a column for their unweighted mean, which counts once in
     the table's average.
@@ -218,6 +223,7 @@ class Benchmark(Frozen):
     doc_to_target: Annotated[int, Field(strict=True)] | str | Function = "target"
     process_docs: Function | None = None
     process_results: Function | None = None
+    cluster: str | Function = ""
     description: str = ""
     target_delimiter: str = " "
     fewshot_delimiter: str = "\n\n"
@@ -247,6 +253,8 @@ class Benchmark(Frozen):
             )
         if self.process_results is not None and self.normalize == "tokens":
             raise ValueError("'normalize: tokens' is no accuracy of lm-eval's, which process_results could give")
+        if self.cluster and self.group == "preference":
+            raise ValueError("'cluster' is for questions: preference pairs have no columns to name")
         return self
 
     @property
@@ -266,7 +274,8 @@ class Benchmark(Frozen):
             dumped["fewshot"] = None
         else:
             dumped["fewshot"] = self._examples(dumped["fewshot"])
-        return {key: value for key, value in dumped.items() if value or key not in ("process_results", "gen_prefix")}
+        # A task that says nothing of these is scored as if there were no such keys.
+        return {key: value for key, value in dumped.items() if value or key not in _LATER}
 
     def datasets(self) -> tuple[str, str]:
         """The dataset of the questions and that of the examples, which without any is the same."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from primum.artifact.job import Item
 from primum.errors import PrimumError
-from primum.score.documents import choices, documents, target
+from primum.score.documents import choices, cluster, documents, target
 from primum.score.documents import question as document_question
 from primum.text.choices import choice_values
 from primum.text.rows import ChoiceRow, DocumentRow, from_table
@@ -25,6 +25,7 @@ class Asked:
     text: str
     options: tuple[str, ...]
     target: int
+    cluster: str | None = None
 
 
 def rows(item: Item, role: str = "benchmarks") -> list[ChoiceRow] | list[DocumentRow]:
@@ -41,7 +42,9 @@ def asked(item: Item) -> list[Asked]:
     """Every item of a multiple-choice benchmark, by id; of raw documents what the task (``Benchmark.asked``) makes of them."""
     found = rows(item)
     if not found or isinstance(found[0], ChoiceRow):
-        return [Asked(r.id, r.subject, question(r), r.choices, r.target) for r in found if isinstance(r, ChoiceRow)]
+        of = [cluster(document, item.spec) for document in documents(found, {"process_docs": None})]
+        pairs = [(row, each) for row, each in zip(found, of, strict=True) if isinstance(row, ChoiceRow)]
+        return [Asked(r.id, r.subject, question(r), r.choices, r.target, each) for r, each in pairs]
     return sorted(_documents(found, item.spec), key=lambda each: each.id)
 
 
@@ -54,7 +57,7 @@ def _documents(found: Sequence[Any], task: Any) -> list[Asked]:
         # A task whose choices are bare letters has its options in the question already.
         listed = options == list(choice_values(row)["letters"])
         text = f"{row.question}\n\n{INSTRUCTION}" if listed else question(row)
-        result.append(Asked(row.id, row.subject, text, row.choices, right))
+        result.append(Asked(row.id, row.subject, text, row.choices, right, cluster(document, task)))
     return result
 
 

@@ -7,6 +7,7 @@ any other text is a jinja2 template, a list is the choices themselves, a functio
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -165,6 +166,19 @@ def _position(key: str, found: Any, document: Document, choices: Sequence[str]) 
     if not 0 <= position < len(choices):
         raise _error(document, key, "is none of its choices: correct the task, or leave the row out")
     return position
+
+
+def cluster(document: Document, task: Mapping[str, Any]) -> str | None:
+    """What tells which items were drawn together, as a hash, since it may be a text; None where there is nothing to tell.
+
+    PrimumError for a name that is no column: as a template it would put all items into one cluster.
+    """
+    source = task.get("cluster")
+    if isinstance(source, str) and source and source not in document.fields and "{" not in source:
+        raise _error(document, "cluster", f"has no column {source!r}; there are: {', '.join(document.fields)}")
+    found = value("cluster", source, document) if source else None
+    text = "" if found is None else str(found).strip()
+    return hashlib.sha256(text.encode()).hexdigest()[:16] if text else None
 
 
 def _literal(text: str) -> Any:

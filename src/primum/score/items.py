@@ -11,10 +11,11 @@ _DOUBLES, _INTS = pa.list_(pa.float64()), pa.list_(pa.int32())
 # where there are no log-likelihoods. ``prediction`` is -1 where there is no answer, and ``status`` says why. ``lost_left`` and
 # ``lost_right`` count tokens cut from the context and from a choice. ``contaminated`` is null where nobody knows what the model
 # was trained on (see ``primum.score.contaminated``). ``answer`` is what a model that answers by generation said, and null for
-# others.
+# others. ``cluster`` is the same for items that were drawn together, a hash of what they have in common, and null where a task
+# says nothing of it.
 SCORES = pa.schema(
     [
-        pa.field(name, kind, nullable=name in ("contaminated", "answer", "perplexity"))
+        pa.field(name, kind, nullable=name in ("contaminated", "answer", "perplexity", "cluster"))
         for name, kind in {
             "id": pa.string(),
             "item": pa.string(),
@@ -37,6 +38,7 @@ SCORES = pa.schema(
             "lost_right": pa.int32(),
             "contaminated": pa.bool_(),
             "answer": pa.string(),
+            "cluster": pa.string(),
         }.items()
     ]
 )

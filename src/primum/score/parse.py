@@ -13,6 +13,7 @@ from primum.artifact.job import Item, Job, Result
 from primum.errors import PrimumError
 from primum.score.asked import Asked, asked, rows
 from primum.score.contaminated import mark
+from primum.score.documents import cluster
 from primum.score.flexible import read_flexibly
 from primum.score.items import SCORES
 from primum.score.strict import read_answer
@@ -87,6 +88,7 @@ def _options(item: Item) -> Iterator[dict[str, Any]]:
             Reading(flexible == one.target, -1 if flexible is None else flexible),
             choices=len(one.options),
             target=one.target,
+            cluster=one.cluster,
         )
 
 
@@ -109,7 +111,13 @@ def _texts(item: Item) -> Iterator[dict[str, Any]]:
             status = NO_ANSWER if found[0].fell_back else status
         yield {
             **_record(
-                {**several[0], "id": several[0]["question"]}, one.document.subject, said, status, strict, flexible
+                {**several[0], "id": several[0]["question"]},
+                one.document.subject,
+                said,
+                status,
+                strict,
+                flexible,
+                cluster=cluster(one.document, item.spec),
             ),
             "cut": any(cut == CUT for _, cut in all_said),
         }
@@ -141,6 +149,7 @@ def _record(
     flexible: Reading,
     choices: int = 0,
     target: int = 0,
+    cluster: str | None = None,
 ) -> dict[str, Any]:
     return {
         "id": answer["id"],
@@ -164,6 +173,7 @@ def _record(
         "lost_right": 0,
         "contaminated": None,
         "answer": said.answer,
+        "cluster": cluster,
         "flexible_prediction": flexible.prediction,
         "flexible_correct": flexible.correct,
         "read": strict.text,

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from primum.errors import PrimumError
-from primum.score.documents import Document, choices, continuation, documents, right_input, several_inputs, target
+from primum.score.documents import (
+    Document,
+    choices,
+    cluster,
+    continuation,
+    documents,
+    right_input,
+    several_inputs,
+    target,
+)
 from primum.score.fewshot import Examples, Turn, pool
 from primum.score.rows import Packed
 from primum.text.chat import harmless, render
@@ -38,6 +47,7 @@ class Question:
     seed: int = 0
     contexts: list[list[int]] = field(default_factory=list)
     fields: Mapping[str, Any] = field(default_factory=dict)
+    cluster: str | None = None
 
     @property
     def lost_left(self) -> int:
@@ -117,6 +127,7 @@ def _asked(rows: Sequence[Any], task: Mapping[str, Any], tokenizer: Any, fewshot
             right = right_input(document, task, offered) if several else target(document, task, offered)
             id = document.id if len(examples.seeds) == 1 else f"{document.id}+{seed:04d}"
             made = replace(_question(id, offered, right), subject=document.subject, item=document.id, seed=seed)
+            made = replace(made, cluster=cluster(document, task))
             if task.get("process_results"):
                 made = replace(made, fields=document.fields)
             if several:

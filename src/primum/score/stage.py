@@ -151,6 +151,7 @@ def _record(question: Question, found: list[Likelihood], normalize: str) -> dict
         "lost_left": question.lost_left,
         "lost_right": question.lost_right,
         "contaminated": None,
+        "cluster": question.cluster,
     }
 
 

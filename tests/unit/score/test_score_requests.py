@@ -212,6 +212,34 @@ def test_all_questions_of_a_seed_have_the_same_examples(tokenizer: Any) -> None:
     assert again == made
 
 
+def test_a_cluster_is_what_items_have_in_common_as_a_hash(tokenizer: Any) -> None:
+    rows = [
+        ChoiceRow(f"b/{i}", "b", "a", passage, f"{i}?", ("no", "yes"), 1)
+        for i, passage in enumerate(("x", "y", "x", ""))
+    ]
+    first, second, third, alone = (
+        each.cluster for each in questions(rows, {**TASK, "cluster": "context"}, tokenizer, 256)
+    )
+    assert first == third != second
+    assert alone is None, "what has no passage shares none"
+    assert first is not None
+    assert "x" not in first
+    template = {**TASK, "cluster": "{{ context }}"}
+    assert [each.cluster for each in questions(rows, template, tokenizer, 256)] == [first, second, third, alone]
+    assert {each.cluster for each in questions(rows, TASK, tokenizer, 256)} == {None}
+    with pytest.raises(
+        PrimumError, match="b/0: cluster: has no column 'passage'; there are: subject, context, question"
+    ):
+        questions(rows, {**TASK, "cluster": "passage"}, tokenizer, 256)
+
+
+def test_a_task_without_clusters_is_scored_as_before_there_were_any() -> None:
+    assert "cluster" not in Benchmark(dataset="b").asked()
+    assert Benchmark(dataset="b", cluster="context").asked()["cluster"] == "context"
+    with pytest.raises(ValueError, match="preference pairs have no columns"):
+        Benchmark(dataset="b", cluster="context", group="preference")
+
+
 @pytest.mark.parametrize(("multiturn", "turns"), [(True, 6), (False, 2)])
 def test_examples_under_a_chat_template(tokenizer: Any, multiturn: bool, turns: int) -> None:
     """Turns of their own, or the start of the only question: 2 x (question, answer), question, and the answer's header."""
