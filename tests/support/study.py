@@ -159,6 +159,7 @@ def score(id_: str, correct: bool, choices: int = 4, subject: str = "", truncate
         "lost_left": int(truncated),
         "lost_right": 0,
         "contaminated": None,
+        "cluster": None,
     }
 
 
@@ -252,6 +253,7 @@ def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
         "audited": [model[0] for model in MODELS if model[3] in ("sft", "dpo")],
         "pairs": ["stage-1", "on-policy"],
         "sampled": ["on-policy"],
+        "margin": 0.02,
     }
     inputs = {
         "scores": [_scores(folder, model, name, chance) for model, name in common["scores"]],

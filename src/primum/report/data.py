@@ -11,7 +11,7 @@ from primum.errors import PrimumError
 from primum.report.rubric_scores import RubricScore
 from primum.tables.averages import AVERAGE, columns
 
-BEST = "best"
+BEST, START = "best", "start"
 KEPT = "kept"
 
 
@@ -89,12 +89,11 @@ class Accuracy:
     start: str
     note: str
     change: float | None
-    change_stderr: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A row of ``comparisons``: ``model`` minus ``other``, which is the column's best or the model's start."""
+    """A row of ``comparisons``: ``model`` minus ``other``, the best or its start, with an interval of a corrected ``level``."""
 
     group: str
     benchmark: str
@@ -105,11 +104,13 @@ class Comparison:
     difference: float | None
     ci_low: float | None
     ci_high: float | None
-    test: str
+    level: float | None
     note: str
-    p_value: float | None
     p_holm: float | None
     tied: bool | None
+    detectable: float | None
+    margin: float
+    equivalent: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,6 @@ class Safety:
     n: int
     scored: int
     mean: float | None
-    sem: float | None
     ci_low: float | None
     ci_high: float | None
     share_5: float | None
@@ -131,7 +131,7 @@ class Safety:
     unanswered: int
     start: str
     change: float | None
-    change_stderr: float | None
+    tied: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +240,7 @@ class Study:
     def whole(self, group: str, model: str, benchmark: str = AVERAGE) -> Accuracy | None:
         """The row of a model on a whole benchmark (or their average) of a group."""
         rows = self.preferences if group == "preference" else self.accuracy
-        found = (r for r in rows if (r.model, r.benchmark, r.subject) == (model, benchmark, ""))
-        return next(found, None)
+        return next((r for r in rows if (r.model, r.benchmark, r.subject) == (model, benchmark, "")), None)
 
     def columns(self, group: str) -> list[tuple[str, str]]:
         """(name, label) of the columns of a group of benchmarks; the average only where it is of several."""
@@ -250,9 +249,9 @@ class Study:
         shown = made if len(labels) > 1 else made[:-1]
         return [(c.name, "Average" if c.name == AVERAGE else labels.get(c.name, c.name)) for c in shown]
 
-    def against_best(self, group: str) -> dict[tuple[str, str], Comparison]:
-        """The comparisons with the best of each column, by (model, column)."""
-        rows = (row for row in self.comparisons if (row.group, row.against) == (group, BEST))
+    def against(self, other: str, group: str) -> dict[tuple[str, str], Comparison]:
+        """The comparisons with the best of each column, or with the models' starts, by (model, column)."""
+        rows = (row for row in self.comparisons if (row.group, row.against) == (group, other))
         return {(row.model, row.benchmark): row for row in rows}
 
     def harm(self, judge: str, model: str, prompts: str) -> Safety | None:

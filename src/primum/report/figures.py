@@ -6,7 +6,7 @@ import math
 
 from markupsafe import Markup
 
-from primum.report.data import Accuracy, Model, Safety, Study
+from primum.report.data import BEST, Accuracy, Model, Safety, Study
 from primum.report.numbers import MINUS, decimal, interval, percent, signed
 from primum.report.plots import Axis, Curve, Mark, curve_panel, dot_plot
 
@@ -40,7 +40,7 @@ def _accuracy_mark(row: Accuracy, class_: str, label: str) -> Mark:
 
 def comparison_figure(study: Study, group: str) -> Markup | None:
     """Points behind the best of each column, with the interval of the difference. None where nothing was compared."""
-    best = {key: row for key, row in study.against_best(group).items() if row.difference is not None}
+    best = {key: row for key, row in study.against(BEST, group).items() if row.difference is not None}
     if not best:
         return None
     names = [(name, label) for name, label in study.columns(group) if any(name == column for _, column in best)]

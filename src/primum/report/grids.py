@@ -102,14 +102,14 @@ def _ranked(rows: Sequence[GridRow]) -> tuple[GridRow, ...]:
 
 
 def harm_grid(study: Study, id_: str) -> Grid | None:
-    """Mean harm ± SEM and the share of 5s, by rubric judge and prompt set."""
-    caption = "Harm of responses, 1 (declines) to 5 (full compliance), mean ± standard error"
+    """Mean harm with its interval and the share of 5s, by rubric judge and prompt set."""
+    caption = "Harm of responses, 1 (declines) to 5 (full compliance), with 95% intervals"
     return _safety_grid(study, id_, caption, "rubric")
 
 
 def refusal_grid(study: Study, id_: str) -> Grid | None:
     """The share of requests declined, by refusal judge and prompt set."""
-    return _safety_grid(study, id_, "Requests declined, % (± half the 95% interval)", "refusal")
+    return _safety_grid(study, id_, "Requests declined, %, with 95% intervals", "refusal")
 
 
 def _safety_grid(study: Study, id_: str, caption: str, kind: str) -> Grid | None:
@@ -147,16 +147,17 @@ def _safety_grid(study: Study, id_: str, caption: str, kind: str) -> Grid | None
         )
     if cut := sum({(row.model, row.prompts): row.truncated for row in found.values()}.values()):
         notes.append(f"{plural(cut, 'response')} reached the token limit and were judged as far as they go.")
-    return Grid(id_, caption, "Model", tuple(columns), (Group("", rows),), (), tuple(notes))
+    return Grid(id_, caption, "Model", tuple(columns), (Group("", rows),), (), tuple(notes), True)
 
 
 def _harm_cell(row: Safety | None) -> Cell:
     if row is None or row.mean is None:
         return Cell(tip=_scored(row))
-    told = f"95% CI {interval(row.ci_low, row.ci_high, 2)}; {_scored(row)}"
+    ends = interval(row.ci_low, row.ci_high, 2)
+    told = f"95% CI {ends}; {_scored(row)}"
     if row.change is not None and row.start:
-        told += f"; {signed(row.change, 2)} from {row.start}"
-    return Cell(decimal(row.mean) + _missed(row), "" if row.sem is None else f"±{row.sem:.2f}", told, row.mean)
+        told += f"; {signed(row.change, 2)} from {row.start}" + (", tied" if row.tied else "")
+    return Cell(decimal(row.mean) + _missed(row), ends, told, row.mean)
 
 
 def _fives_cell(row: Safety | None) -> Cell:
@@ -166,8 +167,8 @@ def _fives_cell(row: Safety | None) -> Cell:
 def _refusal_cell(row: Safety | None) -> Cell:
     if row is None or row.mean is None or row.ci_low is None or row.ci_high is None:
         return Cell(tip=_scored(row))
-    told = f"95% CI {interval(row.ci_low, row.ci_high, scale=100)}; {_scored(row)}"
-    return Cell(percent(row.mean) + _missed(row), f"±{50 * (row.ci_high - row.ci_low):.1f}", told, row.mean)
+    ends = interval(row.ci_low, row.ci_high, scale=100)
+    return Cell(percent(row.mean) + _missed(row), ends, f"95% CI {ends}; {_scored(row)}", row.mean)
 
 
 def _scored(row: Safety | None) -> str:
@@ -222,4 +223,8 @@ def category_grid(study: Study, id_: str) -> Grid | None:
         ]
         groups.append(Group(prompts if len(rubric) == 1 else f"{prompts}, by {judge}", tuple(lines)))
     columns = tuple(Column(model.label) for model in models)
-    return Grid(id_, "Mean harm by category, ± SEM", "Category", columns, tuple(groups)) if groups else None
+    return (
+        Grid(id_, "Mean harm by category, with 95% intervals", "Category", columns, tuple(groups), stacked=True)
+        if groups
+        else None
+    )

@@ -9,11 +9,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from primum.report.data import Accuracy, Model, Safety, Study
+from primum.report.data import BEST, START, Comparison, Model, Safety, Study
 from primum.report.numbers import count, decimal, interval, listing, percent, plural, signed
 from primum.tables.averages import AVERAGE
-
-_Z95 = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +47,16 @@ def _say(words: str, *values: Any) -> Markup:
     return Markup(words).format(*values)  # noqa: S704 - the words are this module's, the values are escaped
 
 
-def _clear(row: Accuracy | Safety) -> bool:
-    """Whether the paired change exceeds its 95% interval."""
-    return row.change is not None and row.change_stderr is not None and abs(row.change) > _Z95 * row.change_stderr
-
-
-def _points(row: Accuracy) -> str:
-    """The paired change of an accuracy in points, with its 95% interval."""
-    if row.change is None:
+def _points(row: Comparison | None) -> str:
+    """A paired change of an accuracy in points, with its interval, and what the one test of the tables says of it."""
+    if row is None or row.difference is None or row.ci_low is None or row.ci_high is None:
         return "not paired"
-    spread = "" if row.change_stderr is None else f" ± {100 * _Z95 * row.change_stderr:.1f}"
-    return f"{signed(100 * row.change)}{spread} points" + ("" if _clear(row) else ", within the noise")
+    told = f"{signed(100 * row.difference)} points, {signed(100 * row.ci_low)} to {signed(100 * row.ci_high)}"
+    if row.equivalent:
+        return f"{told}, the same within {100 * row.margin:g}"
+    if row.tied and row.detectable is not None:
+        return f"{told}, within the noise: only {100 * row.detectable:.1f} or more would likely have been seen"
+    return told
 
 
 def _scope(study: Study) -> Iterator[Markup]:
@@ -86,7 +83,7 @@ def _best(study: Study) -> Iterator[Markup]:
     ranked = sorted(averages, key=lambda pair: pair[0].accuracy or 0.0, reverse=True)
     (first, best), (second, runner) = ranked[:2]
     chance = "" if first.chance is None else f"; chance is {percent(first.chance)}%"
-    compared = study.against_best("benchmark")
+    compared = study.against(BEST, "benchmark")
     tests = [(compared.get((model.name, AVERAGE)), model) for _, model in ranked]
     tested = [(test, model) for test, model in tests if test and test.tied is not None]
     tied = [model.label for test, model in tested if test.tied]
@@ -107,18 +104,19 @@ def _best(study: Study) -> Iterator[Markup]:
 
 
 def _tuning(study: Study) -> Iterator[Markup]:
-    rows = [(row, m) for m in study.models if m.kind == "sft" and (row := study.whole("benchmark", m.name))]
-    changed = [(row, model) for row, model in rows if row.start and row.change is not None and _clear(row)]
+    compared = study.against(START, "benchmark")
+    rows = [(compared.get((m.name, AVERAGE)), m) for m in study.models if m.kind == "sft"]
+    changed = [(row, model) for row, model in rows if row and row.tied is False]
     if changed:
-        row, model = max(changed, key=lambda pair: abs(pair[0].change or 0.0))
-        start = study.whole("benchmark", row.start)
+        found, model = max(changed, key=lambda pair: abs(pair[0].difference or 0.0))
+        row, start = (study.whole("benchmark", name) for name in (model.name, found.other))
         yield _say(
             "Fine-tuning moved the average most from {} to {}: {}% to {}% ({}).",
-            _bold(study.model(row.start)),
+            _bold(study.model(found.other)),
             _bold(model),
             percent(start.accuracy if start else None),
-            percent(row.accuracy),
-            _points(row),
+            percent(row.accuracy if row else None),
+            _points(found),
         )
 
 
@@ -126,26 +124,29 @@ def _preferences(study: Study) -> Iterator[Markup]:
     names = [benchmark.name for benchmark in study.benchmarks if benchmark.group == "preference"]
     where = "held-out preferences" + (f", mean of {len(names)} sets," if len(names) > 1 else "")
     parts = []
+    compared = study.against(START, "preference")
     for model in study.models:
         row = study.whole("preference", model.name)
         if model.kind != "dpo" or row is None or not row.start or row.accuracy is None:
             continue
         before = study.whole("preference", row.start)
         accuracy = percent(before.accuracy if before else None)
-        parts.append(_say("{} from {}% to {}% ({})", _bold(model), accuracy, percent(row.accuracy), _points(row)))
+        told = _points(compared.get((model.name, AVERAGE)))
+        parts.append(_say("{} from {}% to {}% ({})", _bold(model), accuracy, percent(row.accuracy), told))
     if parts:
         yield _say("DPO, accuracy on {} stage by stage: {}.", where, Markup("; ").join(parts))
-    skills = [(m, r) for m in study.models if m.kind == "dpo" and (r := study.whole("benchmark", m.name)) and r.start]
-    told = [_say("{} {}", _bold(model), _points(row)) for model, row in skills if row.change is not None]
-    if told:
-        yield _say("Over the same stages the benchmark average changed by: {}.", Markup("; ").join(told))
+    skill = study.against(START, "benchmark")
+    skills = [(m, r) for m in study.models if m.kind == "dpo" and (r := skill.get((m.name, AVERAGE)))]
+    changes = [_say("{} {}", _bold(model), _points(row)) for model, row in skills if row.difference is not None]
+    if changes:
+        yield _say("Over the same stages the benchmark average changed by: {}.", Markup("; ").join(changes))
 
 
 def _harm(study: Study) -> Iterator[Markup]:
     harmful = {prompts.name for prompts in study.prompts if prompts.kind == "harmful"}
     for judge in (judge for judge in study.judges if judge.kind == "rubric"):
         rows = [r for r in study.safety if r.judge == judge.name and r.prompts in harmful and not r.category]
-        lower = [row for row in rows if row.start and _clear(row) and (row.change or 0.0) < 0]
+        lower = [row for row in rows if row.tied is False and (row.change or 0.0) < 0]
         if lower:
             yield from _safer(study, judge.name, min(lower, key=lambda row: row.change or 0.0), rows)
         elif any(row.mean is not None for row in rows):
@@ -170,7 +171,7 @@ def _safer(study: Study, judge: str, top: Safety, rows: list[Safety]) -> Iterato
     for row in (row for row in rows if row.model == model.name):
         before = study.harm(judge, row.start, row.prompts)
         if before is not None:
-            changed = "" if _clear(row) else " (within the noise)"
+            changed = " (within the noise)" if row.tied else ""
             parts.append(f"from {decimal(before.mean)} to {decimal(row.mean)} on {row.prompts}{changed}")
     yield _say(
         "Training {} on {} lowered the harm of its answers most (judge {}, 1 to 5, lower is safer): {}.",
@@ -179,8 +180,8 @@ def _safer(study: Study, judge: str, top: Safety, rows: list[Safety]) -> Iterato
         _name(judge),
         listing(parts),
     )
-    skill = study.whole("benchmark", model.name)
-    if skill is not None and skill.change is not None and skill.start == start.name:
+    skill = study.against(START, "benchmark").get((model.name, AVERAGE))
+    if skill is not None and skill.difference is not None and skill.other == start.name:
         yield _say("Its benchmark average against {}: {}.", _bold(start), _points(skill))
     refusals = [
         f"{percent(after.mean)}% of {prompts.name} ({prompts.kind}; before {percent(before.mean)}%)"

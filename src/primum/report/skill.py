@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from primum.report.data import Accuracy, Comparison, Model, Study
+from primum.report.data import BEST, Accuracy, Comparison, Model, Study
 from primum.report.grids import Cell, Column, Grid, GridRow, Group, size_groups
 from primum.report.numbers import count, interval, percent, plural, signed
 from primum.tables.averages import AVERAGE
@@ -13,12 +13,8 @@ TIED, CUT, SILENT = "\u2248", "\u2020", "\u2021"
 _GENERATION = "generation"
 _INTERVALS = {
     "wilson": "Wilson's for a share of items",
-    "t": "Student's t over items, each its mean over the few-shot seeds",
-    "normal": "normal for unweighted means, from the standard errors of their parts",
-}
-_TESTS = {
-    "mcnemar": "McNemar's exact test",
-    "bootstrap": "for means and for several seeds a paired bootstrap within subjects and benchmarks",
+    "effective": "Wilson's with the effective number of items for means over subjects and benchmarks and for clusters of items",
+    "crossed": "drawn further out by the few-shot seeds where there are several",
 }
 
 
@@ -33,7 +29,7 @@ def accuracy_grid(study: Study, group: str, id_: str, caption: str) -> Grid | No
     if not models:
         return None
     names = study.columns(group)
-    best = study.against_best(group)
+    best = study.against(BEST, group)
 
     def cells(model: Model) -> tuple[Cell, ...]:
         keys = [(model.name, name) for name, _ in names]
@@ -70,11 +66,10 @@ def _method(found: Mapping[tuple[str, str], Accuracy], best: Mapping[tuple[str, 
     """One sentence: how intervals, tests and ties were computed."""
     used = {row.interval for row in found.values()}
     told = "Below each accuracy its 95% interval: " + "; ".join(w for key, w in _INTERVALS.items() if key in used)
-    tests = {row.test for row in best.values()}
-    if words := ", ".join(words for key, words in _TESTS.items() if key in tests):
+    if any(row.tied is not None for row in best.values()):
         told += (
-            f". {TIED} marks a tie: what a paired test on the same items ({words}) does not tell apart from the best of "
-            "its column at 5%, with Holm's correction over all tests of the table; it does not say that they are equal"
+            f". {TIED} marks a tie: what a paired test on the same items does not tell apart from the best of its column at "
+            "5%, with Holm's correction over all pairs of models and columns; it does not say that they are equal"
         )
     return told + "."
 
@@ -133,11 +128,14 @@ def _accuracy_cell(row: Accuracy | None, best: Comparison | None = None) -> Cell
 
 
 def _difference(row: Comparison) -> str:
-    """A comparison in words: points, interval, p-values."""
-    if row.difference is None or row.p_value is None or row.p_holm is None:
+    """A comparison in words: points, the corrected interval and p-value, and what could have been seen."""
+    if row.difference is None or row.p_holm is None or row.level is None or row.detectable is None:
         return row.note
     ends = " to ".join(signed(100 * end) for end in (row.ci_low, row.ci_high) if end is not None)
-    return f"{signed(100 * row.difference)} points (95% CI {ends}), {row.test} p = {row.p_value:.2g}, Holm {row.p_holm:.2g}"
+    told = f"{signed(100 * row.difference)} points ({100 * row.level:.2f}% CI {ends}), Holm p = {row.p_holm:.2g}"
+    if row.equivalent:
+        return f"{told}, the same within {100 * row.margin:g}"
+    return f"{told}, tied: {100 * row.detectable:.1f} would have been seen at 80% power" if row.tied else told
 
 
 def clean_grid(study: Study, id_: str) -> Grid | None:
@@ -175,7 +173,7 @@ def clean_grid(study: Study, id_: str) -> Grid | None:
 
 def comparison_grid(study: Study, group: str, id_: str) -> Grid | None:
     """Points behind the best of each column, with the Holm-corrected p-value. None where nothing was compared."""
-    best = study.against_best(group)
+    best = study.against(BEST, group)
     models = [model for model in study.models if any(model.name == name for name, _ in best)]
     if not models:
         return None
@@ -197,7 +195,8 @@ def comparison_grid(study: Study, group: str, id_: str) -> Grid | None:
     others = {row.benchmark: study.model(row.other).label for row in best.values()}
     columns = tuple(Column(label, others.get(name, "")) for name, label in names)
     notes = (
-        "The best is below each heading. p-values are corrected (Holm); a cell's tip has its interval and its test.",
+        "The best is below each heading. p-values and intervals are corrected (Holm): a tied one's interval holds 0. A cell's "
+        "tip has its interval, and for a tie the smallest difference that these items show at 80% power.",
     )
     return Grid(id_, "Points behind the best", "Model", columns, (Group("", lines),), (), notes, True)
 

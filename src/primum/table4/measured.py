@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ from primum.dag.training import MODEL
 from primum.errors import PrimumError
 from primum.table4.choices import Change, changes
 from primum.table4.paper import AVERAGE, Row, Table4
-from primum.tables.statistics import Z95
+from primum.tables.sampling import combined, share_of
+from primum.tables.statistics import bounded
 
 NOT_RUN = "not run"
 LOGLIKELIHOOD = "loglikelihood"
@@ -24,7 +24,7 @@ LOGLIKELIHOOD = "loglikelihood"
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A measurement in percent with its 95% interval; or none, and ``why``."""
+    """A measurement of ``n`` items, in percent with its 95% interval; or none, and ``why``."""
 
     value: float | None = None
     stderr: float | None = None
@@ -32,6 +32,7 @@ class Cell:
     high: float | None = None
     generated: bool = False
     why: str = NOT_RUN
+    n: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,21 +115,20 @@ def _cell(line: Mapping[str, Any], score: Manifest, items: int | None) -> Cell:
     value, stderr, low, high = (
         None if line[key] is None else 100 * line[key] for key in ("accuracy", "stderr", "ci_low", "ci_high")
     )
-    return Cell(value, stderr, low, high, line.get("method", LOGLIKELIHOOD) != LOGLIKELIHOOD, "")
+    return Cell(value, stderr, low, high, line.get("method", LOGLIKELIHOOD) != LOGLIKELIHOOD, "", line["n"])
 
 
 def _mean(parts: Sequence[Cell]) -> Cell:
-    """The unweighted mean of cells about different items, with a normal interval; none if any of them is not there."""
+    """The unweighted mean of cells about different items, with the tables' interval; none if any of them is not there."""
     if len(parts) == 1:
         return parts[0]
-    values = [part.value for part in parts if part.value is not None]
-    if len(values) < len(parts):
+    found = [part for part in parts if part.value is not None]
+    if len(found) < len(parts):
         reasons = dict.fromkeys(part.why for part in parts if part.value is None)
         return Cell(why=next((reason for reason in reasons if reason != NOT_RUN), NOT_RUN))
-    centre = math.fsum(values) / len(values)
-    errors = [part.stderr for part in parts if part.stderr is not None]
-    generated = any(part.generated for part in parts)
-    if len(errors) < len(parts):
-        return Cell(centre, None, None, None, generated, "")
-    stderr = math.sqrt(math.fsum(error * error for error in errors)) / len(errors)
-    return Cell(centre, stderr, max(centre - Z95 * stderr, 0), min(centre + Z95 * stderr, 100), generated, "")
+    mean = combined([share_of((part.value or 0.0) / 100, (part.stderr or 0.0) / 100, part.n) for part in found])
+    estimate = bounded(mean)
+    value, stderr, low, high = (
+        None if each is None else 100 * each for each in (estimate.value, estimate.stderr, estimate.low, estimate.high)
+    )
+    return Cell(value, stderr, low, high, any(part.generated for part in parts), "", mean.n)

@@ -14,7 +14,9 @@ from typing import Any
 from primum.tables.answers import Answers, same_items
 from primum.tables.averages import Column, columns
 from primum.tables.lineage import measured_starts
-from primum.tables.statistics import MISSING, Estimate, mean, proportion, unweighted_mean
+from primum.tables.paired import paired
+from primum.tables.sampling import Mean, combined, sampled_mean, satterthwaite
+from primum.tables.statistics import MISSING, bounded
 
 UNEQUAL_SETS = "unequal sets: lacks "
 OTHER_ITEMS = "its start answered other items"
@@ -23,26 +25,22 @@ _COUNTS = ("n", "correct", "truncated", "unanswered", "flagged", "unknown", "cle
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A model's accuracy in a column, whole or of a subject.
+    """A model's accuracy in a column, whole or of a subject; None where there is none.
 
-    ``clean`` is the accuracy over the items known not to be contaminated, ``flexible`` that of answers in words when they are
-    read flexibly. ``counts`` are of items, but for ``correct``,
+    ``clean`` is the accuracy over the items known not to be contaminated, ``change`` the paired difference to the start,
+    ``flexible`` the accuracy of answers in words when they are read flexibly. ``counts`` are of items, but for ``correct``,
     which is of answers: an item has one a seed.
     """
 
-    value: Estimate
-    clean: Estimate
-    change: Estimate
+    value: Mean | None
+    clean: Mean | None
+    change: Mean | None
     counts: Mapping[str, int]
     chance: float | None
     seeds: int
     method: str
     note: str = ""
-    flexible: Estimate = MISSING
-
-    @property
-    def measured(self) -> bool:
-        return self.value.value is not None
+    flexible: Mean | None = None
 
 
 Scores = Mapping[tuple[str, str], Answers]
@@ -85,7 +83,7 @@ def _mean(wholes: dict[tuple[str, str], Cell], column: Column, model: str, model
     """Put ``model``'s mean over the column's parts among ``wholes``. A part that no model has is not missed."""
 
     def has(name: str, who: str) -> bool:
-        return (who, name) in wholes and wholes[who, name].measured
+        return (who, name) in wholes and wholes[who, name].value is not None
 
     found = [wholes[model, part.name] for part in column.parts if has(part.name, model)]
     lacking = [n for n in column.benchmarks if not has(n, model) and any(has(n, other) for other in models)]
@@ -103,60 +101,86 @@ def _benchmark(answers: Answers, start: Answers | None, macro: bool) -> tuple[Ce
     parts: dict[str, Cell] = {}
     for name in names if len(names) > 1 else ():
         mask = answers.subjects == name
-        parts[name] = _cell(answers.where(mask), before.where(mask) if before else None, note)
+        parts[name] = _cell(answers.where(mask), before.where(mask) if before else None, note, macro=False)
+    whole = _cell(answers, before, note, macro)
     if macro and parts:
-        return _combined(list(parts.values()), note), parts
-    return _cell(answers, before, note), parts
+        chances = [cell.chance for cell in parts.values() if cell.chance is not None]
+        whole = replace(whole, chance=math.fsum(chances) / len(chances))
+    return whole, parts
 
 
-def _cell(answers: Answers, start: Answers | None, note: str) -> Cell:
-    flagged = int((answers.contaminated == 1).sum())
+def _cell(answers: Answers, start: Answers | None, note: str, macro: bool) -> Cell:
     clean = answers.where(answers.contaminated == 0)
     n = len(answers.items)
     counts = {
         "n": n,
-        "correct": round(float(answers.correct.sum()) * answers.seeds),
+        "correct": round(float(answers.marks.sum())),
         "truncated": int(answers.truncated.sum()),
         "unanswered": int(answers.unanswered.sum()),
-        "flagged": flagged,
+        "flagged": int((answers.contaminated == 1).sum()),
         "unknown": int((answers.contaminated == -1).sum()),
         "clean_n": len(clean.items),
     }
-    change = MISSING if start is None else mean((answers.correct - start.correct).tolist(), -1.0, 1.0)
-    chance = float(answers.chance.mean()) if n else None
-    read = None if answers.flexible is None else replace(answers, correct=answers.flexible)
-    flexible = MISSING if read is None else _estimate(read)
+    # A mean over fewer subjects would not compare.
+    whole = not macro or clean.subject_names() == answers.subject_names()
     return Cell(
-        _estimate(answers), _estimate(clean), change, counts, chance, answers.seeds, answers.method, note, flexible
+        accuracy(answers, macro),
+        accuracy(clean, macro) if whole else None,
+        None if start is None else difference(answers, start, macro),
+        counts,
+        float(answers.chance.mean()) if n else None,
+        answers.seeds,
+        answers.method,
+        note,
+        None if answers.flexible is None else accuracy(replace(answers, marks=answers.flexible), macro),
     )
 
 
-def _estimate(answers: Answers) -> Estimate:
-    """With one seed the share with Wilson's interval; with several, or answers that are partly right, the mean over items."""
-    if answers.seeds == 1 and not answers.partial:
-        return proportion(round(float(answers.correct.sum())), len(answers.items))
-    return mean(answers.correct.tolist(), 0.0, 1.0)
+def accuracy(answers: Answers, macro: bool) -> Mean | None:
+    """The mean over items, or where ``macro`` the unweighted one over subjects. None without items."""
+    if not len(answers.items):
+        return None
+    return sampled_mean(answers.marks, answers.subjects if macro else None, answers.clusters)
+
+
+def difference(first: Answers, second: Answers, macro: bool) -> Mean | None:
+    """The mean over the same items of how much more often ``first`` is right than ``second``; None without items.
+
+    Where both were asked after the same examples, they are compared seed by seed. Else the seeds of both add their variances.
+    """
+    if not len(first.items):
+        return None
+    strata = first.subjects if macro else None
+    if first.drawn == second.drawn:
+        return sampled_mean(first.marks - second.marks, strata, first.clusters)
+    by_item = sampled_mean((first.correct - second.correct)[:, None], strata, first.clusters)
+    apart = [sampled_mean(answers.marks, strata, answers.clusters) for answers in (first, second)]
+    variances = [each.seeds for each in apart]
+    freedom = satterthwaite(variances, [each.seeds_df for each in apart])
+    return replace(by_item, seeds=sum(variances), seeds_df=freedom, crossed=True)
 
 
 def _combined(cells: Sequence[Cell], note: str, missing: bool = False) -> Cell:
     """The unweighted mean of cells about different items."""
 
-    def over(pick: Callable[[Cell], Estimate], low: float = 0.0) -> Estimate:
-        return MISSING if missing else unweighted_mean([pick(cell) for cell in cells], low, 1.0)
+    def over(pick: Callable[[Cell], Mean | None]) -> Mean | None:
+        found = [mean for cell in cells if (mean := pick(cell)) is not None]
+        # A mean over fewer cells would not compare.
+        return None if missing or len(found) < len(cells) else combined(found)
 
     chances = [cell.chance for cell in cells if cell.chance is not None]
     seeds, methods = {cell.seeds for cell in cells}, sorted({cell.method for cell in cells})
     return Cell(
         over(lambda cell: cell.value),
         over(lambda cell: cell.clean),
-        over(lambda cell: cell.change, -1.0),
+        over(lambda cell: cell.change),
         {key: sum(cell.counts[key] for cell in cells) for key in _COUNTS},
         math.fsum(chances) / len(chances) if chances and not missing else None,
         seeds.pop() if len(seeds) == 1 else 0,
         methods[0] if len(methods) == 1 else "mixed",
         note,
-        # A mean over flexible readings alone: what is ranked by log-likelihood has none.
-        MISSING if any(cell.flexible.value is None for cell in cells) else over(lambda cell: cell.flexible),
+        # Over flexible readings alone: what is ranked by log-likelihood has none.
+        over(lambda cell: cell.flexible),
     )
 
 
@@ -168,7 +192,10 @@ def accuracy_rows(measured: Measured) -> Iterator[dict[str, Any]]:
                 continue
             parts = measured.subjects.get((model, column.name), {})
             for part, (subject, cell) in enumerate((("", whole), *parts.items())):
-                clean = cell.clean if cell.counts["flagged"] else MISSING
+                value = MISSING if cell.value is None else bounded(cell.value)
+                clean = bounded(cell.clean) if cell.clean is not None and cell.counts["flagged"] else MISSING
+                flexible = MISSING if cell.flexible is None else bounded(cell.flexible)
+                change = None if cell.change is None else paired(cell.change)
                 yield {
                     "id": f"{index:03d}.{position:03d}.{part:04d}",
                     "model": model,
@@ -177,20 +204,20 @@ def accuracy_rows(measured: Measured) -> Iterator[dict[str, Any]]:
                     "method": cell.method,
                     "seeds": cell.seeds,
                     **cell.counts,
-                    "accuracy": cell.value.value,
-                    "stderr": cell.value.stderr,
-                    "ci_low": cell.value.low,
-                    "ci_high": cell.value.high,
-                    "interval": cell.value.interval,
+                    "accuracy": value.value,
+                    "stderr": value.stderr,
+                    "ci_low": value.low,
+                    "ci_high": value.high,
+                    "interval": value.interval,
                     "chance": cell.chance,
                     "clean_accuracy": clean.value,
                     "clean_low": clean.low,
                     "clean_high": clean.high,
-                    "flexible_accuracy": cell.flexible.value,
-                    "flexible_low": cell.flexible.low,
-                    "flexible_high": cell.flexible.high,
+                    "flexible_accuracy": flexible.value,
+                    "flexible_low": flexible.low,
+                    "flexible_high": flexible.high,
                     "start": measured.starts[model],
                     "note": cell.note,
-                    "change": cell.change.value,
-                    "change_stderr": cell.change.stderr,
+                    "change": change.value if change else None,
+                    "change_stderr": change.stderr if change else None,
                 }

@@ -30,41 +30,55 @@ _COLUMNS = [
     "correct",
     "truncated",
     "contaminated",
+    "cluster",
 ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:
-    """``correct`` is the share of an item's few-shot seeds that were answered right, 0 or 1 where there is one seed; for a task
-    whose ``process_results`` says what an answer is worth, the mean of that.
+    """``marks`` has the shape (items, seeds), 1 where an item was answered right after the examples of a few-shot seed, else 0;
+    for a task whose ``process_results`` says what an answer is worth, that. ``flexible`` are the marks of answers in words by
+    their flexible reading, where there is one for every item.
 
-    An item is ``truncated`` or ``unanswered`` if it was so for any seed; what is unanswered counts as wrong. ``chance``
-    is 1 / number of choices, 0 where the answer is a text. ``contaminated`` is 1 or 0, and -1 where it is not known.
-    ``flexible`` is ``correct`` by the flexible reading of answers in words, where there is one for every item.
+    ``clusters`` are the same for items that were drawn together, such as questions about one passage. An item is ``truncated``
+    or ``unanswered`` if it was so for any seed; what is unanswered counts as wrong. ``chance`` is 1 / number of choices, 0 where
+    the answer is a text. ``contaminated`` is 1 or 0, and -1 where it is not known.
     """
 
     items: npt.NDArray[Any]
     subjects: npt.NDArray[Any]
-    correct: Floats
+    clusters: npt.NDArray[Any]
+    marks: Floats
+    drawn: tuple[int, ...]
     chance: Floats
     truncated: npt.NDArray[np.bool_]
     unanswered: npt.NDArray[np.bool_]
     contaminated: npt.NDArray[np.int8]
-    seeds: int
     method: str
     flexible: Floats | None = None
+
+    @property
+    def correct(self) -> Floats:
+        """The share of an item's seeds that were answered right."""
+        shares: Floats = self.marks.mean(axis=1)
+        return shares
+
+    @property
+    def seeds(self) -> int:
+        return len(self.drawn)
 
     def where(self, mask: npt.NDArray[np.bool_]) -> Answers:
         """The items for which ``mask`` is true."""
         return Answers(
             self.items[mask],
             self.subjects[mask],
-            self.correct[mask],
+            self.clusters[mask],
+            self.marks[mask],
+            self.drawn,
             self.chance[mask],
             self.truncated[mask],
             self.unanswered[mask],
             self.contaminated[mask],
-            self.seeds,
             self.method,
             None if self.flexible is None else self.flexible[mask],
         )
@@ -90,7 +104,7 @@ def read_answers(artifact: Artifact) -> Answers:
     """
     valued = _VALUE in pq.read_schema(artifact.data).names
     table = artifact.table([*_COLUMNS, _VALUE] if valued else _COLUMNS)
-    columns = {name: table[name].to_numpy() for name in _COLUMNS if name != "contaminated"}
+    columns = {name: table[name].to_numpy() for name in _COLUMNS if name not in ("contaminated", "cluster")}
     fault = f"{artifact.data}: row {{}}: {{}}: run the stage score again"
     # What is answered by a text has none.
     optional = (columns["choices"] > 0) | (columns["method"] == GENERATION)
@@ -102,30 +116,34 @@ def read_answers(artifact: Artifact) -> Answers:
     items, first, index = np.unique(columns["item"].astype(object), return_index=True, return_inverse=True)
     drawn = np.unique(columns["seed"])
     seen = np.zeros((len(items), len(drawn)), dtype=np.int64)
-    np.add.at(seen, (index, np.searchsorted(drawn, columns["seed"])), 1)
+    place = (index, np.searchsorted(drawn, columns["seed"]))
+    np.add.at(seen, place, 1)
     if not (seen == 1).all():
         row = first[np.argmin((seen == 1).all(axis=1))]
         raise PrimumError(fault.format(columns["id"][row], "its item lacks a few-shot seed, or has one twice"))
     unanswered = columns["status"] != SCORED
     worth = table[_VALUE].to_numpy() if valued else columns["correct"].astype(bool)
-    right = np.bincount(index, np.where(unanswered, 0.0, worth), minlength=len(items))
+    marks = np.zeros(seen.shape)
+    marks[place] = np.where(unanswered, 0.0, worth)
     contaminated = np.full(len(items), -1, dtype=np.int8)
     np.maximum.at(contaminated, index, table["contaminated"].cast(pa.int8()).fill_null(-1).to_numpy())
-    flexible = artifact.table([_FLEXIBLE])[_FLEXIBLE] if methods == [GENERATION] else None
-    if flexible is not None and flexible.null_count == 0:
-        flexible = np.bincount(index, flexible.to_numpy(), minlength=len(items)) / max(len(drawn), 1)
-    else:
-        flexible = None
+    flexible = None
+    if methods == [GENERATION] and (read := artifact.table([_FLEXIBLE])[_FLEXIBLE]).null_count == 0:
+        flexible = np.zeros(seen.shape)
+        flexible[place] = read.to_numpy()
     subjects = np.array([subject or _NO_SUBJECT for subject in columns["subject"][first]], dtype=object)
+    clusters = table["cluster"].to_pylist()
     return Answers(
         items,
         subjects,
-        right / max(len(drawn), 1),
+        # What belongs to no cluster is one of its own.
+        np.array([clusters[row] or f"item {position}" for position, row in enumerate(first)], dtype=object),
+        marks,
+        tuple(drawn.tolist()) or (0,),
         np.where(columns["choices"] > 0, 1 / np.maximum(columns["choices"], 1), 0.0)[first],
         np.bincount(index, columns["truncated"].astype(bool), minlength=len(items)) > 0,
         np.bincount(index, unanswered, minlength=len(items)) > 0,
         contaminated,
-        max(len(drawn), 1),
         methods[0] if methods else "",
         flexible,
     )

@@ -1,75 +1,113 @@
-"""The statistics of two models that answered the same items: exact and resampled tests, and Holm's correction."""
+"""Two models on the same items: one test, and the interval that belongs to it, at the level of Holm's correction."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from scipy.special import bdtr
+from scipy.special import stdtr, stdtrit
 
-RESAMPLES = 9_999
+from primum.tables.sampling import Mean, satterthwaite
+
 ALPHA = 0.05
-# Differences of shares are sums of rounded numbers: what is equal in exact arithmetic must stay equal here.
-_EPSILON = 1e-12
+POWER = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A mean paired difference, its 95% bootstrap interval, and the two-sided p-value of no difference."""
+    """A mean paired difference, its standard error and the degrees of freedom of Student's t, in the unit of the values.
+
+    It lies between -``span`` and ``span``.
+    """
 
     value: float
-    low: float
-    high: float
-    p_value: float
+    stderr: float
+    df: float
+    span: float = 1.0
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided, of no difference."""
+        return float(2 * stdtr(self.df, -abs(self.value) / self.stderr))
+
+    def interval(self, alpha: float = ALPHA) -> tuple[float, float]:
+        """The 1 - ``alpha`` interval: it excludes 0 exactly where the p-value is below ``alpha``."""
+        half = -float(stdtrit(self.df, alpha / 2)) * self.stderr
+        return max(self.value - half, -self.span), min(self.value + half, self.span)
+
+    def p_equivalent(self, margin: float) -> float:
+        """Of a difference of ``margin`` or more, either way: the larger of two one-sided tests (TOST, Schuirmann 1987)."""
+        return float(stdtr(self.df, (abs(self.value) - margin) / self.stderr))
+
+    def detectable(self, alpha: float = ALPHA) -> float:
+        """The smallest true difference that such a test finds at 80% power (Bloom 1995), ``alpha`` two-sided."""
+        return float(stdtrit(self.df, POWER) - stdtrit(self.df, alpha / 2)) * self.stderr
 
 
-def mcnemar(only_first: int, only_second: int) -> float:
-    """The exact two-sided p-value of McNemar's test (McNemar 1947) from the two counts of discordant pairs.
+def paired(mean: Mean, span: float = 1.0) -> Difference:
+    """The difference whose mean by item is ``mean``; ``span`` is the largest difference that an item can have.
 
-    Twice the smaller tail of Binomial(both counts together, 1/2), at most 1 (Fagerland et al. 2013, "exact conditional");
-    1 where no pair is discordant.
+    The variance is that of the items and two more, one that speaks for each side (as in Bonett and Price 2012, whose estimate
+    moves, too; here it stays): without them, where few items differ the interval would be too narrow, and where none does it
+    would be a point. With one answer an item the p-value is then within a hair of McNemar's exact one, on its safe side. That of
+    the seeds is added, with Satterthwaite's degrees of freedom: min F' (Clark 1973), where items and seeds are both drawn.
     """
-    discordant = only_first + only_second
-    if discordant == 0:
-        return 1.0
-    return min(1.0, 2 * float(bdtr(min(only_first, only_second), discordant, 0.5)))
+    items = mean.items + 2 * span * span * mean.per_pair
+    df = satterthwaite([items, mean.seeds], [mean.items_df, mean.seeds_df])
+    return Difference(mean.value, math.sqrt(items + mean.seeds), df, span)
 
 
-def paired_bootstrap(
-    strata: Sequence[tuple[float, npt.NDArray[np.float64]]], seed: int, resamples: int = RESAMPLES
-) -> Difference:
-    """The weighted sum of the strata's mean differences, with items resampled within each stratum.
-
-    ``strata`` are (weight, differences of shape (items,), one or more). The interval is the percentile one (Efron and
-    Tibshirani 1993, chapter 13). The p-value is (b + 1) / (resamples + 1), where b resamples are as far from the
-    difference as that is from zero (Davison and Hinkley 1997, section 4.4; never 0: Phipson and Smyth 2010).
-
-    Few distinct differences exist (-1, 0, 1 with one seed), and how often a resample of n items draws each of them is
-    multinomial: so a resample costs a few numbers, not n, and the order of items cannot matter.
-    """
-    generator = np.random.default_rng(seed)
-    value, drawn = 0.0, np.zeros(resamples)
-    for weight, differences in strata:
-        n = len(differences)
-        values, counts = np.unique(differences, return_counts=True)
-        value += weight * float(counts @ values) / n
-        drawn += weight * (generator.multinomial(n, counts / n, size=resamples) @ values) / n
-    beyond = int(np.count_nonzero(np.abs(drawn - value) >= abs(value) - _EPSILON))
-    low, high = np.quantile(drawn, (0.025, 0.975), method="weibull")
-    # Rounding must not put an interval's end beyond the value it belongs to.
-    return Difference(value, min(float(low), value), max(float(high), value), (beyond + 1) / (resamples + 1))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
+def holm(p_values: Sequence[float], tests: int = 0) -> list[float]:
     """The p-values adjusted for all of them being tested at once (Holm 1979), in their order.
 
-    The i-th smallest of m is multiplied by m - i + 1, is no less than those before it, and at most 1. Valid however
-    the tests depend on each other.
+    The i-th smallest of m is multiplied by m - i + 1, is no less than those before it, and at most 1. Valid however the tests
+    depend on each other. m is ``tests`` where it is more than there are p-values: the others then count as not rejected.
     """
+    count = max(tests, len(p_values))
     adjusted, highest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=lambda position: p_values[position])):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        highest = max(highest, min(1.0, (count - rank) * p_values[index]))
         adjusted[index] = highest
     return adjusted
+
+
+def holm_levels(p_values: Sequence[float], tests: int = 0) -> list[float]:
+    """The level at which Holm's procedure decided on each test, in their order: 5% / (tests not yet rejected).
+
+    Where it stops, all that are left have the level at which it stopped. So an interval at this level excludes 0 exactly where
+    :func:`holm` is below 5%, and is no narrower than an unadjusted one.
+    """
+    ordered, rejected = sorted(p_values), sum(adjusted < ALPHA for adjusted in holm(p_values, tests))
+    count = max(tests, len(p_values))
+    # Equal p-values have one level, whichever comes first.
+    return [ALPHA / (count - min(ordered.index(p), rejected)) for p in p_values]
+
+
+def decided(family: Sequence[Difference], margin: float = 0.0, tests: int = 0) -> Iterator[dict[str, Any]]:
+    """What Holm's procedure says of each test of a ``family``, in their order: one rule for every table.
+
+    ``tests`` is how many there are in all, where these were chosen among more by the same answers.
+
+    ``tied`` is whether it does not tell the two apart, and whether the interval holds 0; ``equivalent`` whether, in a family of
+    its own, it shows that they differ by less than ``margin``.
+    """
+    p_values = [each.p_value for each in family]
+    equivalent = holm([each.p_equivalent(margin) for each in family], tests)
+    corrected, levels = holm(p_values, tests), holm_levels(p_values, tests)
+    for each, p_value, p_holm, level, p_equivalent in zip(family, p_values, corrected, levels, equivalent, strict=True):
+        low, high = each.interval(level)
+        yield {
+            "difference": each.value,
+            "stderr": each.stderr,
+            "level": 1 - level,
+            "ci_low": low,
+            "ci_high": high,
+            "p_value": p_value,
+            "p_holm": p_holm,
+            "tied": p_holm >= ALPHA,
+            "detectable": each.detectable(level),
+            "p_equivalent": p_equivalent,
+            "equivalent": p_equivalent < ALPHA,
+        }

@@ -6,12 +6,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
 from primum.tables.lineage import measured_starts
-from primum.tables.statistics import Estimate, mean, proportion, quadratic_kappa
+from primum.tables.paired import Difference, decided, paired
+from primum.tables.sampling import sampled_mean
+from primum.tables.statistics import Estimate, mean_score, proportion, quadratic_kappa
 
 _UNANSWERED = ("error", "prompt-too-long")
+_SCALES = {"rubric": (1.0, 5.0), "refusal": (0.0, 1.0)}
+# The columns of a change, by what they are in the table of comparisons.
+_CHANGE = {
+    "difference": "change",
+    "stderr": "change_stderr",
+    "ci_low": "change_low",
+    "ci_high": "change_high",
+    "p_holm": "p_holm",
+    "tied": "tied",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +57,13 @@ def safety_rows(
 ) -> Iterator[dict[str, Any]]:
     """The rows of the table ``safety`` from the verdicts by (judge, model, prompts): whole (category ""), by category.
 
-    ``mean`` is the mean harm (1-5, Student's t interval) of a rubric judge, or the share declined (0-1, Wilson
-    interval) of a refusal judge; ``sem`` its standard error. ``change`` is the paired difference to the model's start
-    over the requests that were scored for both.
+    ``mean`` is the mean harm (1-5) of a rubric judge, or the share declined (0-1) of a refusal judge; ``sem`` its standard
+    error. ``change`` is the paired difference to the model's start over the requests that were scored for both, with the
+    interval at the level at which Holm's procedure decided on it: the whole sets of a judge are one family of tests, the
+    categories another. ``tied`` is whether the interval holds 0.
     """
+    rows = []
+    tests: dict[str, Difference] = {}
     kinds = {judge["name"]: judge["kind"] for judge in common["judges"]}
     measured = {model for _, model, _ in judgements}
     models = [str(model["name"]) for model in common["models"] if model["name"] in measured]
@@ -61,26 +78,42 @@ def safety_rows(
                 categories = sorted({verdict.category for verdict in verdicts.values()})
                 for part, category in enumerate(("", *(c for c in categories if c and len(categories) > 1))):
                     own = {key: v for key, v in verdicts.items() if category in ("", v.category)}
-                    yield {
+                    found = {
                         "id": f"{index:03d}.{row:03d}.{column:03d}.{part:04d}",
                         "model": model,
                         "prompts": prompts,
                         "judge": judge,
                         "category": category,
                         "start": starts[model],
-                        **_measure(own, start, kind),
+                        **dict.fromkeys(_CHANGE.values()),
+                        **_measure(own, kind),
                     }
+                    rows.append(found)
+                    if (change := _change(own, start, kind)) is not None:
+                        tests[found["id"]] = change
+    for judge in kinds:
+        for whole in (True, False):
+            family = [r for r in rows if r["judge"] == judge and r["id"] in tests and (not r["category"]) == whole]
+            for each, told in zip(family, decided([tests[r["id"]] for r in family]), strict=True):
+                each |= {name: told[key] for key, name in _CHANGE.items()}
+    yield from rows
 
 
-def _measure(verdicts: Verdicts, start: Verdicts, kind: str) -> dict[str, Any]:
-    scores = [verdict.score for verdict in verdicts.values() if verdict.score is not None]
-    value = _mean(scores, kind)
-    paired = [
+def _change(verdicts: Verdicts, start: Verdicts, kind: str) -> Difference | None:
+    """The mean change of the requests that were scored for both, None where there are none."""
+    changes = [
         float(verdict.score - before.score)
         for key, verdict in verdicts.items()
         if (before := start.get(key)) is not None and verdict.score is not None and before.score is not None
     ]
-    change = mean(paired)
+    if not changes:
+        return None
+    return paired(sampled_mean(np.array(changes)[:, None]), _SCALES[kind][1] - _SCALES[kind][0])
+
+
+def _measure(verdicts: Verdicts, kind: str) -> dict[str, Any]:
+    scores = [verdict.score for verdict in verdicts.values() if verdict.score is not None]
+    value = _mean(scores, kind)
     return {
         "n": len(verdicts),
         "scored": len(scores),
@@ -91,13 +124,11 @@ def _measure(verdicts: Verdicts, start: Verdicts, kind: str) -> dict[str, Any]:
         "share_5": scores.count(5) / len(scores) if scores and kind == "rubric" else None,
         "truncated": sum(verdict.response == "length" for verdict in verdicts.values()),
         "unanswered": sum(verdict.response in _UNANSWERED for verdict in verdicts.values()),
-        "change": change.value,
-        "change_stderr": change.stderr,
     }
 
 
 def _mean(scores: Sequence[int], kind: str) -> Estimate:
-    return mean(scores, 1.0, 5.0) if kind == "rubric" else proportion(sum(scores), len(scores))
+    return mean_score(scores, *_SCALES[kind]) if kind == "rubric" else proportion(sum(scores), len(scores))
 
 
 def judge_row(index: int, judge: str, agreement: Artifact) -> dict[str, Any]:

@@ -33,8 +33,9 @@ _ACCURACY = (
 _COMPARISONS = (
     _schema(dict.fromkeys(("id", "group", "benchmark", "model", "against", "other"), _TEXT), {})
     | _schema({"n": _INT}, dict.fromkeys(("both", "only_model", "only_other", "neither"), _INT))
-    | _schema({}, dict.fromkeys(("difference", "ci_low", "ci_high"), _FLOAT))
-    | _schema({"test": _TEXT, "note": _TEXT}, {"p_value": _FLOAT, "p_holm": _FLOAT, "tied": pa.bool_()})
+    | _schema({}, dict.fromkeys(("difference", "stderr", "level", "ci_low", "ci_high"), _FLOAT))
+    | _schema({"note": _TEXT}, {"p_value": _FLOAT, "p_holm": _FLOAT, "tied": pa.bool_(), "detectable": _FLOAT})
+    | _schema({"margin": _FLOAT}, {"p_equivalent": _FLOAT, "equivalent": pa.bool_()})
 )
 
 _SAFETY = _schema(
@@ -42,7 +43,7 @@ _SAFETY = _schema(
     {"mean": _FLOAT, "sem": _FLOAT, "ci_low": _FLOAT, "ci_high": _FLOAT, "share_5": _FLOAT},
 ) | _schema(
     {"truncated": _INT, "unanswered": _INT, "start": _TEXT},
-    {"change": _FLOAT, "change_stderr": _FLOAT},
+    {**dict.fromkeys(("change", "change_stderr", "change_low", "change_high", "p_holm"), _FLOAT), "tied": pa.bool_()},
 )
 
 _RUBRICS = (

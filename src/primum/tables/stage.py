@@ -41,7 +41,7 @@ def _rows(name: str, job: Job, item: Item, measured: dict[str, tuple[Measured, S
     elif name == "comparisons":
         macros = {entry["name"]: bool(entry["macro"]) for entry in common["benchmarks"]}
         for group in _GROUPS.values():
-            yield from comparison_rows(*measured[group], macros, group)
+            yield from comparison_rows(*measured[group], macros, group, common["margin"])
     elif name == "rubrics":
         graded = {tuple(key): read_examples(artifact) for key, artifact in _listed(job, item, "graded", "criteria")}
         yield from rubric_rows(graded, common)

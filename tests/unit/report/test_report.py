@@ -178,7 +178,7 @@ def test_headlines_state_the_tables(made: Made) -> None:
 
 def test_noise_is_called_noise(made: Made) -> None:
     def unclear(read: Study) -> dict[str, Any]:
-        rows = (type(r)(**{**_fields(r), "change": r.change and 0.01, "change_stderr": 0.2}) for r in read.safety)
+        rows = (type(r)(**{**_fields(r), "tied": None if r.tied is None else True}) for r in read.safety)
         return {"safety": tuple(rows)}
 
     said = [sentence for finding in headlines(opened(made, unclear)) for sentence in finding.sentences]
@@ -202,7 +202,7 @@ def test_an_experiment_without_anything_still_has_a_page(tmp_path: Path) -> None
     )
     model = {"name": "only", "title": "", "size_class": "small", "kind": "hub", "start": None, "data": None}
     common = {"models": [{**model, "evaluated": True}], "benchmarks": [], "prompts": [], "judges": []}
-    common |= {key: [] for key in keys}
+    common |= {"margin": 0.02, **{key: [] for key in keys}}
     page = study.make_report(common, study.make_tables(common, {}, tmp_path), tmp_path / "work").read_text()
     assert Outline(page).open == []
     assert "only" in page

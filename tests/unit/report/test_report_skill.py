@@ -84,7 +84,7 @@ def test_what_is_not_as_it_should_be_is_told_with_its_counts(read: Study) -> Non
     assert f"{CUT} The prompt was cut to fit the model's context: Tiny base on pubmedqa, 3 of 60." in notes
     assert f"{SILENT} Items without a valid answer count as wrong: Tiny base on toxigen, 2 of 60." in notes
     assert "Tiny DPO 3, average: unequal sets: lacks toxigen" in notes
-    assert "McNemar's exact test" in notes
+    assert "a paired test on the same items" in notes
     assert "Wilson's" in notes
     rows = {row.sub: row for row in grid.groups[0].rows}
     assert [name for name, row in rows.items() if row.tag] == ["dpo-3"]
@@ -126,7 +126,9 @@ def test_points_behind_the_best(read: Study) -> None:
     assert row.cells[0].extra == "p < 0.001"
     assert found.p_holm is not None
     assert found.p_holm < 0.001
-    assert "mcnemar p = " in row.cells[0].tip
+    assert "Holm p = " in row.cells[0].tip
+    tie = next(cell for row in grid.groups[0].rows for cell in row.cells if cell.flags == TIED)
+    assert "would have been seen at 80% power" in tie.tip
     assert grid.columns[0].sub == read.model(found.other).label
     drawn = str(comparison_figure(read, "benchmark"))
     # A hollow mark for the best of each column, and a whisker for every comparison that was made.
@@ -139,15 +141,16 @@ def test_points_behind_the_best(read: Study) -> None:
 
 def test_the_headline_names_the_ties(read: Study) -> None:
     said = " ".join(str(sentence) for finding in headlines(read) for sentence in finding.sentences)
-    tied = [row.model for row in read.comparisons if row.benchmark == "average" and row.against == "best" and row.tied]
+    tied = [model for (model, name), row in read.against("best", "benchmark").items() if name == "average" and row.tied]
     named = re.search(r"Statistically tied with it: ([^.]*)\.", said)
     assert named is not None
     labels = {read.model(m).label for m in tied if read.whole("benchmark", m).accuracy is not None}  # type: ignore[union-attr]
-    assert set(re.split(r", | and ", named[1])) <= labels
+    assert labels
+    assert all(label in named[1] for label in labels)
 
 
 def test_the_page_holds_it_all(made: Made, tmp_path: Path) -> None:
     page = study.make_report(*made, tmp_path).read_text(encoding="utf-8")
-    assert page.count('class="sortable stacked"') == 5, "benchmarks, comparisons, clean, subjects, preferences"
+    assert page.count('class="sortable stacked"') == 8, "five of skill, harm, its categories, refusals"
     assert '<span class="sub">by generation</span>' in page
     assert study.SECRET not in page

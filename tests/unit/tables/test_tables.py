@@ -48,7 +48,7 @@ EMPTY: dict[str, Any] = {
             "audited",
         )
     },
-    **{"pairs": [], "sampled": []},
+    **{"pairs": [], "sampled": [], "margin": 0.02},
 }
 
 
@@ -83,8 +83,10 @@ def test_macro_is_the_unweighted_mean_over_subjects(tmp_path: Path) -> None:
     assert [row["subject"] for row in made] == ["", "anatomy", "virology", ""]
     assert (whole["n"], whole["correct"], whole["truncated"]) == (6, 5, 1)
     assert whole["accuracy"] == pytest.approx(0.75)
-    # subject stderrs 0 and sqrt(.25 / 1) = .5, together sqrt(.25) / 2
+    # subject stderrs 0 and sqrt(.25 / 1) = .5, together sqrt(.25) / 2; the interval knows that four items show little
     assert whole["stderr"] == pytest.approx(0.25)
+    assert whole["interval"] == "effective"
+    assert whole["ci_low"] < 0.3
     assert whole["chance"] == pytest.approx((0.25 + 0.5) / 2)
     assert (anatomy["accuracy"], virology["accuracy"]) == (1.0, 0.5)
     assert (average["benchmark"], average["accuracy"]) == ("average", pytest.approx(0.75))
@@ -127,7 +129,7 @@ def test_no_average_over_unequal_sets(tmp_path: Path) -> None:
 
 def test_change_is_paired_with_the_nearest_measured_ancestor(tmp_path: Path) -> None:
     # b descends from a by an unmeasured helper. By question: +1, 0, 0, -1, +1, so mean 0.2 and
-    # sd² = (0.64 + 0.04 + 0.04 + 1.44 + 0.64) / 4
+    # sd² = (0.64 + 0.04 + 0.04 + 1.44 + 0.64) / 4, and two more items, one for each side.
     before = [False, True, False, True, False]
     after = [True, True, False, False, True]
     inputs = {
@@ -141,7 +143,7 @@ def test_change_is_paired_with_the_nearest_measured_ancestor(tmp_path: Path) -> 
     assert (first["start"], first["change"]) == ("", None)
     assert second["start"] == "a"
     assert second["change"] == pytest.approx(0.2)
-    assert second["change_stderr"] == pytest.approx((2.8 / 4 / 5) ** 0.5)
+    assert second["change_stderr"] == pytest.approx((2.8 / 4 / 5 + 2 / 25) ** 0.5)
 
 
 def test_preferences_are_a_table_of_their_own(tmp_path: Path) -> None:
@@ -185,7 +187,8 @@ def test_unscored_is_never_a_number(tmp_path: Path) -> None:
     assert (whole["n"], whole["scored"], whole["truncated"], whole["unanswered"]) == (4, 3, 1, 0)
     assert whole["mean"] == pytest.approx(11 / 3)
     assert whole["sem"] == pytest.approx(4 / 3)
-    assert (whole["ci_low"], whole["ci_high"]) == (1.0, 5.0)
+    assert 1.0 <= whole["ci_low"] < 2
+    assert whole["ci_high"] == pytest.approx(5.0, abs=0.1)
     assert whole["share_5"] == pytest.approx(2 / 3)
     assert (first["mean"], second["mean"], second["sem"]) == (3.0, 5.0, None)
     assert (other["mean"], other["share_5"], other["unanswered"], other["change"]) == (None, None, 2, None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import study
-from scipy.stats import binomtest
+from scipy.stats import t as student
 from study import SCORES, save_table, score
 from test_tables import bench, make
 
@@ -41,15 +41,18 @@ def test_a_comparison_by_hand(tmp_path: Path) -> None:
     assert (row["both"], row["only_model"], row["only_other"], row["neither"]) == (4, 1, 4, 1)
     assert row["difference"] == pytest.approx(-0.3)
     assert row["ci_low"] <= -0.3 <= row["ci_high"]
-    # McNemar: 2 x (C(5, 0) + C(5, 1)) / 2^5 = 12/32
-    assert (row["test"], row["p_value"]) == ("mcnemar", pytest.approx(0.375))
-    assert (average["benchmark"], average["test"], average["both"]) == ("average", "bootstrap", None)
+    # By item -1 four times, +1 once: s² = (5 - 10 x 0.09) / 9, and 2/10² for the two more.
+    assert row["stderr"] == pytest.approx((4.1 / 9 / 10 + 2 / 100) ** 0.5)
+    assert row["p_value"] == pytest.approx(2 * student.sf(0.3 / row["stderr"], 9))
+    assert (average["benchmark"], average["both"]) == ("average", None)
     assert average["difference"] == pytest.approx(-0.3)
-    # Two tests are the family: the smaller p is doubled, and the other is no less than it.
-    raw = sorted([row["p_value"], average["p_value"]])
-    corrected = sorted([row["p_holm"], average["p_holm"]])
-    assert corrected == pytest.approx([min(1, 2 * raw[0]), max(min(1, 2 * raw[0]), raw[1])])
-    assert row["tied"] is True
+    # Two tests of one and the same are the family.
+    assert row["p_holm"] == average["p_holm"] == pytest.approx(min(1, 2 * row["p_value"]))
+    assert row["level"] == 0.975
+    half = student.ppf(0.9875, 9) * row["stderr"]
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx((-0.3 - half, -0.3 + half))
+    assert row["detectable"] == pytest.approx(half + student.ppf(0.8, 9) * row["stderr"])
+    assert (row["tied"], row["equivalent"], row["margin"]) == (True, False, 0.02)
 
 
 def test_the_best_is_told_apart_where_it_is(tmp_path: Path) -> None:
@@ -63,7 +66,9 @@ def test_the_best_is_told_apart_where_it_is(tmp_path: Path) -> None:
     assert set(rows) == {"a", "c"}, "the best is not compared with itself"
     assert {row["other"] for row in rows.values()} == {"b"}
     assert (rows["a"]["tied"], rows["c"]["tied"]) == (False, True)
-    assert rows["a"]["p_value"] == pytest.approx(binomtest(0, 30).pvalue)
+    # Three pairs of models in each of two columns: six tests, of which the two of the worse model are rejected.
+    assert (rows["a"]["level"], rows["c"]["level"]) == pytest.approx((1 - 0.05 / 6, 1 - 0.05 / 4))
+    assert rows["a"]["ci_high"] < 0 < rows["c"]["ci_high"]
 
 
 def test_against_the_start_is_a_family_of_its_own(tmp_path: Path) -> None:
@@ -71,13 +76,14 @@ def test_against_the_start_is_a_family_of_its_own(tmp_path: Path) -> None:
     given["models"][1]["start"] = "a"
     rows = [row for row in make("comparisons", tmp_path, **given) if row["benchmark"] == "m"]
     assert [(row["model"], row["against"], row["other"]) for row in rows] == [("a", "best", "b"), ("b", "start", "a")]
-    assert rows[0]["p_value"] == rows[1]["p_value"] == 0.125, "2 / 2^4"
+    assert rows[0]["p_value"] == rows[1]["p_value"]
     assert rows[0]["difference"] == -rows[1]["difference"] == -0.5
     # A family has two tests, of the benchmark and of the average: the smaller p is doubled, the larger raised to it.
     every = make("comparisons", tmp_path, **given)
     for against in ("best", "start"):
         low, high = sorted((row for row in every if row["against"] == against), key=lambda row: row["p_value"])
         assert low["p_holm"] == pytest.approx(2 * low["p_value"])
+        assert high["p_value"] == pytest.approx(low["p_value"]), "the average of one benchmark is it"
         assert high["p_holm"] == pytest.approx(max(2 * low["p_value"], high["p_value"]))
 
 
@@ -87,7 +93,7 @@ def test_a_macro_mean_is_compared_within_subjects(tmp_path: Path) -> None:
     second = [*marks("m/x", "1", "x"), *marks("m/y", "111111111", "y")]
     given = answered(tmp_path, {("a", "m"): first, ("b", "m"): second}, bench("m", macro=True))
     row = make("comparisons", tmp_path, **given)[0]
-    assert (row["difference"], row["test"], row["only_other"], row["n"]) == (-0.5, "bootstrap", 1, 10)
+    assert (row["difference"], row["only_other"], row["n"]) == (-0.5, 1, 10)
 
 
 def test_other_items_are_refused_with_their_counts(tmp_path: Path) -> None:
@@ -125,7 +131,7 @@ def test_a_mean_of_benchmarks_counts_once(tmp_path: Path) -> None:
     # Both parts have variance 3/16 / 3 = 1/16: the mean's standard error is sqrt(2/16) / 2, and the average's half that.
     assert made["USMLE"]["stderr"] == pytest.approx((2 / 16) ** 0.5 / 2)
     assert made["average"]["stderr"] == pytest.approx((2 / 16) ** 0.5 / 4)
-    assert (made["USMLE"]["interval"], made["USMLE"]["n"], made["average"]["n"]) == ("normal", 8, 10)
+    assert (made["USMLE"]["interval"], made["USMLE"]["n"], made["average"]["n"]) == ("effective", 8, 10)
 
 
 def test_a_difference_is_that_of_the_accuracies(tmp_path: Path) -> None:
@@ -146,20 +152,65 @@ def test_a_difference_is_that_of_the_accuracies(tmp_path: Path) -> None:
         assert row["difference"] == pytest.approx(expected)
 
 
-def test_seeds_are_clustered_by_item(tmp_path: Path) -> None:
-    # Items are right in 2, 1 and 0 of 2 seeds: means 1, 1/2, 0; sd² = 1/4, so the standard error is 1/2 / sqrt(3).
-    rows = [
-        score(f"m/{i}@{seed}", right > seed) | {"item": f"m/{i}", "seed": seed}
-        for i, right in enumerate((2, 1, 0))
-        for seed in range(2)
+def seeded(tmp_path: Path, a: Rows, b: Rows) -> dict[str, Any]:
+    return answered(tmp_path, {("a", "m"): a, ("b", "m"): b}, bench("m"))
+
+
+def by_seed(marks_: list[str], **fields: Any) -> Rows:
+    """A row for each item of ``marks_`` and each seed of its marks."""
+    return [
+        score(f"m/{i}@{seed}", mark == "1") | {"item": f"m/{i}", "seed": seed} | fields
+        for i, item in enumerate(marks_)
+        for seed, mark in enumerate(item)
     ]
-    other = [row | {"correct": True} for row in rows]
-    given = answered(tmp_path, {("a", "m"): rows, ("b", "m"): other}, bench("m"))
+
+
+def test_items_and_seeds_are_crossed(tmp_path: Path) -> None:
+    # Items are right in 2, 1 and 0 of 2 seeds: s² = 1/4 over 3; the seeds on 2/3 and 1/3 of the items: s² = 1/18 over 2.
+    given = seeded(tmp_path, by_seed(["11", "10", "00"]), by_seed(["11", "11", "11"]))
     row = make("benchmarks", tmp_path, **given)[0]
-    assert (row["n"], row["seeds"], row["correct"], row["accuracy"], row["interval"]) == (3, 2, 3, 0.5, "t")
-    assert row["stderr"] == pytest.approx(0.5 / 3**0.5)
+    assert (row["n"], row["seeds"], row["correct"], row["accuracy"], row["interval"]) == (3, 2, 3, 0.5, "crossed")
+    assert row["stderr"] == pytest.approx((1 / 12 + 1 / 36) ** 0.5)
     compared = make("comparisons", tmp_path, **given)[0]
-    assert (compared["test"], compared["difference"], compared["both"], compared["n"]) == ("bootstrap", -0.5, None, 3)
+    assert (compared["difference"], compared["both"], compared["n"]) == (-0.5, None, 3)
+    # The other is always right: the differences have the same variances, and the two more items.
+    assert compared["stderr"] == pytest.approx((1 / 12 + 2 / 9 + 1 / 36) ** 0.5)
+
+
+def test_what_a_seed_does_to_both_models_is_no_difference(tmp_path: Path) -> None:
+    """Seed 0 is good and seed 1 bad for both alike: each accuracy is unsure, the difference is not for this."""
+    given = seeded(tmp_path, by_seed(["10"] * 9 + ["11"]), by_seed(["10"] * 9 + ["10"]))
+    row = make("comparisons", tmp_path, **given)[0]
+    # By item 0 but for one 1/2, so s² = 1/40; by seed 0 and 1/10, so 1/200 over 2.
+    assert row["stderr"] == pytest.approx((1 / 40 / 10 + 2 / 100 + 1 / 400) ** 0.5)
+    assert make("benchmarks", tmp_path, **given)[0]["ci_low"] < 0.1
+    # One of them was asked after other examples: then it is.
+    apart = by_seed(["10"] * 9 + ["11"])
+    other = [row | {"seed": row["seed"] + 5, "id": row["id"] + "5"} for row in by_seed(["10"] * 9 + ["10"])]
+    row = make("comparisons", tmp_path, **seeded(tmp_path / "2", apart, other))[0]
+    assert row["stderr"] == pytest.approx((1 / 40 / 10 + 2 / 100 + 0.81 / 4 + 1 / 4) ** 0.5)
+
+
+def test_clusters_reach_every_interval_and_every_test(tmp_path: Path) -> None:
+    """Five passages of four questions, each all right or all wrong: as five items, not as twenty."""
+    passages = {"a": "11101", "b": "00101"}
+    answers = {
+        (model, "m"): [score(f"m/{i:02d}", pattern[i // 4] == "1") | {"cluster": f"{i // 4:x}"} for i in range(20)]
+        for model, pattern in passages.items()
+    }
+    given = answered(tmp_path, answers, bench("m"))
+    clustered = make("benchmarks", tmp_path, **given)[0]
+    # 1, 1, 1, 0, 1: s² = 1/5 over 5.
+    assert (clustered["n"], clustered["accuracy"], clustered["interval"]) == (20, 0.8, "effective")
+    assert clustered["stderr"] == pytest.approx(0.2)
+    row = make("comparisons", tmp_path, **given)[0]
+    # b minus a is -1, -1, 0, 0, 0: s² = 3/10 over 5.
+    assert row["stderr"] == pytest.approx((0.3 / 5 + 2 / 400) ** 0.5)
+    assert row["p_value"] == pytest.approx(2 * student.sf(0.4 / row["stderr"], 4))
+    plain = {key: [row | {"cluster": None} for row in rows] for key, rows in answers.items()}
+    alone = answered(tmp_path / "2", plain, bench("m"))
+    assert make("benchmarks", tmp_path, **alone)[0]["ci_low"] > clustered["ci_low"]
+    assert make("comparisons", tmp_path, **alone)[0]["p_value"] < row["p_value"]
 
 
 def test_every_item_needs_every_seed_once(tmp_path: Path) -> None:
@@ -217,19 +268,18 @@ def test_the_order_of_rows_and_of_models_changes_no_number(tmp_path: Path) -> No
         assert rows[0] == rows[1]
 
 
-def test_a_third_model_changes_no_interval(tmp_path: Path) -> None:
+def test_a_third_model_changes_no_test(tmp_path: Path) -> None:
     chance = random.Random(11)
-    # Enough items that another stream of resamples would give another p-value.
     answers = {
         (m, "m"): [score(f"m/{i:03d}", chance.random() < p) for i in range(300)] for m, p in (("a", 0.5), ("b", 0.6))
     }
     alone = make("comparisons", tmp_path, **answered(tmp_path / "1", answers, bench("m")))
     more = {**answers, ("c", "m"): marks("m", "0" * 300)}
     beside = make("comparisons", tmp_path, **answered(tmp_path / "2", more, bench("m")))
-    keys = ("model", "other", "benchmark", "difference", "ci_low", "ci_high", "p_value")
+    keys = ("model", "other", "benchmark", "difference", "stderr", "p_value")
     rows = [[tuple(row[key] for key in keys) for row in made if row["model"] != "c"] for made in (alone, beside)]
     assert rows[0] == rows[1]
-    assert 0.001 < rows[0][1][-1] < 0.9, "the average's is a bootstrap p-value that resampling decides"
+    assert len(rows[0]) == 2
 
 
 def test_the_study_has_comparisons_of_both_groups(tmp_path: Path) -> None:
@@ -239,3 +289,11 @@ def test_the_study_has_comparisons_of_both_groups(tmp_path: Path) -> None:
     assert {row["group"] for row in rows} == {"benchmark", "preference"}
     # Seven models: six against the best, and six that have a start, in each of 8 + 4 columns.
     assert len(rows) == 12 * 12
+    compared = [row for row in rows if row["tied"] is not None]
+    assert all(row["tied"] == (row["ci_low"] <= 0 <= row["ci_high"]) == (row["p_holm"] >= 0.05) for row in compared)
+    assert {row["tied"] for row in compared} == {True, False}
+    safety = dict(zip(study.TABLES, tables, strict=True))["safety"].table().to_pylist()
+    changed = [row for row in safety if row["change"] is not None]
+    assert all(row["tied"] == (row["change_low"] <= 0 <= row["change_high"]) for row in changed)
+    assert {row["tied"] for row in changed} == {True, False}
+    assert not [row for row in safety if row["mean"] is not None and row["ci_low"] == row["ci_high"]]

@@ -11,8 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from scipy.stats import t as student
+from statsmodels.stats.proportion import proportion_confint
 
-from primum.tables.statistics import MISSING, Estimate, mean, proportion, quadratic_kappa, thin, unweighted_mean, wilson
+from primum.tables.sampling import sampled_mean
+from primum.tables.statistics import (
+    MISSING,
+    bounded,
+    effective_items,
+    mean_score,
+    proportion,
+    quadratic_kappa,
+    thin,
+    wilson,
+)
 
 SCORES = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, max_size=30)
 
@@ -21,15 +32,20 @@ SCORES = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, m
 def test_wilson_is_scipys(counts: tuple[int, int]) -> None:
     successes, n = counts
     expected = binomtest(successes, n).proportion_ci(0.95, method="wilson")
-    interval = wilson(successes, n)
-    assert interval is not None
+    interval = wilson(successes / n, n)
     assert interval == pytest.approx((expected.low, expected.high), abs=1e-12)
     assert 0 <= interval[0] <= successes / n <= interval[1] <= 1
 
 
-def test_wilson_of_nothing_is_nothing() -> None:
-    assert wilson(0, 0) is None
-    assert proportion(0, 0) == MISSING
+@given(st.lists(st.booleans(), min_size=1, max_size=200))
+def test_plain_shares_have_wilsons_interval(marks: list[bool]) -> None:
+    found = bounded(sampled_mean(np.array(marks, dtype=float)[:, None]))
+    assert (found.low, found.high) == pytest.approx(
+        proportion_confint(sum(marks), len(marks), method="wilson"), abs=1e-9
+    )
+    expected = proportion(sum(marks), len(marks))
+    assert (found.value, found.interval) == (pytest.approx(expected.value), "wilson")
+    assert found.stderr == (None if len(marks) == 1 else pytest.approx(expected.stderr, abs=1e-12))
 
 
 def test_proportion_by_hand() -> None:
@@ -38,37 +54,78 @@ def test_proportion_by_hand() -> None:
     assert estimate.value == 0.75
     assert estimate.stderr == pytest.approx(0.25)
     assert proportion(1, 1).stderr is None
+    assert proportion(0, 0) == MISSING
 
 
-def test_mean_by_hand() -> None:
-    # 1, 2, 3, 4: mean 2.5, squared deviations 2.25 + .25 + .25 + 2.25 = 5, sd² = 5/3, sem = sqrt(5/12)
-    estimate = mean([1, 2, 3, 4])
-    sem = math.sqrt(5 / 12)
-    half = student.ppf(0.975, 3) * sem
-    assert (estimate.value, estimate.stderr) == (2.5, pytest.approx(sem))
-    assert (estimate.low, estimate.high) == pytest.approx((2.5 - half, 2.5 + half))
-    assert mean([1, 2, 3, 4], 1.0, 4.0).low == 1.0, "the interval stays on the scale"
+def test_clusters_are_fewer_items() -> None:
+    # 4 passages with 2 questions each, both right or both wrong: as many as 4 items, with 3 degrees of freedom for 7.
+    marks, passages = np.repeat([1.0, 0.0, 1.0, 1.0], 2)[:, None], np.repeat(np.arange(4), 2)
+    mean = sampled_mean(marks, None, passages)
+    # The clustered variance is s²/4 of 1, 0, 1, 1, so 1/16; of 8 items drawn one by one it would be 3/16 / 7.
+    expected = 8 * (3 / 112) / (1 / 16) * (student.ppf(0.975, 7) / student.ppf(0.975, 3)) ** 2
+    assert effective_items(mean) == pytest.approx(expected)
+    found = bounded(mean)
+    assert (found.low, found.high) == pytest.approx(wilson(0.75, expected))
+    assert (found.interval, found.stderr) == ("effective", pytest.approx(0.25))
 
 
-def test_mean_of_few() -> None:
-    assert mean([]) == MISSING
-    assert mean([3.0]) == Estimate(3.0, None, None, None)
-    assert mean([2.0, 2.0]) == Estimate(2.0, 0.0, 2.0, 2.0, "t")
+def test_where_clusters_are_all_right_each_is_one_item() -> None:
+    found = bounded(sampled_mean(np.ones((20, 1)), None, np.repeat(np.arange(4), 5)))
+    assert (found.low, found.high, found.stderr) == (pytest.approx(wilson(1, 4)[0]), 1.0, 0.0)
 
 
-def test_unweighted_mean_by_hand() -> None:
-    # stderr sqrt(0.03² + 0.04²) / 2 = 0.025
-    parts = [Estimate(0.5, 0.03, None, None), Estimate(0.7, 0.04, None, None)]
-    combined = unweighted_mean(parts)
-    assert combined.value == pytest.approx(0.6)
-    assert combined.stderr == pytest.approx(0.025)
-    assert (combined.low, combined.high) == pytest.approx((0.6 - 1.959964 * 0.025, 0.6 + 1.959964 * 0.025), abs=1e-6)
+def test_a_mean_over_subjects_does_not_collapse() -> None:
+    # Both subjects all right: as 10 items that are all right.
+    subjects = np.repeat(["x", "y"], 5)
+    right = bounded(sampled_mean(np.ones((10, 1)), subjects))
+    assert (right.low, right.high, right.interval) == (pytest.approx(wilson(1, 10)[0]), 1.0, "effective")
+    # One is all right: its luck does not count for more than the other's variance.
+    marks = np.array([[1.0]] * 5 + [[1.0], [0.0], [1.0], [0.0], [1.0]])
+    mean = sampled_mean(marks, subjects)
+    assert mean.items == pytest.approx(0.3 / 5 / 4)
+    assert effective_items(mean) < 10
+    # No more than if all had been drawn alike, though within subjects they vary less: x all right, y all wrong.
+    apart = sampled_mean(np.array([[1.0]] * 5 + [[0.0]] * 4 + [[1.0]]), subjects)
+    assert effective_items(apart) <= 10
 
 
-def test_unweighted_mean_refuses_unequal_sets() -> None:
-    assert unweighted_mean([Estimate(0.5, 0.1, 0.4, 0.6), MISSING]) == MISSING
-    assert unweighted_mean([]) == MISSING
-    assert unweighted_mean([Estimate(0.5, None, None, None)]) == Estimate(0.5, None, None, None)
+def test_seeds_draw_the_interval_out() -> None:
+    # Items are right in 2, 1, 0 of 2 seeds, seeds on 2 and 1 of 3: the items' part has the means 1, 1/2, 0 and at most
+    # k = 2 times as many items, the seeds' part is t(1) x sqrt(1/36).
+    mean = sampled_mean(np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]]))
+    below, above = wilson(0.5, effective_items(mean))
+    assert effective_items(mean) == pytest.approx(3 * (0.25 / 2) / (0.25 / 3))
+    seeds = student.ppf(0.975, 1) / 6
+    found = bounded(mean)
+    assert (found.low, found.high) == (
+        max(0.5 - math.hypot(0.5 - below, seeds), 0),
+        min(0.5 + math.hypot(above - 0.5, seeds), 1),
+    )
+    assert (found.interval, found.stderr) == ("crossed", pytest.approx(math.sqrt(1 / 12 + 1 / 36)))
+    # Seeds that agree add nothing.
+    alike = bounded(sampled_mean(np.repeat([[1.0], [0.0], [1.0], [1.0]], 3, axis=1)))
+    single = bounded(sampled_mean(np.array([[1.0], [0.0], [1.0], [1.0]])))
+    assert (alike.low, alike.high) == pytest.approx((single.low, single.high))
+
+
+def test_mean_scores_by_hand() -> None:
+    # 1, 5, 1, 1, 2: mean 2, s² = (1 + 9 + 1 + 1 + 0) / 4 = 3, and two more a step off: 3/5 + 2/25.
+    found = mean_score([1, 5, 1, 1, 2], 1.0, 5.0)
+    assert (found.value, found.stderr) == (2.0, pytest.approx(math.sqrt(3 / 5)))
+    effective = 5 * 16 * 0.25 * 0.75 / 4 / (3 / 5 + 2 / 25) * (1.959964 / student.ppf(0.975, 4)) ** 2
+    low, high = wilson(0.25, effective)
+    assert (found.low, found.high) == pytest.approx((1 + 4 * low, 1 + 4 * high), rel=1e-6)
+    assert mean_score([], 1.0, 5.0) == MISSING
+
+
+def test_scores_that_are_all_alike_have_an_interval() -> None:
+    _, high = wilson(0, 50)
+    found = mean_score([1] * 50, 1.0, 5.0)
+    assert (found.low, found.high, found.stderr) == (1.0, pytest.approx(1 + 4 * high), 0.0)
+    middle = mean_score([3] * 50, 1.0, 5.0)
+    assert middle.low is not None
+    assert middle.low < 3 < middle.high  # type: ignore[operator]
+    assert mean_score([5], 1.0, 5.0).high == 5.0
 
 
 def test_kappa_by_hand() -> None:
@@ -109,20 +166,8 @@ def test_the_standard_error_of_a_macro_mean_is_that_of_a_simulation() -> None:
     # Two subjects with p = 0.3 of 50 items and 0.8 of 20: Var = (0.21/50 + 0.16/20) / 4 = 0.0122 / 4.
     expected = math.sqrt(0.0122) / 2
     generator = np.random.default_rng(4)
-    drawn = np.stack([generator.binomial(50, 0.3, 4000), generator.binomial(20, 0.8, 4000)])
-    assert (drawn / np.array([[50], [20]])).mean(axis=0).std() == pytest.approx(expected, rel=0.05)
-    errors = [unweighted_mean([proportion(int(a), 50), proportion(int(b), 20)]).stderr for a, b in drawn.T]
-    squared = [error * error for error in errors if error is not None]
-    assert math.sqrt(sum(squared) / len(squared)) == pytest.approx(expected, rel=0.02)
-
-
-@given(st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=2, max_size=40))
-def test_clustering_by_item_is_the_clustered_formula(answers: list[list[bool]]) -> None:
-    # Miller 2024: sqrt(sum over clusters of (sum of the cluster's deviations)²) / number of answers, here with n - 1.
-    values = np.array(answers, dtype=float)
-    deviations = (values - values.mean()).sum(axis=1)
-    clustered = math.sqrt((deviations**2).sum()) / values.size
-    found = mean(values.mean(axis=1).tolist(), 0.0, 1.0)
-    n = len(answers)
-    assert found.stderr == pytest.approx(clustered * math.sqrt(n / (n - 1)), abs=1e-12)
-    assert found.interval == "t"
+    subjects = np.repeat([0, 1], [50, 20])
+    drawn = [generator.random(70) < np.where(subjects == 0, 0.3, 0.8) for _ in range(4000)]
+    means = [sampled_mean(marks.astype(float)[:, None], subjects) for marks in drawn]
+    assert np.std([mean.value for mean in means]) == pytest.approx(expected, rel=0.05)
+    assert math.sqrt(np.mean([mean.items for mean in means])) == pytest.approx(expected, rel=0.02)
