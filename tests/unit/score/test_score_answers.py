@@ -239,6 +239,7 @@ def test_every_item_has_a_status(tmp_path: Path, server: Server, capsys: pytest.
         "lost_left": 0,
         "lost_right": 0,
         "contaminated": None,
+        "cluster": None,
         "answer": None,
         "flexible_prediction": 0,
         "flexible_correct": True,
