@@ -60,8 +60,9 @@ def run(job: Job) -> Iterator[Result]:
 def _try(item: Item) -> None:
     if item.spec["group"] == "preference":
         return
+    rows, examples = _rows(item, "benchmarks"), _examples(item)
     try:
-        try_task(_rows(item, "benchmarks"), item.spec, _examples(item))
+        try_task(rows, item.spec, examples)
     except PrimumError as error:
         raise PrimumError(f"{item.name}: {error}") from None
 
