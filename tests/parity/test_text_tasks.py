@@ -181,7 +181,7 @@ DOCUMENTS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "bbh/cot_fewshot/boolean_expressions.yaml": ({"input": "not True", "target": "False"}, ("False",)),
     "triviaqa/default.yaml": ({"question": "Who?", "answer": {"aliases": ["A", "B"], "value": "A"}}, ("A", "B")),
     "nq_open/nq_open.yaml": ({"question": "who", "answer": ["x", "y"]}, ("x", "y")),
-    "babi/babi.yaml": ({"passage": "P.", "question": "Where?", "answer": "kitchen"}, ("kitchen",)),
+    "babi/babi.yaml": ({"passage": "P.", "question": "Where?", "answer": "kitchen"}, (" kitchen",)),
 }
 
 

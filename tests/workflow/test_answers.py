@@ -126,15 +126,15 @@ def test_a_model_here_and_one_behind_an_endpoint_answer_the_same_benchmarks(
         write(project, {**TINY, "models": models, "benchmarks": benchmarks, "evaluate": evaluate})
         begun = started(snakemake(project))
         assert {"score_benchmarks", "write_questions", "answer_sft", "answer_api", "parse_answers"} <= begun
-        # The exam is the same for the endpoint whether it is asked to or not: each conversation is asked once a benchmark.
-        assert len(server.requests) == 120
+        # For the endpoint the exam and the letters are the same questions, which are asked and paid for once.
+        assert len(server.requests) == 80
         assert started(snakemake(project)) == set()
         # How answers are read is not how they are asked for.
         ignored = {"ignore_punctuation": True, "ignore_case": True}
         read = {**benchmarks["words"], "generate_until": {**WORDS["generate_until"], "exact_match": ignored}}
         write(project, {**TINY, "models": models, "benchmarks": {**benchmarks, "words": read}, "evaluate": evaluate})
         assert started(snakemake(project)) <= {"parse_answers", "aggregate_tables", "write_report"}
-        assert len(server.requests) == 120
+        assert len(server.requests) == 80
     rows = pq.read_table(project / "results/tiny/tables/benchmarks.parquet").to_pylist()
     methods = {(row["model"], row["benchmark"]): row["method"] for row in rows if not row["subject"]}
     for model in ("sft", "api"):
