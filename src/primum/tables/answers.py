@@ -102,14 +102,14 @@ def read_answers(artifact: Artifact) -> Answers:
 
     Raises PrimumError for an item without choices, one that lacks a seed or has it twice, and for two methods in one.
     """
-    valued = _VALUE in pq.read_schema(artifact.data).names
-    table = artifact.table([*_COLUMNS, _VALUE] if valued else _COLUMNS)
+    optional = [name for name in (_VALUE, _FLEXIBLE) if name in pq.read_schema(artifact.data).names]
+    table = artifact.table([*_COLUMNS, *optional])
     columns = {name: table[name].to_numpy() for name in _COLUMNS if name not in ("contaminated", "cluster")}
     fault = f"{artifact.data}: row {{}}: {{}}: run the stage score again"
     # What is answered by a text has none.
-    optional = (columns["choices"] > 0) | (columns["method"] == GENERATION)
-    if not optional.all():
-        raise PrimumError(fault.format(columns["id"][np.argmin(optional)], "has no choices"))
+    answerable = (columns["choices"] > 0) | (columns["method"] == GENERATION)
+    if not answerable.all():
+        raise PrimumError(fault.format(columns["id"][np.argmin(answerable)], "has no choices"))
     methods = sorted(set(columns["method"].tolist()))
     if len(methods) > 1:
         raise PrimumError(f"{artifact.data}: is answered by {' and by '.join(methods)}: run the stage score again")
@@ -122,15 +122,15 @@ def read_answers(artifact: Artifact) -> Answers:
         row = first[np.argmin((seen == 1).all(axis=1))]
         raise PrimumError(fault.format(columns["id"][row], "its item lacks a few-shot seed, or has one twice"))
     unanswered = columns["status"] != SCORED
-    worth = table[_VALUE].to_numpy() if valued else columns["correct"].astype(bool)
+    worth = table[_VALUE].to_numpy() if _VALUE in optional else columns["correct"].astype(bool)
     marks = np.zeros(seen.shape)
     marks[place] = np.where(unanswered, 0.0, worth)
     contaminated = np.full(len(items), -1, dtype=np.int8)
     np.maximum.at(contaminated, index, table["contaminated"].cast(pa.int8()).fill_null(-1).to_numpy())
     flexible = None
-    if methods == [GENERATION] and (read := artifact.table([_FLEXIBLE])[_FLEXIBLE]).null_count == 0:
+    if _FLEXIBLE in optional and not table[_FLEXIBLE].null_count:
         flexible = np.zeros(seen.shape)
-        flexible[place] = read.to_numpy()
+        flexible[place] = table[_FLEXIBLE].to_numpy()
     subjects = np.array([subject or _NO_SUBJECT for subject in columns["subject"][first]], dtype=object)
     clusters = table["cluster"].to_pylist()
     return Answers(

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from stage_artifacts import folder_artifact, make_job, saved, table_artifact
 from transformers import AutoModelForCausalLM, GPT2Config
@@ -106,12 +105,17 @@ def test_two_processes_give_the_scores_of_one(tmp_path: Path, model: Path, monke
 
 def test_what_is_done_is_kept_and_the_error_is_the_processes_own(tmp_path: Path, model: Path) -> None:
     job = job_of(tmp_path, model, 2)
-    table = saved(table_artifact(tmp_path / "odd.parquet", pa.table({"id": ["a"]})))
-    bad = replace(job.items[1], inputs={**job.items[1].inputs, "benchmarks": [table]})
+    # Its first row can be asked, which is all that is tried before the model is loaded. A choice of the second has no token.
+    rows = [
+        ChoiceRow(f"odd/{i}", "odd", "s", "", "What helps?", WORDS if i == 0 else ("", *WORDS[1:]), 1) for i in (0, 1)
+    ]
+    table = saved(table_artifact(tmp_path / "odd.parquet", to_table(rows, ChoiceRow)))
+    spec = {**job.items[1].spec, "target_delimiter": ""}
+    bad = replace(job.items[1], spec=spec, inputs={**job.items[1].inputs, "benchmarks": [table]})
     results = Together("primum.score.stage").run(replace(job, items=[job.items[0], bad]))
     assert next(results).item.name == "long"
     shutil.rmtree(job.items[0].work)  # as it is when the item is published
-    with pytest.raises(PrimumError, match="short: its benchmarks are no ChoiceRow"):
+    with pytest.raises(PrimumError, match="odd/1: the prompt or a choice has no token"):
         next(results)
 
 
