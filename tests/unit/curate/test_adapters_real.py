@@ -71,7 +71,7 @@ def real(name: str) -> tuple[list[Any], Counter[str]]:
         ("mmlu-medical-dev", 65, {}),
         ("pubmedqa-train", 500, {"other-split": 500}),
         ("pubmedqa-test", 500, {"other-split": 500}),
-        ("medquad-cdc", 270, {"no-answer": 8}),
+        ("medical-meadow-small", 5942, {}),
         ("aci-bench-train", 67 + 20, {}),
         ("mts-dialog-train", 2 * (1201 + 100), {}),
         ("opengpt-sample", 306, {}),
