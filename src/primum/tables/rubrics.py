@@ -16,11 +16,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scipy.special import stdtrit
+import numpy as np
 
 from primum.artifact.manifest import Artifact
 from primum.tables.lineage import measured_starts
-from primum.tables.statistics import MISSING, Estimate
+from primum.tables.sampling import sampled_mean
+from primum.tables.statistics import MISSING, Estimate, bounded
 from primum.text.met import parse_met
 
 _ANSWERED = "stop"
@@ -56,10 +57,14 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What an example's criteria, or those of one tag, come to: the score where all have verdicts, and its bounds."""
+    """What an example's criteria, or those of one tag, come to: the score where all have verdicts, and its bounds.
+
+    ``worst`` is the lowest score that there is: every criterion with negative points is met, and no other.
+    """
 
     conversation: str
     score: float | None
+    worst: float
     low: float
     high: float
     criteria: int
@@ -112,28 +117,21 @@ def part_of(example: Example, tag: str = "") -> Part | None:
     low = math.fsum([*reached, *(points for points in missing if points < 0)]) / possible
     high = math.fsum([*reached, *(points for points in missing if points > 0)]) / possible
     score = None if missing else math.fsum(reached) / possible
-    return Part(example.conversation, score, low, high, len(own), len(missing), example.response)
+    worst = math.fsum(criterion.points for criterion in own if criterion.points < 0) / possible
+    return Part(example.conversation, score, worst, low, high, len(own), len(missing), example.response)
 
 
-def clustered_mean(values: Sequence[float], clusters: Sequence[str]) -> Estimate:
-    """The mean with the standard error of clusters that share something, and Student's t interval with k - 1 degrees.
+def clustered_mean(values: Sequence[float], clusters: Sequence[str], worst: float) -> Estimate:
+    """The mean of scores from ``worst`` to 1 over what was drawn in clusters, with an interval that does not collapse.
 
-    For k clusters: the root of k / (k - 1) times the sum over clusters of their squared sums of deviations, over n (Miller 2024,
-    arXiv 2411.00640, section 2.2, with the small sample's factor; Liang and Zeger 1986). Where every cluster has one value it is
-    the sd over the root of n. One cluster alone has neither standard error nor interval.
+    Standard error and interval are those of the other tables (:func:`primum.tables.sampling.sampled_mean`, and ``bounded`` for
+    scores). One cluster alone has neither.
     """
-    n, k = len(values), len(set(clusters))
-    if n == 0:
+    if not values:
         return MISSING
-    centre = math.fsum(values) / n
-    if k == 1:
-        return Estimate(centre, None, None, None)
-    sums: dict[str, list[float]] = {}
-    for value, cluster in zip(values, clusters, strict=True):
-        sums.setdefault(cluster, []).append(value - centre)
-    stderr = math.sqrt(k / (k - 1) * math.fsum(math.fsum(each) ** 2 for each in sums.values())) / n
-    half = float(stdtrit(k - 1, 0.975)) * stderr
-    return Estimate(centre, stderr, centre - half, centre + half, "t")
+    mean = sampled_mean(np.array(values, dtype=float)[:, None], clusters=np.array(clusters, dtype=object))
+    found = bounded(mean, worst, 1.0, shares=False)
+    return found if len(set(clusters)) > 1 else Estimate(found.value, None, None, None)
 
 
 def rubric_rows(graded: Mapping[tuple[str, str, str], Examples], common: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -182,13 +180,15 @@ def _has(example: Example, tag: str) -> bool:
 
 def _measure(parts: Mapping[str, Part], start: Mapping[str, Part]) -> dict[str, Any]:
     scored = [(part.score, part.conversation) for part in parts.values() if part.score is not None]
-    value = clustered_mean([score for score, _ in scored], [cluster for _, cluster in scored])
+    worst = min((part.worst for part in parts.values()), default=0.0)
+    value = clustered_mean([score for score, _ in scored], [cluster for _, cluster in scored], worst)
     paired = [
         (part.score - before.score, part.conversation)
         for id, part in parts.items()
         if part.score is not None and (before := start.get(id)) is not None and before.score is not None
     ]
-    change = clustered_mean([difference for difference, _ in paired], [cluster for _, cluster in paired])
+    # A difference has another scale, and no interval here.
+    change = clustered_mean([difference for difference, _ in paired], [cluster for _, cluster in paired], worst - 1)
     n = len(parts)
     return {
         "n": n,

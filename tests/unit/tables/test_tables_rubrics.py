@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t as student
+from statsmodels.stats.proportion import proportion_confint
 from study import CRITERIA, NO, YES, graded, save_table
 from test_tables import make
 
@@ -39,8 +40,13 @@ def test_a_score_is_the_points_reached_over_the_positive_ones(tmp_path: Path) ->
     assert whole["mean"] == whole["score"] == pytest.approx(0.625 / 3)
     stderr = statistics.stdev(scores) / math.sqrt(3)
     assert whole["stderr"] == pytest.approx(stderr)
-    assert whole["ci_low"] == 0.0
-    assert whole["ci_high"] == pytest.approx(min(1.0, 0.625 / 3 + student.ppf(0.975, 2) * stderr))
+    # The scale is from -0.5, all faults and nothing else, to 1: a share of (0.2083 + 0.5) / 1.5 = 0.4722 of it. Drawn one by one,
+    # shares have a variance of 1.5² x 0.4722 x 0.5278 / 2. That of the scores, and two more a step off (2 / 3²), says how many.
+    share = (0.625 / 3 + 0.5) / 1.5
+    alone = 1.5**2 * share * (1 - share) / 2
+    items = alone / (stderr**2 + 2 / 9) * 3 * (1.959964 / student.ppf(0.975, 2)) ** 2
+    low, high = proportion_confint(share * items, items, method="wilson")
+    assert (whole["ci_low"], whole["ci_high"]) == pytest.approx((max(0.0, 1.5 * low - 0.5), min(1.0, 1.5 * high - 0.5)))
     assert [whole[key] for key in ("n", "scored", "clusters", "criteria", "unscored")] == [3, 3, 3, 9, 0]
     assert (whole["bound_low"], whole["bound_high"]) == (whole["score"], whole["score"])
     # By axis over the axis' own points: (5 - 4) / 5, 5 / 5, -4 / 5; and 0, 1, 0 of 3.
@@ -105,7 +111,15 @@ def test_conversations_that_are_there_twice_are_one_cluster(tmp_path: Path) -> N
     (whole,) = rubrics(tmp_path, [row for each in rows for row in each])
     assert (whole["clusters"], whole["mean"]) == (2, 0.5)
     assert whole["stderr"] == pytest.approx(0.5)
-    assert (whole["ci_low"], whole["ci_high"]) == (0.0, 1.0)
+    assert (whole["ci_low"], whole["ci_high"]) == pytest.approx((0.0, 1.0), abs=0.02)
+
+
+def test_an_interval_does_not_collapse_where_all_scores_are_alike(tmp_path: Path) -> None:
+    (whole,) = rubrics(tmp_path, [row for n in range(12) for row in graded(f"d/{n}", [(1, "", YES), (-1, "", NO)])])
+    # Twelve ones are what Wilson's interval says of twelve of twelve, on a scale from -1 to 1.
+    low, _ = proportion_confint(12, 12, method="wilson")
+    assert (whole["mean"], whole["stderr"], whole["ci_high"]) == (1.0, 0.0, 1.0)
+    assert whole["ci_low"] == pytest.approx(2 * low - 1)
 
 
 def test_change_is_paired_over_what_is_scored_for_both(tmp_path: Path) -> None:
@@ -157,10 +171,10 @@ def test_bounds_hold_every_score_that_there_could_be(
 
 @given(st.lists(st.floats(-3, 1), min_size=2, max_size=20))
 def test_single_clusters_are_the_usual_standard_error(values: list[float]) -> None:
-    found = clustered_mean(values, [str(n) for n in range(len(values))])
+    found = clustered_mean(values, [str(n) for n in range(len(values))], -3.0)
     assert found.stderr == pytest.approx(statistics.stdev(values) / math.sqrt(len(values)), abs=1e-9)
 
 
 def test_one_cluster_has_no_interval() -> None:
-    assert clustered_mean([0.5, 1.0], ["a", "a"]).stderr is None
-    assert clustered_mean([], []).value is None
+    assert clustered_mean([0.5, 1.0], ["a", "a"], 0.0).stderr is None
+    assert clustered_mean([], [], 0.0).value is None
