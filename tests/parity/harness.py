@@ -14,9 +14,9 @@ import yaml
 from stage_artifacts import folder_artifact, make_job, table_artifact
 
 from primum.curate.adapters import RawFile, read
+from primum.experiment.benchmarks import Benchmark
 from primum.experiment.datasets import Dataset
 from primum.experiment.tasks import load_task, task_path
-from primum.experiment.types import Benchmark
 from primum.score.stage import run
 from primum.text.choices import choice_values
 from primum.text.rows import ChoiceRow, Row, to_table

@@ -14,10 +14,11 @@ from typing import Any, ClassVar
 import pytest
 
 from primum.errors import PrimumError
+from primum.experiment.benchmarks import Benchmark
 from primum.experiment.task_files import Code, read_task
 from primum.experiment.tasks import load_task
-from primum.experiment.types import Benchmark
 from primum.score.documents import documents
+from primum.score.loglikelihood import Likelihood
 from primum.score.requests import _asked
 from primum.score.stage import _record
 from primum.score.tried import try_task
@@ -274,8 +275,11 @@ def test_a_task_asks_and_scores_what_lm_eval_does(name: str, tmp_path: Path) -> 
         requests = [each for each in theirs.instances if each.doc_id == number]
         contexts = made.inputs or [made.text] * len(made.answers)
         assert list(zip(contexts, made.answers, strict=True)) == [each.args for each in requests]
-        sums = [-1.0 - (7 * place + 3 * number) % 5 * 0.37 for place in range(len(requests))]
-        expected = theirs.process_results(doc, [(value, False) for value in sums])[METRICS[benchmark.normalize]]
+        sums = [
+            Likelihood(-1.0 - (7 * place + 3 * number) % 5 * 0.37, (place + number) % 2 == 0)
+            for place in range(len(requests))
+        ]
+        expected = theirs.process_results(doc, [tuple(each) for each in sums])[METRICS[benchmark.normalize]]
         if benchmark.process_results:
             found = worth(document.id, document.fields, sums, spec)
         else:

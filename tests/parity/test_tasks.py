@@ -16,8 +16,8 @@ import yaml
 
 from primum.errors import PrimumError
 from primum.experiment import load_experiment
+from primum.experiment.benchmarks import Benchmark
 from primum.experiment.tasks import load_task
-from primum.experiment.types import Benchmark
 from primum.score.documents import Document, choices, description, documents, question, several_inputs, target
 from primum.score.tried import try_task
 from primum.score.worth import worth
@@ -348,7 +348,7 @@ def test_a_number_as_a_question_is_no_task_with_several_inputs() -> None:
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("def f(doc, results): return {'acc': any(greedy for _, greedy in results)}", "a.f fails (TypeError)"),
+        ("def f(doc, results): return {'acc': results[2][0]}", "a.f fails (IndexError)"),
         ("def f(doc, results): return {'acc_norm': 1.0}", "gives no acc"),
         ("def f(doc, results): return {'acc': 1.5}", "its acc is no number from 0 to 1"),
         ("def f(doc, results): return {'acc': float('nan')}", "its acc is no number from 0 to 1"),
@@ -356,12 +356,18 @@ def test_a_number_as_a_question_is_no_task_with_several_inputs() -> None:
     ],
 )
 def test_results_that_cannot_be_taken_are_refused(source: str, said: str) -> None:
-    """Whether a choice is greedy is not known: no function may take it for false."""
     keys = {"dataset": "d", "process_results": {"function": "a.f", "source": source}}
     with pytest.raises(PrimumError, match=re.escape(said)) as caught:
-        worth("d/0", {"text": "SECRET"}, [-1.0, -2.0], Benchmark.model_validate(keys).asked())
+        worth("d/0", {"text": "SECRET"}, [(-1.0, True), (-2.0, False)], Benchmark.model_validate(keys).asked())
     assert str(caught.value).startswith("d/0: process_results: ")
     assert "SECRET" not in str(caught.value)
+
+
+def test_results_say_which_choices_are_greedy() -> None:
+    source = "def f(doc, results): return {'acc': float([greedy for _, greedy in results] == [False, True])}"
+    task = Benchmark.model_validate({"dataset": "d", "process_results": {"function": "a.f", "source": source}}).asked()
+    assert worth("d/0", {}, [(-1.0, False), (-2.0, True)], task) == 1.0
+    assert worth("d/0", {}, [(-1.0, True), (-2.0, True)], task) == 0.0
 
 
 def test_an_example_count_that_the_file_pins(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from primum.errors import PrimumError
+from primum.experiment.benchmarks import Benchmark
 from primum.experiment.tasks import load_task
-from primum.experiment.types import Benchmark
 from primum.score.documents import Document
 from primum.score.written import Written, conversations, written
 from primum.text.rows import DocumentRow

@@ -11,9 +11,10 @@ from primum.dag.scope import Scope
 from primum.dag.stage import Output, Plan, Stage
 from primum.dag.training import MODEL
 from primum.experiment import Experiment
+from primum.experiment.benchmarks import Benchmark
 from primum.experiment.models import EndpointModel
 from primum.experiment.task_files import imported
-from primum.experiment.types import Benchmark, Sampling
+from primum.experiment.types import Sampling
 
 GENERATION = "generations/{model}/{prompts}.json"
 JUDGEMENT = "judgements/{judge}/{model}/{prompts}.json"

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from primum.experiment.benchmarks import Benchmark
 from primum.experiment.datasets import Dataset
 from primum.experiment.models import DPOModel, EndpointModel, HubModel, Model, PretrainedModel, SFTModel
 from primum.experiment.preferences import Preferences, Ranker, SampledPreferences
 from primum.experiment.types import (
-    Benchmark,
     Budget,
     Count,
     Engine,

@@ -22,7 +22,7 @@ _BROUGHT = ("lm_eval", "evaluate", "sklearn", "sacrebleu", "rouge_score")
 
 
 def call(key: str, code: Mapping[str, Any], *arguments: Any, row: str = "") -> Any:
-    """The answer of a task's function (``primum.experiment.types.Function`` as a mapping).
+    """The answer of a task's function (``primum.experiment.benchmarks.Function`` as a mapping).
 
     What it draws at random it draws from seed 0, each time: the same items are scored in every run. PrimumError, naming the
     row, the key and the function, when it fails, or imports what is not installed.

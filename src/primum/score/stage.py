@@ -168,5 +168,5 @@ def _valued(
     record: dict[str, Any], question: Question, found: Sequence[Likelihood], task: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The row with what ``process_results`` makes of it; the answer is correct where that is more than half."""
-    value = worth(question.id, question.fields, [each.logprob for each in found], task)
+    value = worth(question.id, question.fields, found, task)
     return {**record, "correct": value > 0.5, "value": value}

@@ -46,6 +46,6 @@ def try_task(
         question(first, task)
         target(first, task, offered)
     if task.get("process_results"):
-        worth(first.id, first.fields, [-1.0 - place for place in range(len(offered))], task)
+        worth(first.id, first.fields, [(-1.0 - place, not place) for place in range(len(offered))], task)
     for example in pool(examples, task)[:1]:
         Examples([example], task).turn(example)

@@ -12,22 +12,16 @@ from primum.score.functions import call
 _METRICS = {"none": "acc", "characters": "acc_norm", "bytes": "acc_bytes"}
 
 
-class _Unknown:
-    """In the place of whether a choice is what the model would have written by itself: nobody may take it for false."""
+def worth(row: str, fields: Mapping[str, Any], found: Sequence[tuple[float, bool]], task: Mapping[str, Any]) -> float:
+    """The accuracy of one document, from 0 to 1, that ``process_results`` gives for what was ``found`` of its choices.
 
-    def __bool__(self) -> bool:
-        raise TypeError("not known")
-
-
-def worth(row: str, fields: Mapping[str, Any], sums: Sequence[float], task: Mapping[str, Any]) -> float:
-    """The accuracy of one document, from 0 to 1, that ``process_results`` gives for its choices' log-likelihoods (nats).
-
-    lm-eval hands it pairs of a log-likelihood and whether the choice is greedy. PrimumError naming the row when the function
-    asks for the latter, fails, or gives no number from 0 to 1 under the accuracy's name.
+    As lm-eval it is handed pairs: a choice's log-likelihood (nats), and whether it is greedy. PrimumError naming the row when the
+    function fails, or gives no number from 0 to 1 under the accuracy's name.
     """
     name = _METRICS[task["normalize"]]
-    found = call("process_results", task["process_results"], dict(fields), [(v, _Unknown()) for v in sums], row=row)
-    value = found.get(name) if isinstance(found, Mapping) else None
+    results = [(logprob, greedy) for logprob, greedy in found]
+    answer = call("process_results", task["process_results"], dict(fields), results, row=row)
+    value = answer.get(name) if isinstance(answer, Mapping) else None
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):

@@ -14,7 +14,7 @@ from stage_artifacts import folder_artifact, make_job, table_artifact
 
 from primum.artifact.job import Result
 from primum.errors import PrimumError
-from primum.experiment.types import Benchmark
+from primum.experiment.benchmarks import Benchmark
 from primum.score.loglikelihood import Likelihood
 from primum.score.requests import Question
 from primum.score.rows import Packed

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from primum.errors import PrimumError
-from primum.experiment.types import Benchmark
+from primum.experiment.benchmarks import Benchmark
 from primum.score.requests import Question, questions
 from primum.text.rows import ChoiceRow, Message, PreferenceRow
 

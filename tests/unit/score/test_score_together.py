@@ -16,7 +16,7 @@ from primum.artifact.weights import load_model
 from primum.cluster.launch import Launch
 from primum.cluster.together import Together, is_divisible
 from primum.errors import PrimumError
-from primum.experiment.types import Benchmark
+from primum.experiment.benchmarks import Benchmark
 from primum.text.rows import ChoiceRow, to_table
 
 # Sums of log-probabilities in float32: an all-reduce adds in another order.

@@ -12,7 +12,7 @@ from stage_artifacts import folder_artifact, make_job, saved, table_artifact
 
 from primum.audit.show import check
 from primum.errors import PrimumError
-from primum.experiment.types import Benchmark
+from primum.experiment.benchmarks import Benchmark
 from primum.score.stage import run
 from primum.text.rows import DocumentRow, to_table
 
