@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
+import os
 import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
 from primum.errors import PrimumError
+from primum.experiment.task_files import imported
 
 # What comes with the package's extra of that name, as tasks of lm-eval import it.
 _EXTRA = "lm-eval"
@@ -30,14 +32,33 @@ def call(key: str, code: Mapping[str, Any], *arguments: Any, row: str = "") -> A
     name = code["function"]
     where = f"{row}: {key}: the task's {name}" if row else f"{key}: the task's {name}"
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), _seeded(code):
+        with _silent(), _seeded(code):
             return _function(name, code["source"], tuple(sorted(code.get("files", {}).items())))(*arguments)
-    except ModuleNotFoundError as error:
-        package = str(error.name or "a package").partition(".")[0]
-        remedy = f"pip install 'primum[{_EXTRA}]'" if package in _BROUGHT else "install it"
-        raise PrimumError(f"{where} imports {package}, which is not installed: {remedy}") from None
+    except ModuleNotFoundError:
+        raise PrimumError(f"{where} imports {_lacking(code['source'])}") from None
     except (Exception, SystemExit) as error:
         raise PrimumError(f"{where} fails ({type(error).__name__}): correct it") from None
+
+
+def _lacking(source: str) -> str:
+    """The first package that the source imports and that is not installed, and what to do."""
+    package = next((name for name in sorted(imported(source)) if find_spec(name) is None), None)
+    if package is None:
+        return "a module that an installed package does not have: install the version that it was written for"
+    remedy = f"pip install 'primum[{_EXTRA}]'" if package in _BROUGHT else "install it"
+    return f"{package}, which is not installed: {remedy}"
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """What is printed goes nowhere: it may quote a document, and nobody here reads it."""
+    before = sys.stdout, sys.stderr
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        sys.stdout = sys.stderr = nowhere
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before
 
 
 @contextlib.contextmanager

@@ -106,7 +106,8 @@ def satterthwaite(variances: Sequence[float], freedoms: Sequence[float]) -> floa
     total = sum(variances)
     if total == 0:
         return sum(freedoms)
-    return total * total / sum(v * v / df for v, df in zip(variances, freedoms, strict=True))
+    # By shares, since the square of a variance may be too small a number.
+    return 1 / sum((v / total) ** 2 / df for v, df in zip(variances, freedoms, strict=True))
 
 
 def combined(parts: Sequence[Mean], weights: Sequence[float] | None = None) -> Mean:

@@ -301,7 +301,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
          {"pretrain", "sft", "reference", "dpo"}),
         # What an endpoint's failure is called is in the rows of responses.
         ("engine/openai_engine.py", '_AgainError("timeout")', '_AgainError("too late")',
-         {"sample", "rank", "generate", "judge", "agreement", "answer"}),
+         {"sample", "rank", "generate", "judge", "grade", "agreement", "answer"}),
         ("engine/openai_engine.py", "the quota is spent", "no quota is left", set()),
         ("curate/adapters/choice.py", "files: Sequence[RawFile]", "files: list[RawFile]", {"read"}),
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import t as student
 from statsmodels.stats.proportion import proportion_confint
@@ -170,6 +170,7 @@ def test_bounds_hold_every_score_that_there_could_be(
 
 
 @given(st.lists(st.floats(-3, 1), min_size=2, max_size=20))
+@example([0.0, 2e-121])  # the square of whose variance is 0
 def test_single_clusters_are_the_usual_standard_error(values: list[float]) -> None:
     found = clustered_mean(values, [str(n) for n in range(len(values))], -3.0)
     assert found.stderr == pytest.approx(statistics.stdev(values) / math.sqrt(len(values)), abs=1e-9)

@@ -160,11 +160,11 @@ def test_processes_are_started_for_the_log_probabilities_alone(
 ) -> None:
     started: list[str] = []
 
-    def train(self: Launch, job: Job, item: Any) -> None:
-        started.append(item.name)
+    def prepare(self: Launch, job: Job, items: Any) -> None:
+        started.extend(item.name for item in items)
         raise PrimumError("started")
 
-    monkeypatch.setattr(Launch, "_train", train)
+    monkeypatch.setattr(Launch, "prepare", prepare)
     results = Launch("primum.train.reference", Devices(1, 2)).run(_job(tmp_path, tiny_model))
     assert next(results).item.name == "m/audit"
     assert started == []
