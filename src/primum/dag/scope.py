@@ -107,12 +107,15 @@ class Scope:
 
         Which of two responses a model prefers is a matter of log-likelihoods; it can give no right answer of its own.
         """
-        return self.answerable() if self.answers(model) else list(self.experiment.evaluate.benchmarks)
+        if not self.answers(model):
+            return list(self.experiment.evaluate.benchmarks)
+        # A task's own function is given log-likelihoods.
+        return [name for name in self.answerable() if self.experiment.benchmarks[name].process_results is None]
 
     def answerable(self) -> list[str]:
-        """The evaluated benchmarks that words can answer: not held-out pairs, nor what is made of log-likelihoods."""
-        entries = {name: self.experiment.benchmarks[name] for name in self.experiment.evaluate.benchmarks}
-        return [name for name, e in entries.items() if e.group == "benchmark" and e.process_results is None]
+        """The evaluated benchmarks that ask questions, which held-out preference pairs do not."""
+        names = self.experiment.evaluate.benchmarks
+        return [name for name in names if self.experiment.benchmarks[name].group == "benchmark"]
 
     def overlaps(self, model: str) -> list[tuple[str, str]]:
         """(``mixtures`` or ``pairs``, name) of all data that ``model`` and its ancestors were trained on here.

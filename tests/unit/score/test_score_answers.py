@@ -305,6 +305,18 @@ def test_asking_an_endpoint_needs_no_torch() -> None:
 # The plan -----------------------------------------------------------------------------------------------------------
 
 
+def test_what_is_made_of_log_likelihoods_is_not_asked_of_an_endpoint(tmp_path: Path) -> None:
+    document: Any = open_shipped(tmp_path, "demo").experiment.model_dump(mode="json", by_alias=True)
+    models = {**document["models"], "api": {"endpoint": "x", "engine": {"kind": "openai"}}}
+    evaluate = {**document["evaluate"], "models": ["sft", "api"], "benchmarks": ["medqa", "pubmedqa"]}
+    benchmarks = document["benchmarks"]
+    benchmarks["medqa"] |= {"process_results": {"function": "own.f", "source": "def f(doc, results): return {'acc': 1}"}}
+    run = open_shipped(tmp_path, "demo", models=models, evaluate=evaluate, benchmarks=benchmarks)
+    assert run.dag.scored() == [("sft", "medqa"), ("sft", "pubmedqa"), ("api", "pubmedqa")]
+    # What is trained on is compared with its questions all the same.
+    assert benchmarks["medqa"]["dataset"] in run.dag.knowledge()
+
+
 def test_endpoint_models_answer_all_benchmarks_but_preferences(tmp_path: Path) -> None:
     document: Any = open_shipped(tmp_path, "demo").experiment.model_dump(mode="json", by_alias=True)
     models = {**document["models"], "api": {"endpoint": "x", "engine": {"kind": "openai"}}}
