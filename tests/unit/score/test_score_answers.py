@@ -309,8 +309,9 @@ def test_what_is_made_of_log_likelihoods_is_not_asked_of_an_endpoint(tmp_path: P
     document: Any = open_shipped(tmp_path, "demo").experiment.model_dump(mode="json", by_alias=True)
     models = {**document["models"], "api": {"endpoint": "x", "engine": {"kind": "openai"}}}
     evaluate = {**document["evaluate"], "models": ["sft", "api"], "benchmarks": ["medqa", "pubmedqa"]}
-    benchmarks = document["benchmarks"]
-    benchmarks["medqa"] |= {"process_results": {"function": "own.f", "source": "def f(doc, results): return {'acc': 1}"}}
+    benchmarks = {name: {"dataset": document["benchmarks"][name]["dataset"]} for name in evaluate["benchmarks"]}
+    worth = {"function": "own.f", "source": "def f(doc, results): return {'acc': 1}"}
+    benchmarks["medqa"]["process_results"] = worth
     run = open_shipped(tmp_path, "demo", models=models, evaluate=evaluate, benchmarks=benchmarks)
     assert run.dag.scored() == [("sft", "medqa"), ("sft", "pubmedqa"), ("api", "pubmedqa")]
     # What is trained on is compared with its questions all the same.
