@@ -370,6 +370,22 @@ def test_results_say_which_choices_are_greedy() -> None:
     assert worth("d/0", {}, [(-1.0, True), (-2.0, True)], task) == 0.0
 
 
+@pytest.mark.parametrize("kind", ["", "output_type: generate_until\nmetric_list: [{metric: exact_match}]\n"])
+def test_an_example_count_that_the_file_does_not_say_is_open(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "own.yaml").write_text(f"{BASE}{kind}")
+    path = tmp_path / "e.yaml"
+    (tmp_path / "rows.jsonl").write_text("")
+    dataset = {"adapter": "documents", "license": "MIT", "files": [{"path": "rows.jsonl"}]}
+    entry = {"task": "own.yaml", "dataset": "rows", "fewshot": {"k": 5, "dataset": "rows"}}
+    whole = {
+        "models": {"m": {"hub": "a/b", "revision": "unknown"}},
+        "evaluate": {"models": ["m"], "benchmarks": ["own"]},
+    }
+    given = {"name": "e", "seed": 1, "datasets": {"rows": dataset}, "benchmarks": {"own": entry}, **whole}
+    path.write_text(yaml.safe_dump(given))
+    assert load_experiment(str(path), tmp_path).benchmarks["own"].fewshot.k == 5
+
+
 def test_an_example_count_that_the_file_pins(tmp_path: Path) -> None:
     """``num_fewshot: 0`` holds in lm-eval whatever the command line says, and here it is said so."""
     (tmp_path / "own.yaml").write_text(f"{BASE}num_fewshot: 0\n")

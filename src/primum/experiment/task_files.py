@@ -7,7 +7,6 @@ The source of ``module.py`` beside the file is read here, and never run. A modul
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,14 +76,6 @@ def _files(module: Path, source: str) -> Iterator[tuple[str, str]]:
     for place in (f"{folder}{name}" for name in names if not name.startswith("/") for folder in _FOLDERS):
         if len(place) < 200 and (module.parent / place).is_file():
             yield place, (module.parent / place).read_text(encoding="utf-8")
-
-
-def version(path: Path, given: object) -> int:
-    """The major number of 2, 2.1 or "2.1.0"."""
-    number = re.match(r"[0-9]+", str(given))
-    if number is None:
-        raise PrimumError(f"{path}: metadata.version: must begin with a number, such as 1 or 1.0.2")
-    return max(1, int(number[0]))
 
 
 def imported(source: str) -> set[str]:

@@ -7,14 +7,12 @@ and ``test_split: test`` are ``medqa-test``); a benchmark's own ``dataset`` goes
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from primum.errors import PrimumError
-from primum.experiment.task_files import Code, read_task, version
+from primum.experiment.task_files import Code, read_task
+from primum.experiment.task_keys import check_keys, entry_of, examples_split, fewshot_of, is_records, named
 from primum.experiment.text_tasks import text_task
 
 _KEPT = (
@@ -29,19 +27,9 @@ _KEPT = (
     "fewshot_delimiter",
     "gen_prefix",
 )
-_READ = (
-    *("include", "task", "task_alias", "dataset_path", "dataset_name", "output_type", "metric_list", "metadata"),
-    *("training_split", "validation_split", "test_split", "fewshot_split", "fewshot_config", "num_fewshot", "repeats"),
-)
-# They say nothing of what is asked: how tasks are grouped, where lm-eval finds data, what it decontaminates with, how long an
-# answer that nobody writes may be.
-_PASSED_OVER = (
-    *("tag", "group", "dataset_kwargs", "should_decontaminate", "doc_to_decontamination_query", "unsafe_code"),
-    "generation_kwargs",
-)
+# How long an answer that nobody writes may be says nothing of what is asked.
+_PASSED_OVER = ("generation_kwargs",)
 _NORMALIZE = {"acc": "none", "acc_norm": "characters", "acc_bytes": "bytes"}
-_SAMPLERS = {"first_n": "first_n", "default": "random"}
-_LONGEST = 64  # characters of a name in the catalog
 
 
 def task_path(name: str, root: Path) -> Path:
@@ -64,17 +52,13 @@ def load_task(path: Path) -> dict[str, Any]:
     if isinstance(task.get("task"), list):
         raise PrimumError(f"{path}: task: is a group: name its tasks as benchmarks, and give them a common part_of")
     if task.get("output_type") == "generate_until":
-        return text_task(path, task, _dataset)
-    known = (*_READ, *_KEPT, *_PASSED_OVER)
-    for key, value in task.items():
-        if key not in known and value not in (None, False, ""):
-            raise PrimumError(f"{path}: {key}: is not supported; supported keys: {', '.join(known)}")
+        return text_task(path, task)
+    check_keys(path, task, (*_KEPT, *_PASSED_OVER))
     if task.get("output_type", "multiple_choice") != "multiple_choice":
         raise PrimumError(f"{path}: output_type: only multiple_choice and generate_until are supported")
     if task.get("repeats", 1) != 1:
         raise PrimumError(f"{path}: repeats: log-likelihoods do not vary, so only 1 is supported")
-    metadata = task.get("metadata") or {}
-    entry = {key: task[key] for key in _KEPT if task.get(key) is not None}
+    entry = entry_of(path, task, _KEPT)
     # A function is a mapping too, of its name and its source.
     if isinstance(entry.get("doc_to_choice"), dict) and not isinstance(entry["doc_to_choice"], Code):
         entry["doc_to_choice"] = list(entry["doc_to_choice"].values())
@@ -82,15 +66,14 @@ def load_task(path: Path) -> dict[str, Any]:
         raise PrimumError(f"{path}: doc_to_target: a list of targets is not supported")
     if isinstance(entry.get("doc_to_text"), int):
         raise PrimumError(f"{path}: doc_to_text: a number, the same input for every question, is not supported")
-    entry["title"] = str(task.get("task_alias") or task.get("task") or path.stem)
-    entry["version"] = version(path, metadata.get("version", 1))
-    entry["macro"] = bool(metadata.get("macro", False))
     entry["normalize"] = _normalize(path, task.get("metric_list"))
-    split = task.get("test_split") or task.get("validation_split")
-    if task.get("dataset_path"):
-        entry["dataset"] = _dataset(task, split)
-    fewshot = _fewshot(path, task, split)
-    return {**entry, "fewshot": fewshot} if fewshot else entry
+    fewshot, own = fewshot_of(path, task)
+    samples = own.get("samples")
+    if samples is not None and not is_records(samples):
+        raise PrimumError(f"{path}: fewshot_config.samples: is no list of documents; a function is not supported")
+    if samples and not examples_split(task):
+        fewshot = {key: value for key, value in fewshot.items() if key != "dataset"} | {"samples": samples}
+    return {**entry, "fewshot": fewshot}
 
 
 def _normalize(path: Path, metrics: Any) -> str:
@@ -98,54 +81,11 @@ def _normalize(path: Path, metrics: Any) -> str:
     listed = [metric for metric in metrics or [{"metric": "acc"}] if isinstance(metric, dict)]
     found = next((metric for metric in listed if str(metric.get("metric")) in _NORMALIZE), None)
     if found is None:
-        names = ", ".join(_named(metric.get("metric")) for metric in listed[:5]) or "none"
+        names = ", ".join(named(metric.get("metric")) for metric in listed[:5]) or "none"
         raise PrimumError(f"{path}: metric_list: {names}: not supported; one of {', '.join(_NORMALIZE)} is needed")
     aggregation = found.get("aggregation")
     if aggregation not in (None, "mean"):
         raise PrimumError(
-            f"{path}: metric_list: {found['metric']}: aggregation {_named(aggregation)} is not supported; only mean is"
+            f"{path}: metric_list: {found['metric']}: aggregation {named(aggregation)} is not supported; only mean is"
         )
     return _NORMALIZE[str(found["metric"])]
-
-
-def _named(value: Any) -> str:
-    return str(value["function"] if isinstance(value, Code) else value)[:40]
-
-
-def _dataset(task: Mapping[str, Any], split: object) -> str:
-    """The catalog's name for a split of the task's dataset, or for all of it where the task names no split.
-
-    Names that are too long differ at their ends, so that they get a hash of the whole in the place of what is cut.
-    """
-    parts = [task.get("dataset_path"), task.get("dataset_name"), split]
-    name = re.sub(r"[^a-z0-9.]+", "-", "-".join(str(part) for part in parts if part).lower()).strip("-.")
-    if len(name) <= _LONGEST:
-        return name
-    return f"{name[: _LONGEST - 9].rstrip('-.')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def _fewshot(path: Path, task: Mapping[str, Any], split: object) -> dict[str, Any]:
-    config = dict(task.get("fewshot_config") or {})
-    sampler, same_subject = config.pop("sampler", "default"), config.pop("same_subject", False)
-    named = config.pop("split", None) or task.get("fewshot_split")
-    samples = config.pop("samples", None)
-    if config:
-        raise PrimumError(
-            f"{path}: fewshot_config.{next(iter(config))}: is not supported; only sampler, samples and split are"
-        )
-    if sampler not in _SAMPLERS:
-        raise PrimumError(f"{path}: fewshot_config.sampler: {_named(sampler)!r} is none of {', '.join(_SAMPLERS)}")
-    if samples is not None and not (isinstance(samples, list) and all(isinstance(each, dict) for each in samples)):
-        raise PrimumError(f"{path}: fewshot_config.samples: is no list of documents; a function is not supported")
-    # Without a split of their own lm-eval takes examples from the training questions, or else from others.
-    source = named or task.get("training_split") or task.get("validation_split") or split
-    fewshot: dict[str, Any] = {"sampler": _SAMPLERS[sampler], "own_split": named == task.get("test_split")}
-    if task.get("num_fewshot") is not None:
-        fewshot["k"] = task["num_fewshot"]
-    if same_subject:
-        fewshot["same_subject"] = True
-    if samples and not named:
-        fewshot["samples"] = samples
-    elif task.get("dataset_path") and source:
-        fewshot["dataset"] = _dataset(task, source)
-    return fewshot

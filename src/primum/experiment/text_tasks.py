@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from primum.errors import PrimumError
-from primum.experiment.task_files import version
+from primum.experiment.task_keys import check_keys, entry_of, fewshot_of, is_records
 
 _KEPT = (
     *("doc_to_text", "doc_to_choice", "doc_to_target", "process_docs", "description"),
     *("target_delimiter", "fewshot_delimiter"),
 )
-_READ = (
-    *("task", "task_alias", "dataset_path", "dataset_name", "output_type", "metric_list", "metadata", "filter_list"),
-    *("training_split", "validation_split", "test_split", "fewshot_split", "fewshot_config", "num_fewshot", "repeats"),
-    "generation_kwargs",
-)
-_PASSED_OVER = ("tag", "group", "dataset_kwargs", "should_decontaminate", "doc_to_decontamination_query", "unsafe_code")
+_READ = ("filter_list", "generation_kwargs")
 # Of drawing at temperature 0, and of beams, which are one where nothing is said.
 _DRAWN = {"do_sample", "temperature", "top_p", "until", "max_gen_toks", "max_new_tokens", "max_tokens"}
 _FILTERS: Mapping[str, frozenset[str] | set[str]] = {
@@ -34,30 +29,19 @@ _FILTERS: Mapping[str, frozenset[str] | set[str]] = {
 _MATCH = ("ignore_case", "ignore_punctuation", "ignore_numbers", "regexes_to_ignore")
 _FLAGS = ("ignore_case", "ignore_punctuation", "ignore_numbers")
 _ABOUT_A_METRIC = ("metric", "aggregation", "higher_is_better")
-_SAMPLERS = {"first_n": "first_n", "default": "random"}
 
 
-def text_task(
-    path: Path, task: Mapping[str, Any], dataset: Callable[[Mapping[str, Any], object], str]
-) -> dict[str, Any]:
-    """The task of the file at ``path`` as keys of a ``Benchmark``; ``dataset`` names that of a split in the catalog.
+def text_task(path: Path, task: Mapping[str, Any]) -> dict[str, Any]:
+    """The task of the file at ``path`` as keys of a ``Benchmark``.
 
     ``exact_match`` is the metric that is reported, whatever others the file has beside it. PrimumError on one line, naming the
     file and the key, filter or metric that is not supported.
     """
-    known = (*_READ, *_KEPT, *_PASSED_OVER)
-    for key, value in task.items():
-        if key not in known and value not in (None, False, ""):
-            raise PrimumError(f"{path}: {key}: is not supported; supported keys: {', '.join(known)}")
-    metadata = task.get("metadata") or {}
-    entry = {key: task[key] for key in _KEPT if task.get(key) is not None}
-    entry["title"] = str(task.get("task_alias") or task.get("task") or path.stem)
-    entry["version"] = version(path, metadata.get("version", 1))
-    entry["macro"] = bool(metadata.get("macro", False))
-    split = task.get("test_split") or task.get("validation_split")
-    if task.get("dataset_path"):
-        entry["dataset"] = dataset(task, split)
-    fewshot, examples = _fewshot(path, task, split, dataset)
+    check_keys(path, task, (*_READ, *_KEPT))
+    entry = entry_of(path, task, _KEPT)
+    fewshot, examples = fewshot_of(path, task, ("doc_to_text", "doc_to_target"))
+    if not is_records(examples.get("samples", [])):
+        raise PrimumError(f"{path}: fewshot_config.samples: only a list of records is supported")
     entry["generate_until"] = {
         **_drawing(path, task),
         "target_is_choice": "doc_to_choice" in entry,
@@ -131,26 +115,3 @@ def _exact_match(path: Path, metrics: Any) -> dict[str, Any]:
 def _metric_name(given: Any) -> str:
     name = given.get("metric") if isinstance(given, dict) else given
     return str(name.get("function") if isinstance(name, Mapping) else name)
-
-
-def _fewshot(
-    path: Path, task: Mapping[str, Any], split: object, dataset: Callable[[Mapping[str, Any], object], str]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The keys of ``Fewshot``, and how examples are written (``Shown``)."""
-    config = dict(task.get("fewshot_config") or {})
-    sampler, same_subject = config.pop("sampler", "default"), config.pop("same_subject", False)
-    source = config.pop("split", None) or task.get("fewshot_split")
-    shown = {key: config.pop(key) for key in ("doc_to_text", "doc_to_target", "samples") if config.get(key) is not None}
-    if config:
-        raise PrimumError(f"{path}: fewshot_config.{next(iter(config))}: is not supported")
-    if sampler not in _SAMPLERS:
-        raise PrimumError(f"{path}: fewshot_config.sampler: {sampler!r} is none of {', '.join(_SAMPLERS)}")
-    if not isinstance(shown.get("samples", []), list) or not all(isinstance(e, dict) for e in shown.get("samples", [])):
-        raise PrimumError(f"{path}: fewshot_config.samples: only a list of records is supported")
-    source = source or task.get("training_split") or task.get("validation_split") or split
-    fewshot: dict[str, Any] = {"k": task.get("num_fewshot") or 0, "sampler": _SAMPLERS[sampler]}
-    if same_subject:
-        fewshot["same_subject"] = True
-    if task.get("dataset_path") and source:
-        fewshot["dataset"] = dataset(task, source)
-    return fewshot, shown

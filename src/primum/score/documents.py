@@ -139,7 +139,7 @@ def choices(document: Document, task: Mapping[str, Any]) -> list[str]:
         return [f"{letter}. {choice}" for letter, choice in pairs]
     found = value("doc_to_choice", task["doc_to_choice"], document)
     if isinstance(found, str):
-        found = _literal(found)
+        found = literal(found)
     if not isinstance(found, list | tuple) or len(found) < 2 or not all(isinstance(each, str) for each in found):
         raise _error(document, "doc_to_choice", "is no list of two or more texts")
     return list(found)
@@ -151,7 +151,7 @@ def target(document: Document, task: Mapping[str, Any], choices: Sequence[str]) 
     found = value("doc_to_target", source, document)
     if isinstance(source, str) and source not in document.fields and isinstance(found, str):
         # A template can only give text: digits are a position, brackets a list.
-        found = int(found) if found.isdigit() else _literal(found) if found[:1] == "[" else found
+        found = int(found) if found.isdigit() else literal(found) if found[:1] == "[" else found
     if isinstance(found, list) and found and task.get("process_results"):
         found = found[0]  # process_results says what is right, and this only names one
     if isinstance(found, list):
@@ -181,7 +181,7 @@ def cluster(document: Document, task: Mapping[str, Any]) -> str | None:
     return hashlib.sha256(text.encode()).hexdigest()[:16] if text else None
 
 
-def _literal(text: str) -> Any:
+def literal(text: str) -> Any:
     """A template's list, which it can only give as text."""
     try:
         return ast.literal_eval(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from primum.errors import PrimumError
-from primum.score.documents import Document, choices, description, documents, question, value
+from primum.score.documents import Document, choices, description, documents, literal, question, value
 from primum.score.fewshot import Examples
 from primum.score.filters import read
 from primum.text.rows import ChoiceRow, DocumentRow, Message
@@ -94,7 +93,7 @@ def targets(document: Document, task: Mapping[str, Any]) -> tuple[str, ...]:
     found = value("doc_to_target", source, document)
     template = isinstance(source, str) and source not in document.fields
     if template and isinstance(found, str) and len(found) > 1 and found[0] + found[-1] == "[]":
-        found = _literal(found)
+        found = literal(found)
     if task["generate_until"]["target_is_choice"]:
         place = int(found) if isinstance(found, int) or str(found).isdigit() else -1
         options = choices(document, task)
@@ -105,13 +104,6 @@ def targets(document: Document, task: Mapping[str, Any]) -> tuple[str, ...]:
     if not several:
         raise PrimumError(f"{document.id}: doc_to_target: has no right answer: correct the task, or leave the row out")
     return tuple(str(each) for each in several)
-
-
-def _literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return text
 
 
 def exact_match(text: str, targets: Sequence[str], options: Mapping[str, Any]) -> bool:
