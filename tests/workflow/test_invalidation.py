@@ -156,18 +156,33 @@ def _source(planner: Planner, module: str) -> str:
     return (planner.project / _file(module)).read_text(encoding="utf-8")
 
 
+def _specs(planner: Planner) -> dict[tuple[str, ...], str]:
+    """The spec of each job by the manifests that it makes, as the package lists them."""
+    return {tuple(paths): spec for _, _, spec, paths in planner.ask("jobs")["jobs"]}
+
+
 def test_a_statement_in_a_module_plans_the_stages_that_import_it(
     planner: Planner, closures: dict[str, set[str]]
 ) -> None:
-    wrong = []
-    inside = {module for modules in closures.values() for module in modules}
-    for module in sorted(inside & set(SOURCES)):
-        stages = [stage for stage, modules in closures.items() if module in modules]
+    """Of modules that the same stages import, Snakemake plans one; for the others the package has the same jobs made anew."""
+    alike: dict[frozenset[str], list[str]] = {}
+    for module in sorted(set().union(*closures.values()) & set(SOURCES)):
+        stages = frozenset(stage for stage, modules in closures.items() if module in modules)
+        alike.setdefault(stages, []).append(module)
+    before, wrong = _specs(planner), []
+
+    def made_anew(module: str) -> dict[tuple[str, ...], bool]:
+        with planner.edited(_file(module), _with_statement(_source(planner, module))):
+            return {job: spec != before[job] for job, spec in _specs(planner).items()}
+
+    for stages, (first, *others) in alike.items():
         expected = set().union(*(_jobs(stage) for stage in stages))
-        stale, planned = _planned_for(planner, {_file(module): _with_statement(_source(planner, module))})
+        stale, planned = _planned_for(planner, {_file(first): _with_statement(_source(planner, first))})
         if (stale, planned) != _plan(expected):
             specs, _ = _plan(expected)
-            wrong.append(f"{module}: missing {sorted(specs - stale)}, too many {sorted(stale - specs)}")
+            wrong.append(f"{first}: missing {sorted(specs - stale)}, too many {sorted(stale - specs)}")
+        made = made_anew(first)
+        wrong += [f"{other}: not the jobs of {first}" for other in others if made_anew(other) != made]
     assert not wrong, "\n".join(wrong)[:4000]
 
 
