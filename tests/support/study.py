@@ -25,7 +25,7 @@ from primum.text.rows import SAMPLES, PreferenceRow, RankedRow
 
 TABLES = (
     *("benchmarks", "preferences", "comparisons", "safety", "rubrics", "judges"),
-    *("training", "curation", "audits", "pairs"),
+    *("training", "curation", "audits", "pairs", "axes"),
 )
 SECRET = "zebra-quartz-forbidden-text"
 
@@ -229,13 +229,14 @@ def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
     common: dict[str, Any] = {
         "models": [
             dict(zip(("name", "title", "size_class", "kind", "start", "data", "evaluated"), model, strict=True))
+            | {"axes": {}}
             for model in MODELS
         ],
         "benchmarks": [
             {"name": name, "title": title, "group": group, "macro": macro, "normalize": "none", "part_of": ""}
             for name, title, _, _, macro, group in BENCHMARKS
         ],
-        "prompts": [{"name": name, "kind": kind} for name, kind in (*PROMPTS, CONVERSATIONS)],
+        "prompts": [{"name": name, "kind": kind, "part_of": ""} for name, kind in (*PROMPTS, CONVERSATIONS)],
         "judges": [
             {"name": "harm", "kind": "rubric"},
             {"name": "refusal", "kind": "refusal"},

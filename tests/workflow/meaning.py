@@ -15,7 +15,7 @@ Document = dict[str, Any]
 Path = tuple[Any, ...]
 TABLES = (
     *("benchmarks", "preferences", "comparisons", "safety", "rubrics", "judges"),
-    *("training", "curation", "audits", "pairs"),
+    *("training", "curation", "audits", "pairs", "axes"),
 )
 _LOCAL = {"dtype", "batch_tokens", "max_length"}
 TRAINING = {"pretrain": "pretrain_model", "sft": "sft_model", "dpo": "dpo_model"}
@@ -377,10 +377,8 @@ class Meaning:
                 return {f"sample_{name}" if name in self.sampled() else f"join_pairs {name}"}
             case ["rankers", name, *_]:
                 return {f"rank_responses {each}" for each, entry in self.sampled().items() if entry["ranker"] == name}
-            case ["models", model, "title" | "size_class"]:
+            case ["models", model, "title" | "size_class"] | ["models", model, "axes", *_]:
                 return presented
-            case ["models", _, "axes", *_]:
-                return set()
             case ["models", model, "engine", *_]:
                 judging = {
                     job for name in self.judges if self._judge(name).get("model") == model for job in self.asking(name)
@@ -391,7 +389,7 @@ class Meaning:
                 return judging | own | drawn | (self._ranked_by(model) if _LOCAL & set(rest) else set())
             case ["models", model, key, *more]:
                 return self._trained_with(model, key, more, presented)
-            case ["prompts", _, "kind"]:
+            case ["prompts", _, "kind" | "part_of"]:
                 return presented
             case ["prompts", name, *_]:
                 return self.generating([name])

@@ -93,6 +93,7 @@ _ADDED: dict[tuple[Any, ...], Any] = {
     ("preferences", "on-policy-2", "sampling", "top_p"): 0.5,
     ("prompts", "benign", "system"): "Answer.",
     ("prompts", "benign", "take"): 3,
+    ("prompts", "benign", "part_of"): "Both",
     ("benchmarks", "medqa", "task"): "medqa",
     ("benchmarks", "medqa", "doc_to_text"): "{{ question }}!",
     ("benchmarks", "medqa", "doc_to_choice"): "letters",

@@ -16,7 +16,7 @@ TABLE = "tables/{table}.json"
 REPORT = "report/manifest.json"
 TABLES = (
     *("benchmarks", "preferences", "comparisons", "safety", "rubrics", "judges"),
-    *("training", "curation", "audits", "pairs"),
+    *("training", "curation", "audits", "pairs", "axes"),
 )
 
 

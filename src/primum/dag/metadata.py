@@ -18,6 +18,7 @@ def experiment_metadata(experiment: Experiment) -> dict[str, Any]:
             "start": next(iter(experiment.parents(name)), None),
             "data": getattr(experiment.models[name], "data", None),
             "evaluated": name in experiment.evaluate.models,
+            "axes": dict(experiment.models[name].axes),
         }
         for name in experiment.needed_models()
     ]
@@ -28,6 +29,9 @@ def experiment_metadata(experiment: Experiment) -> dict[str, Any]:
     return {
         "models": models,
         "benchmarks": benchmarks,
-        "prompts": [{"name": n, "kind": experiment.prompts[n].kind} for n in experiment.evaluate.prompts],
+        "prompts": [
+            {"name": n, "kind": experiment.prompts[n].kind, "part_of": experiment.prompts[n].part_of}
+            for n in experiment.evaluate.prompts
+        ],
         "judges": [{"name": n, "kind": experiment.judges[n].kind} for n in experiment.evaluate.judges],
     }

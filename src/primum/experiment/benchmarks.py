@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from primum.experiment.types import CHOICE_PROMPT, AtLeastOne, Count, Frozen, Name, Number
+from primum.experiment.types import CHOICE_PROMPT, AtLeastOne, Count, Frozen, Name, Number, Whole
 
 
 class Function(Frozen):
@@ -139,7 +139,7 @@ class Benchmark(Frozen):
     chat_template: bool = True
     fewshot: Fewshot = Fewshot()
     macro: bool = False
-    part_of: Annotated[str, Field(pattern=r"^([A-Z][A-Za-z0-9.-]*)?$", max_length=64)] = ""
+    part_of: Whole = ""
     group: Literal["benchmark", "preference"] = "benchmark"
     method: Literal["generation"] | None = None
     generate_until: GenerateUntil | None = None

@@ -98,7 +98,19 @@ class Experiment(Frozen):
                 raise ValueError(f"judges.{name}.prompts: {sorted(unknown)[0]!r} is not among evaluate.prompts")
             if name in self.evaluate.judges:
                 self._check_criteria(name, judge)
+        self._check_parts()
         return self
+
+    def _check_parts(self) -> None:
+        kinds: dict[str, tuple[str, str]] = {}
+        for name in self.evaluate.prompts:
+            entry = self.prompts[name]
+            first, kind = kinds.setdefault(entry.part_of, (name, entry.kind))
+            if entry.part_of and entry.kind != kind:
+                raise ValueError(
+                    f"prompts.{name}.part_of: {entry.part_of!r} would mix {entry.kind} requests with the {kind} ones of "
+                    f"{first!r}: name two wholes"
+                )
 
     def _check_criteria(self, name: str, judge: Judge) -> None:
         for prompts in judge.prompts:

@@ -14,6 +14,8 @@ CHOICE_PROMPT = "{% if context %}{{ context }}\n{% endif %}{{ question }}"
 
 Name = Annotated[str, Field(pattern=f"^{SLUG}$", max_length=64)]
 Revision = Annotated[str, Field(pattern=r"^([0-9a-f]{40}|unknown)$")]
+# What several are reported as: capitalised, so that it is no name of an entry.
+Whole = Annotated[str, Field(pattern=r"^([A-Z][A-Za-z0-9.-]*)?$", max_length=64)]
 HubId = Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
 
 
@@ -95,13 +97,21 @@ class Mixture(Frozen):
 class Prompts(Frozen):
     """Requests or conversations that models answer. ``harmful`` ones should be declined, ``benign`` ones answered.
 
-    The answers to those of kind ``criteria`` are judged by criteria that the dataset has for each.
+    The answers to those of kind ``criteria`` are judged by criteria that the dataset has for each. Sets with the same ``part_of``
+    (capitalised, so that it is no set's name) are reported as one set, too: the responses to all of them.
     """
 
     dataset: Name
     kind: Literal["harmful", "benign", "criteria"]
     system: str = ""
     take: AtLeastOne | None = None
+    part_of: Whole = ""
+
+    @model_validator(mode="after")
+    def _criteria_are_no_part(self) -> Prompts:
+        if self.kind == "criteria" and self.part_of:
+            raise ValueError("part_of: is of harmful or benign requests; remove it from prompts of kind 'criteria'")
+        return self
 
 
 class Sampling(Frozen):

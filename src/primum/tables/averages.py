@@ -1,4 +1,4 @@
-"""The columns of an accuracy table: benchmarks, the means that a paper reports as one, and the table's own average."""
+"""What is reported as one: the columns of an accuracy table with the table's own average, and prompt sets of several parts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ AVERAGE = "average"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A benchmark (no ``parts``), or the unweighted mean of its parts."""
+    """A benchmark or a prompt set (no ``parts``), or what its parts are together."""
 
     name: str
     parts: tuple[Column, ...] = ()
@@ -25,20 +25,31 @@ def columns(benchmarks: Sequence[tuple[str, str]]) -> tuple[Column, ...]:
     """The columns of (name, ``part_of``) pairs, in their order; the average is last.
 
     Benchmarks with one ``part_of`` are followed by their mean, which counts once in the average: Med42-v2's USMLE is the
-    mean of two (arXiv 2408.06142, table 4). One that is there alone is no mean, and stands for itself.
+    mean of two (arXiv 2408.06142, table 4).
+    """
+    made = groups(benchmarks)
+    return (*made, Column(AVERAGE, outermost(made)))
+
+
+def groups(named: Sequence[tuple[str, str]]) -> tuple[Column, ...]:
+    """(name, ``part_of``) pairs in their order, those with one ``part_of`` followed by what they are parts of.
+
+    One that is there alone is no part, and stands for itself.
     """
     made: list[Column] = []
-    averaged: list[Column] = []
     members: dict[str, list[str]] = {}
-    for name, mean in benchmarks:
-        if mean:
-            members.setdefault(mean, []).append(name)
-    for name, mean in benchmarks:
-        together = members.get(mean, [])
+    for name, whole in named:
+        if whole:
+            members.setdefault(whole, []).append(name)
+    for name, whole in named:
+        together = members.get(whole, [])
         made.append(Column(name))
-        if len(together) < 2:
-            averaged.append(Column(name))
-        elif name == together[-1]:
-            made.append(Column(mean, tuple(map(Column, together))))
-            averaged.append(made[-1])
-    return (*made, Column(AVERAGE, tuple(averaged)))
+        if len(together) > 1 and name == together[-1]:
+            made.append(Column(whole, tuple(map(Column, together))))
+    return tuple(made)
+
+
+def outermost(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """The columns that are not part of another one."""
+    parts = {part.name for column in columns for part in column.parts}
+    return tuple(column for column in columns if column.name not in parts)

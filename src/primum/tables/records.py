@@ -1,9 +1,9 @@
-"""The tables ``training``, ``curation``, ``audits`` and ``pairs``: what these steps wrote down, put together."""
+"""The tables ``training``, ``curation``, ``audits``, ``pairs`` and ``axes``: what was written down, put together."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -85,3 +85,13 @@ def pair_rows(
                 "outcome": outcome,
                 "count": count,
             }
+
+
+def axis_rows(models: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The values of the grid that made each model, by axis. ``number`` is null where the value is a text, true or false."""
+    for index, model in enumerate(models):
+        for place, (axis, value) in enumerate(model["axes"].items()):
+            number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+            spelled = str(value).lower() if isinstance(value, bool) else str(value)
+            row = {"id": f"{index:03d}.{place:02d}", "model": model["name"], "axis": axis}
+            yield {**row, "value": spelled, "number": number}

@@ -10,22 +10,14 @@ import numpy as np
 
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
+from primum.tables.averages import Column, groups
+from primum.tables.changes import NO_CHANGE, Change, change_of, decide
 from primum.tables.lineage import measured_starts
-from primum.tables.paired import Difference, decided, paired
 from primum.tables.sampling import sampled_mean
-from primum.tables.statistics import Estimate, mean_score, proportion, quadratic_kappa
+from primum.tables.statistics import MISSING, Estimate, bounded, mean_score, proportion, quadratic_kappa
 
 _UNANSWERED = ("error", "prompt-too-long")
 _SCALES = {"rubric": (1.0, 5.0), "refusal": (0.0, 1.0)}
-# The columns of a change, by what they are in the table of comparisons.
-_CHANGE = {
-    "difference": "change",
-    "stderr": "change_stderr",
-    "ci_low": "change_low",
-    "ci_high": "change_high",
-    "p_holm": "p_holm",
-    "tied": "tied",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,63 +49,76 @@ def safety_rows(
 ) -> Iterator[dict[str, Any]]:
     """The rows of the table ``safety`` from the verdicts by (judge, model, prompts): whole (category ""), by category.
 
+    Prompt sets with one ``part_of`` are followed by the responses to all of them as one set of that name.
+
     ``mean`` is the mean harm (1-5) of a rubric judge, or the share declined (0-1) of a refusal judge; ``sem`` its standard
-    error. ``change`` is the paired difference to the model's start over the requests that were scored for both, with the
-    interval at the level at which Holm's procedure decided on it: the whole sets of a judge are one family of tests, the
-    categories another. ``tied`` is whether the interval holds 0.
+    error. ``macro`` is the unweighted mean over the categories. ``change`` is the paired difference to the model's start over
+    the requests that were scored for both, with the interval at the level at which Holm's procedure decided on it: the whole
+    sets of a judge are one family of tests, the categories another. ``tied`` is whether the interval holds 0.
     """
     rows = []
-    tests: dict[str, Difference] = {}
+    changes: dict[str, Change] = {}
     kinds = {judge["name"]: judge["kind"] for judge in common["judges"]}
     measured = {model for _, model, _ in judgements}
     models = [str(model["name"]) for model in common["models"] if model["name"] in measured]
     starts = measured_starts(common["models"], models)
+    sets = groups([(entry["name"], entry["part_of"]) for entry in common["prompts"]])
     for index, model in enumerate(models):
-        for row, prompts in enumerate(entry["name"] for entry in common["prompts"]):
+        for row, prompts in enumerate(sets):
             for column, (judge, kind) in enumerate(kinds.items()):
-                verdicts = judgements.get((judge, model, prompts))
+                verdicts = _verdicts(judgements, judge, model, prompts)
                 if verdicts is None:
                     continue
-                start = judgements.get((judge, starts[model], prompts), {})
+                start = _verdicts(judgements, judge, starts[model], prompts) or {}
                 categories = sorted({verdict.category for verdict in verdicts.values()})
                 for part, category in enumerate(("", *(c for c in categories if c and len(categories) > 1))):
                     own = {key: v for key, v in verdicts.items() if category in ("", v.category)}
                     found = {
                         "id": f"{index:03d}.{row:03d}.{column:03d}.{part:04d}",
                         "model": model,
-                        "prompts": prompts,
+                        "prompts": prompts.name,
                         "judge": judge,
                         "category": category,
                         "start": starts[model],
-                        **dict.fromkeys(_CHANGE.values()),
+                        **NO_CHANGE,
                         **_measure(own, kind),
+                        **_macro({} if category else own, kind),
                     }
                     rows.append(found)
-                    if (change := _change(own, start, kind)) is not None:
-                        tests[found["id"]] = change
+                    if (change := change_of(_differences(own, start), _span(kind))) is not None:
+                        changes[found["id"]] = change
     for judge in kinds:
         for whole in (True, False):
-            family = [r for r in rows if r["judge"] == judge and r["id"] in tests and (not r["category"]) == whole]
-            for each, told in zip(family, decided([tests[r["id"]] for r in family]), strict=True):
-                each |= {name: told[key] for key, name in _CHANGE.items()}
+            decide([row for row in rows if row["judge"] == judge and (not row["category"]) == whole], changes)
     yield from rows
 
 
-def _change(verdicts: Verdicts, start: Verdicts, kind: str) -> Difference | None:
-    """The mean change of the requests that were scored for both, None where there are none."""
-    changes = [
+def _verdicts(
+    judgements: Mapping[tuple[str, str, str], Verdicts], judge: str, model: str, prompts: Column
+) -> Verdicts | None:
+    """The verdicts on a prompt set, or on all parts of a pooled one; None unless the judge has seen all of them.
+
+    Two parts may have rows of one dataset, so the part is in the key.
+    """
+    found = [(name, judgements.get((judge, model, name))) for name in prompts.benchmarks]
+    if any(part is None for _, part in found):
+        return None
+    return {f"{name}/{key}": verdict for name, part in found for key, verdict in (part or {}).items()}
+
+
+def _differences(verdicts: Verdicts, start: Verdicts) -> list[float]:
+    """The changes of the requests that were scored for both."""
+    return [
         float(verdict.score - before.score)
         for key, verdict in verdicts.items()
         if (before := start.get(key)) is not None and verdict.score is not None and before.score is not None
     ]
-    if not changes:
-        return None
-    return paired(sampled_mean(np.array(changes)[:, None]), _SCALES[kind][1] - _SCALES[kind][0])
 
 
 def _measure(verdicts: Verdicts, kind: str) -> dict[str, Any]:
     scores = [verdict.score for verdict in verdicts.values() if verdict.score is not None]
     value = _mean(scores, kind)
+    fives = proportion(scores.count(5), len(scores)) if kind == "rubric" else MISSING
     return {
         "n": len(verdicts),
         "scored": len(scores),
@@ -121,7 +126,9 @@ def _measure(verdicts: Verdicts, kind: str) -> dict[str, Any]:
         "sem": value.stderr,
         "ci_low": value.low,
         "ci_high": value.high,
-        "share_5": scores.count(5) / len(scores) if scores and kind == "rubric" else None,
+        "share_5": fives.value,
+        "share_5_low": fives.low,
+        "share_5_high": fives.high,
         "truncated": sum(verdict.response == "length" for verdict in verdicts.values()),
         "unanswered": sum(verdict.response in _UNANSWERED for verdict in verdicts.values()),
     }
@@ -129,6 +136,23 @@ def _measure(verdicts: Verdicts, kind: str) -> dict[str, Any]:
 
 def _mean(scores: Sequence[int], kind: str) -> Estimate:
     return mean_score(scores, *_SCALES[kind]) if kind == "rubric" else proportion(sum(scores), len(scores))
+
+
+def _macro(verdicts: Verdicts, kind: str) -> dict[str, Any]:
+    """The unweighted mean over categories. None with fewer than two, or where one has no score: it would not compare."""
+    scored = [(v.score, v.category) for v in verdicts.values() if v.score is not None]
+    categories = {verdict.category for verdict in verdicts.values()}
+    value = MISSING
+    if len(categories) > 1 and {category for _, category in scored} == categories:
+        scores = np.array([score for score, _ in scored], dtype=float)[:, None]
+        strata = np.array([category for _, category in scored], dtype=object)
+        value = bounded(sampled_mean(scores, strata), *_SCALES[kind], shares=kind == "refusal")
+    return {"macro": value.value, "macro_low": value.low, "macro_high": value.high}
+
+
+def _span(kind: str) -> float:
+    low, high = _SCALES[kind]
+    return high - low
 
 
 def judge_row(index: int, judge: str, agreement: Artifact) -> dict[str, Any]:

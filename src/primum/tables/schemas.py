@@ -38,12 +38,16 @@ _COMPARISONS = (
     | _schema({"margin": _FLOAT}, {"p_equivalent": _FLOAT, "equivalent": pa.bool_()})
 )
 
-_SAFETY = _schema(
-    {"id": _TEXT, "model": _TEXT, "prompts": _TEXT, "judge": _TEXT, "category": _TEXT, "n": _INT, "scored": _INT},
-    {"mean": _FLOAT, "sem": _FLOAT, "ci_low": _FLOAT, "ci_high": _FLOAT, "share_5": _FLOAT},
-) | _schema(
-    {"truncated": _INT, "unanswered": _INT, "start": _TEXT},
-    {**dict.fromkeys(("change", "change_stderr", "change_low", "change_high", "p_holm"), _FLOAT), "tied": pa.bool_()},
+_SAFETY = (
+    _schema(
+        {"id": _TEXT, "model": _TEXT, "prompts": _TEXT, "judge": _TEXT, "category": _TEXT, "n": _INT, "scored": _INT},
+        {"mean": _FLOAT, "sem": _FLOAT, "ci_low": _FLOAT, "ci_high": _FLOAT, "share_5": _FLOAT},
+    )
+    | _schema({}, dict.fromkeys(("share_5_low", "share_5_high", "macro", "macro_low", "macro_high"), _FLOAT))
+    | _schema({"truncated": _INT, "unanswered": _INT, "start": _TEXT}, {})
+    | _schema({}, dict.fromkeys(("change", "change_stderr", "level", "change_low", "change_high"), _FLOAT))
+    | _schema({}, {"p_value": _FLOAT, "p_holm": _FLOAT, "tied": pa.bool_(), "lower": _INT, "higher": _INT})
+    | _schema({}, dict.fromkeys(("rank_biserial", "ranks_p_value", "ranks_p_holm"), _FLOAT))
 )
 
 _RUBRICS = (
@@ -85,6 +89,8 @@ _AUDITS = (
     | _schema({"limit": _FLOAT, "passed": pa.bool_()}, {})
 )
 
+_AXES = _schema({"id": _TEXT, "model": _TEXT, "axis": _TEXT, "value": _TEXT}, {"number": _FLOAT})
+
 _PAIRS = _schema({"id": _TEXT, "preferences": _TEXT, "step": _TEXT, "outcome": _TEXT, "count": _INT}, {})
 
 SCHEMAS: Mapping[str, pa.Schema] = {
@@ -100,6 +106,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         "curation": _CURATION,
         "audits": _AUDITS,
         "pairs": _PAIRS,
+        "axes": _AXES,
     }.items()
 }
 

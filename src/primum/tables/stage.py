@@ -1,4 +1,4 @@
-"""The stage ``tables``: ten tables from everything that was measured. Exact: equal artifacts give equal tables."""
+"""The stage ``tables``: eleven tables from everything that was measured. Exact: equal artifacts give equal tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from primum.errors import PrimumError
 from primum.tables.accuracy import Measured, Scores, accuracy_rows, measure
 from primum.tables.answers import read_answers
 from primum.tables.comparisons import comparison_rows
-from primum.tables.records import audit_rows, curation_rows, pair_rows, training_rows
+from primum.tables.records import audit_rows, axis_rows, curation_rows, pair_rows, training_rows
 from primum.tables.rubrics import read_examples, rubric_rows
 from primum.tables.safety import judge_row, read_verdicts, safety_rows
 from primum.tables.schemas import to_table
@@ -76,6 +76,8 @@ def _rows(name: str, job: Job, item: Item, measured: dict[str, tuple[Measured, S
         ranked = dict(_listed(job, item, "sampled", "ranked"))
         for index, (each, artifact) in enumerate(_listed(job, item, "pairs", "pairs")):
             yield from pair_rows(index, each, artifact, drawn.get(each), ranked.get(each))
+    elif name == "axes":
+        yield from axis_rows(common["models"])
 
 
 def _measure(job: Job, item: Item, group: str) -> tuple[Measured, Scores]:

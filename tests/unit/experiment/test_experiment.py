@@ -111,6 +111,8 @@ REFUSED = [
     ("5e-6, batch: 2, steps", "0, batch: 2, steps", "models.base.optimization.learning_rate: Input should be greater than 0"),
     ("train: pretrain", "train: pretraining", "models.base: a model needs 'hub', 'endpoint', or 'train' with one of: "),
     ("kind: harmful", "kind: harmfull", "prompts.harmful.kind: Input should be 'harmful', 'benign' or 'criteria'"),
+    ("kind: harmful", "part_of: both, kind: harmful", "prompts.harmful.part_of: String should match pattern"),
+    ("kind: harmful", "part_of: Both, kind: criteria", "prompts.harmful: part_of: is of harmful or benign requests; remove it"),
     ("kind: rubric", "kind: rubrik", "judges.harm.kind: Input should be 'rubric', 'refusal' or 'criteria'"),
     ("kind: rubric", "kind: criteria", "judges.harm.prompts: 'harmful' is of kind 'harmful', which a judge of kind 'criteria'"),
     ("kind: harmful", "kind: criteria", "judges.harm.prompts: 'harmful' is of kind 'criteria', which a judge of kind 'rubric'"),
@@ -172,6 +174,16 @@ REFUSED = [
     ("seed: 3", "catalogs: [none]", "no such file"),
     ("benchmarks:\n  exam: {dataset: questions}", "benchmarks: 3", "benchmarks: Input should be a valid dictionary"),
 ]  # fmt: skip
+
+
+def test_harmful_and_benign_requests_are_no_parts_of_one_set(tmp_path: Path) -> None:
+    mixed = VALID.replace(
+        "kind: harmful}", "kind: harmful, part_of: Both}\n  ok: {dataset: requests, kind: benign, part_of: Both}"
+    )
+    assert _load(tmp_path, mixed).prompts["ok"].part_of == "Both", "one of them is not evaluated"
+    both = mixed.replace("prompts: [harmful], judges", "prompts: [harmful, ok], judges")
+    said = "prompts.ok.part_of: 'Both' would mix benign requests with the harmful ones of 'harmful'"
+    assert said in _refusal(tmp_path, both)
 
 
 @pytest.mark.parametrize(("old", "new", "said"), REFUSED, ids=[f"{new[:30]}" for _, new, _ in REFUSED])

@@ -199,7 +199,7 @@ def test_a_grid_of_a_catalog_is_named_with_the_catalogs_file(tmp_path: Path) -> 
     assert str(caught.value).startswith(f"{catalog}: prompts.p-${{n}}: ${{k}}: no axis 'k'")
 
 
-def test_axes_are_in_no_spec(tmp_path: Path) -> None:
+def test_axes_are_in_no_spec_but_that_of_the_tables(tmp_path: Path) -> None:
     """The same two models, by a grid and written out."""
     (by_grid := tmp_path / "grid.yaml").write_text(WHOLE, encoding="utf-8")
     content = yaml.safe_load(WHOLE)
@@ -209,8 +209,13 @@ def test_axes_are_in_no_spec(tmp_path: Path) -> None:
     content["evaluate"] = {"models": ["sft-2", "sft-4"]}
     (written_out := tmp_path / "plain.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     one, other = (open_workflow({"experiment": str(path)}, ROOT) for path in (by_grid, written_out))
-    specs = [[(job.stage.name, job.name, job.spec) for job in run.dag.jobs] for run in (one, other)]
+    shown = ("tables", "report")
+    specs = [
+        [(job.stage.name, job.name, job.spec) for job in run.dag.jobs if job.stage.name not in shown]
+        for run in (one, other)
+    ]
     assert specs[0] == specs[1]
+    assert {job.stage.name for job in one.dag.jobs} > {*shown, "sft"}
 
 
 def test_the_grid_of_medical_safety() -> None:

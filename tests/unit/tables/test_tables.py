@@ -30,9 +30,13 @@ from primum.errors import PrimumError
 from primum.tables import stage
 
 EMPTY: dict[str, Any] = {
-    "models": [{"name": "a", "start": None}, {"name": "helper", "start": "a"}, {"name": "b", "start": "helper"}],
+    "models": [
+        {"name": "a", "start": None, "axes": {}},
+        {"name": "helper", "start": "a", "axes": {}},
+        {"name": "b", "start": "helper", "axes": {}},
+    ],
     "benchmarks": [],
-    "prompts": [{"name": "harm-set", "kind": "harmful"}],
+    "prompts": [{"name": "harm-set", "kind": "harmful", "part_of": ""}],
     "judges": [{"name": "grader", "kind": "rubric"}, {"name": "phrases", "kind": "refusal"}],
     **{
         key: []

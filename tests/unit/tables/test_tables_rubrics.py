@@ -18,7 +18,7 @@ from test_tables import make
 from primum.tables.rubrics import Asked, Example, clustered_mean, part_of, read_examples
 
 COMMON: dict[str, Any] = {
-    "prompts": [{"name": "talks", "kind": "criteria"}],
+    "prompts": [{"name": "talks", "kind": "criteria", "part_of": ""}],
     "judges": [{"name": "grader", "kind": "criteria"}],
     "graded": [["grader", "a", "talks"]],
 }
