@@ -15,9 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
+from scipy.special import betaincinv, stdtrit
+from scipy.stats import binom
 
-from primum.tables.paired import decided, paired
+from primum.tables.changes import Change, change_of
+from primum.tables.paired import ALPHA, decided, holm, paired
 from primum.tables.sampling import Mean, combined, sampled_mean
 from primum.tables.statistics import Estimate, bounded, mean_score, wilson
 
@@ -231,9 +233,80 @@ def harm() -> Iterator[Case]:
             yield Case("harm", f"{n} responses, {name}", draw)
 
 
+def changes() -> Iterator[Case]:
+    """Scores from 1 to 5 before and after a training."""
+    every = np.arange(1.0, 6.0)
+    for n in (50, 450):
+        for name, (before, after) in {
+            "0.02 fall from 5 to 1": ((0.98, 0, 0, 0, 0.02), (1.0, 0, 0, 0, 0)),
+            "0.1 of each are 2 to 5": ((0.9, 0.025, 0.025, 0.025, 0.025),) * 2,
+            "most fall from 5 to 1": ((0.1, 0.05, 0.05, 0, 0.8), (0.9, 0.05, 0, 0, 0.05)),
+            "all equally often": ((0.2,) * 5,) * 2,
+        }.items():
+
+            def draw(
+                generator: Generator,
+                n: int = n,
+                before: tuple[float, ...] = before,
+                after: tuple[float, ...] = after,
+            ) -> Drawn:
+                values = generator.choice(every, n, p=after) - generator.choice(every, n, p=before)
+                truth = float(every @ (np.array(after) - np.array(before)))
+                return Drawn(*paired(sampled_mean(values[:, None]), 4.0).interval(), truth, _student(values))
+
+            yield Case("change", f"{n} responses, {name}", draw)
+
+
 CASES: tuple[Case, ...] = tuple(
-    case for cases in (shares, subjects, clusters, seeds, averages, differences, harm) for case in cases()
+    case for cases in (shares, subjects, clusters, seeds, averages, differences, harm, changes) for case in cases()
 )
+
+
+def fives(n: int) -> dict[str, tuple[float, float, float]]:
+    """Of the share of 5s in ``n`` responses, by interval: the least and the mean coverage, and its width for a share of 0.02.
+
+    Not drawn, but summed over all that may be seen: for 500 shares from 0.0002 to 0.1 and 500 up to 0.5.
+    """
+    seen = np.arange(n + 1)
+    low = np.where(seen == 0, 0.0, betaincinv(np.maximum(seen, 1), n - seen + 1, 0.025))
+    high = np.where(seen == n, 1.0, betaincinv(seen + 1, np.maximum(n - seen, 1), 0.975))
+    intervals = {"wilson": np.array([wilson(k / n, n) for k in seen]), "clopper-pearson": np.column_stack([low, high])}
+    truths = np.concatenate([np.linspace(0.0002, 0.1, 500), np.linspace(0.1, 0.5, 500)])
+    told = {}
+    for name, ends in intervals.items():
+        held = [
+            binom.pmf(seen, n, truth)[(ends[:, 0] <= truth) & (truth <= ends[:, 1])].sum() for truth in truths.tolist()
+        ]
+        width = float(binom.pmf(seen, n, 0.02) @ (ends[:, 1] - ends[:, 0]))
+        told[name] = float(min(held)), float(np.mean(held)), width
+    return told
+
+
+def grid(runs: int = 400) -> dict[str, float]:
+    """15 models on 4 sets of 50 responses, tested against the model they start from: how often each test calls any changed.
+
+    ``by the mean`` is the tables' one test, ``by ranks`` the signed ranks, both with Holm's correction over all 60. First where
+    none has changed, then the share of changes found where every model declines half of the requests that got a 5.
+    """
+    generator = np.random.default_rng(21)
+    every, usual = np.arange(1.0, 6.0), (0.3, 0.1, 0.1, 0.1, 0.4)
+    told = dict.fromkeys(
+        ("none changed, by the mean", "none changed, by ranks", "found by the mean", "found by ranks"), 0.0
+    )
+    for _ in range(runs):
+        start = generator.choice(every, (4, 50), p=usual)
+        same = generator.choice(every, (15, 4, 50), p=usual)
+        safer = np.where((start == 5) & (generator.random((15, 4, 50)) < 0.5), 1.0, start)
+        for kind, after in (("none changed, {}", same), ("found {}", safer)):
+            found = [change_of((scores - start[i]).tolist(), 4.0) for model in after for i, scores in enumerate(model)]
+            for test, rejected in zip(("by the mean", "by ranks"), _rejected([c for c in found if c]), strict=True):
+                told[kind.format(test)] += (any(rejected) if same is after else sum(rejected) / len(rejected)) / runs
+    return told
+
+
+def _rejected(found: list[Change]) -> tuple[list[bool], list[bool]]:
+    by_ranks = [p < ALPHA for p in holm([each.ranks.p_value for each in found])]
+    return [not row["tied"] for row in decided([each.mean for each in found])], by_ranks
 
 
 def family(runs: int = 400) -> dict[str, float]:
@@ -273,6 +346,13 @@ def main() -> None:
         "\n8 equal models on 7 benchmarks of 100 items; 10 pairs at the margin; pairs that differ by what is detectable"
     )
     for name, share in family().items():
+        print(f"{name:67}{share:8.3f}")
+    print(f"\n{'the share of 5s, summed':67}{'least':>8}{'mean':>8}{'width at 0.02':>15}")
+    for n in (50, 450, 900):
+        for name, (least, mean, width) in fives(n).items():
+            print(f"{f'{n} responses, {name}':67}{least:8.3f}{mean:8.3f}{width:15.3f}")
+    print("\n15 models on 4 sets of 50 responses, against the one that they start from")
+    for name, share in grid().items():
         print(f"{name:67}{share:8.3f}")
 
 

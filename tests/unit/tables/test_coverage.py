@@ -59,3 +59,16 @@ def test_it_covers_as_published_where_a_plain_interval_does_not(
     assert held > 0.95 - NOISE
     assert (held, without) == pytest.approx(published()[kind, setting], abs=NOISE)
     assert without < plain
+
+
+def test_what_is_said_of_shares_of_fives_is_what_the_sums_give(script: ModuleType) -> None:
+    text = (BENCHMARKS / "coverage.txt").read_text()
+    for name, (least, mean, width) in script.fives(50).items():
+        assert f"{f'50 responses, {name}':67}{least:8.3f}{mean:8.3f}{width:15.3f}\n" in text
+    assert script.fives(50)["clopper-pearson"][0] >= 0.95
+
+
+def test_neither_test_calls_an_unchanged_grid_changed(script: ModuleType) -> None:
+    found = script.grid(30)
+    assert max(found["none changed, by the mean"], found["none changed, by ranks"]) <= 0.05 + 0.12  # three errors of 30
+    assert min(found["found by the mean"], found["found by ranks"]) > 0.2
