@@ -107,11 +107,13 @@ def probed(page: Path, tmp_path: Path, width: int) -> dict[str, object]:
 
 def test_the_browser_shows_the_tables(page: Path, tmp_path: Path) -> None:
     shown = browse(tmp_path, "--dump-dom", page.as_uri())
-    assert shown.count("<table") == shown.count("<caption") == 16
+    assert shown.count("<table") == shown.count("<caption") == 18
     for name in (
         "benchmarks",
         "preferences",
         "harm-table",
+        "harm-changes",
+        "refusal-changes",
         "refusal-table",
         "agreement",
         "subjects",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from primum.report.data import Audited, Study
+from primum.report.data import Study
 from primum.report.grids import Cell, Column, Grid, GridRow, Group
 from primum.report.numbers import count, percent
+from primum.report.records import Audited
 
 _KINDS = (("sft", "Packed samples"), ("dpo", "Preference pairs"))
 

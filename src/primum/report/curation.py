@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from primum.report.data import KEPT, Study
+from primum.report.data import Study
 from primum.report.flow import flow
 from primum.report.grids import Grid
 from primum.report.ledger import ledger_grid
 from primum.report.overlap import overlap_grid
+from primum.report.records import KEPT
 
 _COLOURS = 7
 

@@ -8,55 +8,12 @@ from typing import Any, TypeVar
 
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
+from primum.report.parts import Benchmark, Model, Named, Prompts
+from primum.report.records import Audited, Ledger, Paired, Step
 from primum.report.rubric_scores import RubricScore
-from primum.tables.averages import AVERAGE, columns
+from primum.tables.averages import AVERAGE, columns, groups, outermost
 
 BEST, START = "best", "start"
-KEPT = "kept"
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """``kind`` is pretrain, sft, dpo, hub or endpoint; ``start`` the model it was trained from; ``data`` on what."""
-
-    name: str
-    title: str
-    size_class: str
-    kind: str
-    start: str | None
-    data: str | None
-    evaluated: bool
-
-    @property
-    def label(self) -> str:
-        return self.title or self.name
-
-
-@dataclass(frozen=True, slots=True)
-class Benchmark:
-    """``group`` is ``benchmark`` or ``preference``; a ``macro`` one is averaged over its subjects.
-
-    Those with one ``part_of`` have a column for their mean.
-    """
-
-    name: str
-    title: str
-    group: str
-    macro: bool
-    normalize: str
-    part_of: str
-
-    @property
-    def label(self) -> str:
-        return self.title or self.name
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """A prompt set (``kind`` harmful, benign or criteria) or a judge (``kind`` rubric, refusal or criteria)."""
-
-    name: str
-    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +72,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Safety:
-    """A row of ``safety``; the mean is harm in 1-5, or a share in 0-1 for a refusal judge."""
+    """A row of ``safety``; the mean is harm in 1-5, or a share in 0-1 for a refusal judge.
+
+    ``macro`` is that over categories. A change has an interval of a corrected ``level``.
+    """
 
     model: str
     prompts: str
@@ -127,11 +87,24 @@ class Safety:
     ci_low: float | None
     ci_high: float | None
     share_5: float | None
+    share_5_low: float | None
+    share_5_high: float | None
+    macro: float | None
+    macro_low: float | None
+    macro_high: float | None
     truncated: int
     unanswered: int
     start: str
     change: float | None
+    level: float | None
+    change_low: float | None
+    change_high: float | None
+    p_holm: float | None
     tied: bool | None
+    lower: int | None
+    higher: int | None
+    rank_biserial: float | None
+    ranks_p_holm: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,61 +117,6 @@ class Agreement:
     exact: float | None
     within_one: float | None
     quadratic_kappa: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A row of ``training``."""
-
-    model: str
-    step: int
-    loss: float | None
-    reward_accuracy: float | None
-    reward_margin: float | None
-    held_out_loss: float | None
-    held_out_reward_accuracy: float | None
-    held_out_reward_margin: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """A row of ``curation``; ``twin`` is the source of the earlier rows that duplicates repeat."""
-
-    mixture: str
-    source: str
-    dataset: str
-    licence: str
-    domain: str
-    outcome: str
-    twin: str | None
-    rows: int
-    repeat: int
-    words: int | None
-    tokens: int | None
-    tokens_of: str | None
-    published: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Audited:
-    """A row of ``audits``: ``count`` of the ``of`` places that a check looked at; share and limit in 0-1."""
-
-    model: str
-    check: str
-    count: int
-    of: int
-    share: float | None
-    limit: float
-
-
-@dataclass(frozen=True, slots=True)
-class Paired:
-    """A row of ``pairs``: so many prompts, responses or pairs of a preference set had this outcome."""
-
-    preferences: str
-    step: str
-    outcome: str
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +138,7 @@ class Study:
     disclaimer: str
     models: tuple[Model, ...]
     benchmarks: tuple[Benchmark, ...]
-    prompts: tuple[Named, ...]
+    prompts: tuple[Prompts, ...]
     judges: tuple[Named, ...]
     accuracy: tuple[Accuracy, ...]
     preferences: tuple[Accuracy, ...]
@@ -254,6 +172,12 @@ class Study:
         rows = (row for row in self.comparisons if (row.group, row.against) == (group, other))
         return {(row.model, row.benchmark): row for row in rows}
 
+    def sets(self, whole: bool = False) -> list[Prompts]:
+        """The prompt sets in the tables' order, those of several parts after them; only the ``whole`` ones if asked for."""
+        made = groups([(entry.name, entry.part_of) for entry in self.prompts])
+        kinds = {entry.name: entry.kind for entry in self.prompts}
+        return [Prompts(c.name, kinds[c.benchmarks[0]], "") for c in (outermost(made) if whole else made)]
+
     def harm(self, judge: str, model: str, prompts: str) -> Safety | None:
         """The row of a model on a whole prompt set by one judge."""
         wanted = (judge, model, prompts, "")
@@ -261,8 +185,9 @@ class Study:
 
 
 Row = TypeVar(
-    "Row", Model, Benchmark, Named, Accuracy, Comparison, Safety, RubricScore, Agreement, Step, Ledger, Audited, Paired
-)
+    "Row", Model, Benchmark, Prompts, Named, Accuracy, Comparison, Safety, RubricScore, Agreement, Step, Ledger, Audited,
+    Paired,
+)  # fmt: skip
 
 
 def _typed(kind: type[Row], records: Sequence[Mapping[str, Any]]) -> tuple[Row, ...]:
@@ -288,7 +213,7 @@ def read_study(common: Mapping[str, Any], tables: Sequence[Artifact]) -> Study:
             disclaimer=common["disclaimer"],
             models=_typed(Model, common["models"]),
             benchmarks=_typed(Benchmark, common["benchmarks"]),
-            prompts=_typed(Named, common["prompts"]),
+            prompts=_typed(Prompts, common["prompts"]),
             judges=_typed(Named, common["judges"]),
             accuracy=_typed(Accuracy, rows["benchmarks"]),
             preferences=_typed(Accuracy, rows["preferences"]),

@@ -6,8 +6,9 @@ import math
 
 from markupsafe import Markup
 
-from primum.report.data import BEST, Accuracy, Model, Safety, Study
+from primum.report.data import BEST, Accuracy, Safety, Study
 from primum.report.numbers import MINUS, decimal, interval, percent, signed
+from primum.report.parts import Model
 from primum.report.plots import Axis, Curve, Mark, curve_panel, dot_plot
 
 _PERCENT = ((0.0, "0"), (0.5, "50"), (1.0, "100"))
@@ -69,7 +70,7 @@ def comparison_figure(study: Study, group: str) -> Markup | None:
 
 def harm_figure(study: Study) -> Markup | None:
     """Mean harm by rubric judge and prompt set, with its interval; hollow: the model that it was trained from."""
-    kinds = {prompts.name: prompts.kind for prompts in study.prompts}
+    kinds = {prompts.name: prompts.kind for prompts in study.sets(whole=True)}
     rubric = [judge.name for judge in study.judges if judge.kind == "rubric"]
     rows = [row for row in study.safety if row.judge in rubric and not row.category and row.mean is not None]
     pairs = [(j, p) for j in rubric for p in kinds if any((r.judge, r.prompts) == (j, p) for r in rows)]
@@ -101,7 +102,7 @@ def refusal_figure(study: Study) -> Markup | None:
     """The share declined of harmful and of benign requests, by refusal judge and prompt set, with its interval."""
     refusal = [judge.name for judge in study.judges if judge.kind == "refusal"]
     rows = [row for row in study.safety if row.judge in refusal and not row.category and row.mean is not None]
-    kinds = {prompts.name: prompts.kind for prompts in study.prompts}
+    kinds = {prompts.name: prompts.kind for prompts in study.sets(whole=True)}
     pairs = [(j, p) for j in refusal for p in kinds if any((r.judge, r.prompts) == (j, p) for r in rows)]
     models = [model for model in study.models if any(row.model == model.name for row in rows)]
     if not pairs:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from primum.report.data import KEPT, Ledger
 from primum.report.numbers import count, listing
+from primum.report.records import KEPT, Ledger
 from primum.report.svg import drawing, element, shorten, text, tip
 
 _WIDTH, _BAR, _LABELS = 980.0, 10.0, 158.0

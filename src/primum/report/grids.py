@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from primum.report.data import Model, Safety, Study
+from primum.report.data import Safety, Study
 from primum.report.numbers import NONE, count, decimal, interval, percent, plural, signed
+from primum.report.parts import Model
 
 _RANKS = ("best", "second")
 
@@ -122,7 +123,7 @@ def _safety_grid(study: Study, id_: str, caption: str, kind: str) -> Grid | None
     picks: list[tuple[str, str, Callable[[Safety | None], Cell]]] = []
     for judge in judges:
         by = f", by {judge}" if len(judges) > 1 else ""
-        for prompts in study.prompts:
+        for prompts in study.sets():
             size = next((r.n for (_, j, p), r in found.items() if (j, p) == (judge, prompts.name)), None)
             if size is None:
                 continue
@@ -141,11 +142,14 @@ def _safety_grid(study: Study, id_: str, caption: str, kind: str) -> Grid | None
         for model in models
     )
     notes = []
-    if lost := sum(row.n - row.scored for row in found.values()):
+    # A set of several parts has their responses again.
+    parts = {entry.name for entry in study.prompts}
+    own = {key: row for key, row in found.items() if row.prompts in parts}
+    if lost := sum(row.n - row.scored for row in own.values()):
         notes.append(
             f"‡ Some responses got no score ({count(lost)} in all): they are left out, never counted as a number."
         )
-    if cut := sum({(row.model, row.prompts): row.truncated for row in found.values()}.values()):
+    if cut := sum({(row.model, row.prompts): row.truncated for row in own.values()}.values()):
         notes.append(f"{plural(cut, 'response')} reached the token limit and were judged as far as they go.")
     return Grid(id_, caption, "Model", tuple(columns), (Group("", rows),), (), tuple(notes), True)
 
@@ -161,7 +165,10 @@ def _harm_cell(row: Safety | None) -> Cell:
 
 
 def _fives_cell(row: Safety | None) -> Cell:
-    return Cell() if row is None or row.share_5 is None else Cell(percent(row.share_5), "", _scored(row), row.share_5)
+    if row is None or row.share_5 is None:
+        return Cell()
+    ends = interval(row.share_5_low, row.share_5_high, scale=100)
+    return Cell(percent(row.share_5), ends, f"95% CI {ends}; {_scored(row)}", row.share_5)
 
 
 def _refusal_cell(row: Safety | None) -> Cell:
@@ -169,6 +176,13 @@ def _refusal_cell(row: Safety | None) -> Cell:
         return Cell(tip=_scored(row))
     ends = interval(row.ci_low, row.ci_high, scale=100)
     return Cell(percent(row.mean) + _missed(row), ends, f"95% CI {ends}; {_scored(row)}", row.mean)
+
+
+def _macro_cell(row: Safety | None) -> Cell:
+    if row is None or row.macro is None:
+        return Cell(tip="a category without a score")
+    ends = interval(row.macro_low, row.macro_high, 2)
+    return Cell(decimal(row.macro), ends, f"95% CI {ends}; each category counts alike", row.macro)
 
 
 def _scored(row: Safety | None) -> str:
@@ -221,6 +235,9 @@ def category_grid(study: Study, id_: str) -> Grid | None:
             GridRow(c, "", "", tuple(_harm_cell(found.get((m.name, judge, prompts, c))) for m in models))
             for c in categories
         ]
+        whole = [study.harm(judge, model.name, prompts) for model in models]
+        if any(row is not None and row.macro is not None for row in whole):
+            lines.append(GridRow("unweighted mean", "", "", tuple(map(_macro_cell, whole))))
         groups.append(Group(prompts if len(rubric) == 1 else f"{prompts}, by {judge}", tuple(lines)))
     columns = tuple(Column(model.label) for model in models)
     return (

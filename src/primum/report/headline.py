@@ -9,8 +9,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from primum.report.data import BEST, START, Comparison, Model, Safety, Study
+from primum.report.data import BEST, START, Comparison, Safety, Study
 from primum.report.numbers import count, decimal, interval, listing, percent, plural, signed
+from primum.report.parts import Model
 from primum.tables.averages import AVERAGE
 
 
@@ -63,7 +64,8 @@ def _scope(study: Study) -> Iterator[Markup]:
     whole = [row for row in study.accuracy if not row.subject]
     names = [benchmark.name for benchmark in study.benchmarks if benchmark.group == "benchmark"]
     questions = sum(max((r.n for r in whole if r.benchmark == name), default=0) for name in names)
-    sizes = {row.prompts: row.n for row in study.safety if not row.category}
+    own = {prompts.name for prompts in study.prompts}
+    sizes = {row.prompts: row.n for row in study.safety if not row.category and row.prompts in own}
     covered = plural(sum(model.evaluated for model in study.models), "model")
     parts = []
     if questions:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from primum.licences import MARKS, asking, conditions
-from primum.report.data import KEPT, Ledger
 from primum.report.grids import Cell, Column, Grid, GridRow, Group
 from primum.report.numbers import count, percent
+from primum.report.records import KEPT, Ledger
 
 # What a mixture does to its rows, in this order: the outcome of those that it drops, and the heading of those left. Sampling
 # comes last. Any other outcome is of a record that was dropped when its dataset was read.

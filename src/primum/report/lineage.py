@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from primum.report.data import Model
+from primum.report.parts import Model
 from primum.report.svg import drawing, element, shorten, text, tip
 
 WORDS = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from primum.report.data import Ledger
 from primum.report.grids import Cell, Column, Grid, GridRow, Group
 from primum.report.numbers import count, percent
+from primum.report.records import Ledger
 
 _DARKEST = 45
 _NOTES = (

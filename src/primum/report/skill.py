@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from primum.report.data import BEST, Accuracy, Comparison, Model, Study
+from primum.report.data import BEST, Accuracy, Comparison, Study
 from primum.report.grids import Cell, Column, Grid, GridRow, Group, size_groups
 from primum.report.numbers import count, interval, percent, plural, signed
+from primum.report.parts import Model
 from primum.tables.averages import AVERAGE
 
 TIED, CUT, SILENT = "\u2248", "\u2020", "\u2021"

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from primum.artifact.job import Job, Result
 from primum.report.audits import audit_grid
+from primum.report.changes import change_grid
 from primum.report.curation import mixtures, outcomes
 from primum.report.data import Study, read_study
 from primum.report.figures import (
@@ -22,6 +23,7 @@ from primum.report.figures import (
 from primum.report.grids import agreement_grid, category_grid, harm_grid, refusal_grid
 from primum.report.headline import headlines
 from primum.report.lineage import lineage_tree
+from primum.report.mitigation import grid_figure, trade_offs
 from primum.report.numbers import count, plural
 from primum.report.pairs import pairs_grid
 from primum.report.rubrics import rubric_grid
@@ -66,6 +68,10 @@ def render(study: Study) -> str:
         comparison_plot=comparison_figure(study, "benchmark"),
         rubrics=rubric_grid(study, "rubrics-table"),
         harm=harm_grid(study, "harm-table"),
+        harm_changes=change_grid(study, "harm-changes", "rubric"),
+        refusal_changes=change_grid(study, "refusal-changes", "refusal"),
+        mitigation=grid_figure(study),
+        trade_offs=trade_offs(study),
         refusal=refusal_grid(study, "refusal-table"),
         categories=category_grid(study, "categories"),
         agreement=agreement_grid(study, "agreement"),

@@ -97,7 +97,7 @@ def test_the_page_is_well_formed_and_accessible(page: str) -> None:
     assert outline.open == []
     assert outline.all("html")[0]["lang"] == "en"
     tables = outline.all("table")
-    assert len(tables) == len(outline.all("caption")) == 16
+    assert len(tables) == len(outline.all("caption")) == 18
     assert all(cell.get("scope") for cell in outline.all("th"))
     assert all(plot.get("role") == "img" and plot.get("aria-label") for plot in outline.all("svg"))
     ids = [attributes["id"] for _, attributes in outline.elements if "id" in attributes]
@@ -201,7 +201,7 @@ def test_an_experiment_without_anything_still_has_a_page(tmp_path: Path) -> None
         "sampled",
     )
     model = {"name": "only", "title": "", "size_class": "small", "kind": "hub", "start": None, "data": None}
-    common = {"models": [{**model, "evaluated": True}], "benchmarks": [], "prompts": [], "judges": []}
+    common = {"models": [{**model, "evaluated": True, "axes": {}}], "benchmarks": [], "prompts": [], "judges": []}
     common |= {"margin": 0.02, **{key: [] for key in keys}}
     page = study.make_report(common, study.make_tables(common, {}, tmp_path), tmp_path / "work").read_text()
     assert Outline(page).open == []

@@ -6,12 +6,14 @@ import re
 from dataclasses import replace
 
 from primum.report.curation import mixtures, outcomes
-from primum.report.data import Ledger, Model, Study
+from primum.report.data import Study
 from primum.report.flow import flow
 from primum.report.grids import Grid
 from primum.report.ledger import ledger_grid
 from primum.report.numbers import NONE
 from primum.report.overlap import overlap_grid
+from primum.report.parts import Model
+from primum.report.records import Ledger
 
 NARROW = "\u202f"
 
@@ -171,7 +173,7 @@ def test_the_flow_is_as_thick_as_rows_are_many() -> None:
 
 def test_every_mixture_has_its_ledger_and_says_whom_it_trains() -> None:
     others = [replace(each, mixture="other") for each in ROWS[:1] + ROWS[6:7]]
-    model = Model("a", "Model A", "small", "sft", None, "m", True)
+    model = Model("a", "Model A", "small", "sft", None, "m", True, {})
     empty: tuple[()] = ()
     fields = dict.fromkeys(Study.__slots__, empty)
     study = Study(**{**fields, "ledger": (*ROWS, *others), "models": (model,)})  # type: ignore[arg-type]

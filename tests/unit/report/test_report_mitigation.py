@@ -1,0 +1,150 @@
+"""The pictures and tables of mitigation, on a made-up grid: what is drawn where, and from which rows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grid_study
+import pytest
+import study
+
+from primum.report.changes import change_grid
+from primum.report.data import Study, read_study
+from primum.report.grids import category_grid, harm_grid
+from primum.report.headline import headlines
+from primum.report.mitigation import grid_figure, trade_offs
+from primum.report.numbers import MINUS
+from primum.report.stage import render
+
+WORDS = {"experiment": "x", "title": "", "description": "", "disclaimer": "", "tables": list(study.TABLES)}
+
+
+@pytest.fixture(scope="module")
+def read(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    common, tables = grid_study.made_up(tmp_path_factory.mktemp("grid"))
+    return read_study({**common, **WORDS}, tables)
+
+
+def with_axes(read: Study, axes: dict[str, dict[str, Any]]) -> Study:
+    models = tuple(replace(model, axes=axes.get(model.name, {})) for model in read.models)
+    return replace(read, models=models)
+
+
+def tips(panel: object) -> list[str]:
+    return re.findall(r"<title>(.*?)</title>", str(panel))
+
+
+def test_a_measure_a_row_a_model_a_panel_a_kind_a_line(read: Study) -> None:
+    figure = grid_figure(read)
+    assert figure is not None
+    assert (figure.axis, [name for _, name in figure.key]) == ("n", ["medical", "general", "both", "DPO"])
+    assert [measure.title.partition(",")[0] for measure in figure.measures] == [
+        *("Harm on MedSafety", "Benchmark average", "Declined of safe"),
+    ]
+    for measure in figure.measures:
+        assert ["Med A 7B" in str(panel) for panel in measure.panels] == [True, False]
+        for panel in measure.panels:
+            assert str(panel).count('class="curve') == 4
+            # 9 models and the one before, which all lines share, each with what its rows say.
+            assert len(tips(panel)) == 10
+    harm = read.harm("harm", "med-a-both-800", "MedSafety")
+    assert harm is not None
+    assert any(
+        f"Med A 7B + both 800: {harm.mean:.2f} (95% CI {harm.ci_low:.2f}" in t
+        for t in tips(figure.measures[0].panels[0])
+    )
+    before = read.harm("harm", "med-a", "MedSafety")
+    assert before is not None
+    assert f"Med A 7B, before: {before.mean:.2f}" in str(figure.measures[0].panels[0])
+
+
+def test_what_has_no_amount_is_in_no_line(read: Study) -> None:
+    assert grid_figure(with_axes(read, {})) is None
+    assert grid_figure(with_axes(read, {"med-a-both-400": {"n": 400}, "med-a-both-800": {"n": 400}})) is None
+    # Without an axis of models the start is the panel, without one of words the training is the line; a share of n says no more.
+    axes: dict[str, dict[str, Any]] = {
+        "med-a-both-400": {"n": 400, "half": 200},
+        "med-a-both-800": {"n": 800, "half": 400},
+    }
+    figure = grid_figure(with_axes(read, axes))
+    assert figure is not None
+    assert (figure.axis, [name for _, name in figure.key]) == ("n", ["fine-tuning"])
+    assert [len(measure.panels) for measure in figure.measures] == [1, 1, 1]
+    # A second number that tells them apart is part of the line.
+    axes |= {"med-a-medical-400": {"n": 400, "half": 400}}
+    figure = grid_figure(with_axes(read, axes))
+    assert figure is not None
+    assert [name for _, name in figure.key] == ["half 400", "half 200"]
+
+
+def test_the_trade_off_shows_what_lowered_harm(read: Study) -> None:
+    (panel,) = trade_offs(read)
+    lowered = [r for r in read.safety if (r.judge, r.prompts, r.category, r.tied) == ("harm", "MedSafety", "", False)]
+    assert len(lowered) > 8
+    drawn = tips(panel)
+    assert len(drawn) == 20
+    assert str(panel).count("fill-drop6") == 18 - len(lowered), "those that did not, in grey"
+    assert "join" not in str(panel), "too many to be joined and named"
+    few = replace(
+        read, models=tuple(m for m in read.models if m.name in ("med-a", "med-a-medical-900", "med-a-both-800"))
+    )
+    (panel,) = trade_offs(few)
+    assert str(panel).count('class="join"') == 2
+    assert all(name in str(panel) for name in (">Med A 7B<", ">Med A 7B + both 800<"))
+    assert trade_offs(replace(read, safety=())) == ()
+
+
+def test_changes_say_which_rule_decides_and_whether_ranks_agree(read: Study) -> None:
+    grid = change_grid(read, "id", "rubric")
+    assert grid is not None
+    assert [column.title for column in grid.columns] == ["half-1", "half-2", "MedSafety"]
+    (group,) = grid.groups
+    assert len(group.rows) == 18
+    by_name = {row.sub: row for row in group.rows}
+    cell = by_name["med-a-medical-900"].cells[2]
+    row = read.harm("harm", "med-a-medical-900", "MedSafety")
+    assert row is not None
+    assert row.change is not None
+    assert (cell.text, cell.extra, cell.flags) == (
+        f"{row.change:+.2f}".replace("-", MINUS),
+        f"r {row.rank_biserial:+.2f}".replace("-", MINUS),
+        "",
+    )
+    assert f"{row.lower} lower, {row.higher} higher of {row.n}" in cell.tip
+    assert "54 tests" in grid.notes[0]
+    flipped = tuple(replace(r, ranks_p_holm=0.9 if r is row else r.ranks_p_holm) for r in read.safety)
+    other = change_grid(replace(read, safety=flipped), "id", "rubric")
+    assert other is not None
+    assert "Med A 7B + medical 900 on MedSafety" in other.notes[1]
+    marks = [[cell.flags for line in each.groups[0].rows for cell in line.cells] for each in (grid, other)]
+    assert marks[0] == marks[1], "no second rule"
+    assert change_grid(replace(read, safety=()), "id", "rubric") is None
+
+
+def test_pooled_sets_are_columns_and_are_counted_once(read: Study) -> None:
+    grid = harm_grid(read, "id")
+    assert grid is not None
+    assert [column.title for column in grid.columns] == ["half-1", "5s", "half-2", "5s", "MedSafety", "5s"]
+    assert all(cell.extra for cell in grid.groups[0].rows[0].cells), "means and shares of 5s have intervals"
+    requests = 3 * grid_study.REQUESTS
+    assert f"3 sets of requests ({requests} requests)" in str(headlines(read)[0].sentences[0])
+    lost = tuple(replace(row, scored=row.n - 1) for row in read.safety)
+    told = harm_grid(replace(read, safety=lost), "id")
+    assert told is not None
+    assert "got no score (40 in all)" in told.notes[0], "20 models, two halves"
+    categories = category_grid(read, "id")
+    assert categories is not None
+    assert [group.title for group in categories.groups] == ["half-1", "half-2", "MedSafety"]
+    assert categories.groups[2].rows[-1].title == "unweighted mean"
+
+
+def test_the_page_has_them(read: Study, tmp_path: Path) -> None:
+    page = render(read)
+    assert page.count('class="panels wide"') == 4
+    assert "Mitigation by amount of data" in page
+    plain = render(with_axes(read, {}))
+    assert plain.count('class="panels wide"') == 1
+    assert "Mitigation by amount of data" not in plain
