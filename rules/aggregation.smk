@@ -3,7 +3,7 @@
 # reads   scores, judgements, criteria, generations, data/ledgers, data/tokens, data/audits, data/pairs, data/samples, data/ranked,
 #         models (their history), agreements
 # writes  tables/{table}.parquet, .csv     benchmarks preferences comparisons safety rubrics judges training curation audits
-#                                          pairs
+#                                          pairs axes
 #         tables/table4.{html,md,tex}      Table 4 of Med42-v2 beside it, where an experiment measures rows of it
 #         report/index.html                one self-contained page
 from primum.table4.paper import SUFFIXES, load_table4
