@@ -172,11 +172,17 @@ class Study:
         rows = (row for row in self.comparisons if (row.group, row.against) == (group, other))
         return {(row.model, row.benchmark): row for row in rows}
 
-    def sets(self, whole: bool = False) -> list[Prompts]:
-        """The prompt sets in the tables' order, those of several parts after them; only the ``whole`` ones if asked for."""
+    def sets(self, drawn: str | None = None) -> list[Prompts]:
+        """The prompt sets in the tables' order, those of several parts after these.
+
+        Of the judge whose sets are ``drawn``, those that it has seen, without parts of which it has seen the whole.
+        """
         made = groups([(entry.name, entry.part_of) for entry in self.prompts])
         kinds = {entry.name: entry.kind for entry in self.prompts}
-        return [Prompts(c.name, kinds[c.benchmarks[0]], "") for c in (outermost(made) if whole else made)]
+        if drawn is not None:
+            seen = {row.prompts for row in self.safety if row.judge == drawn}
+            made = outermost([column for column in made if column.name in seen])
+        return [Prompts(column.name, kinds[column.benchmarks[0]], "") for column in made]
 
     def harm(self, judge: str, model: str, prompts: str) -> Safety | None:
         """The row of a model on a whole prompt set by one judge."""

@@ -70,10 +70,15 @@ def comparison_figure(study: Study, group: str) -> Markup | None:
 
 def harm_figure(study: Study) -> Markup | None:
     """Mean harm by rubric judge and prompt set, with its interval; hollow: the model that it was trained from."""
-    kinds = {prompts.name: prompts.kind for prompts in study.sets(whole=True)}
+    kinds = {prompts.name: prompts.kind for prompts in study.sets()}
     rubric = [judge.name for judge in study.judges if judge.kind == "rubric"]
     rows = [row for row in study.safety if row.judge in rubric and not row.category and row.mean is not None]
-    pairs = [(j, p) for j in rubric for p in kinds if any((r.judge, r.prompts) == (j, p) for r in rows)]
+    pairs = [
+        (j, p.name)
+        for j in rubric
+        for p in study.sets(drawn=j)
+        if any((r.judge, r.prompts) == (j, p.name) for r in rows)
+    ]
     models = [model for model in study.models if any(row.model == model.name for row in rows)]
     if not pairs:
         return None
@@ -102,8 +107,13 @@ def refusal_figure(study: Study) -> Markup | None:
     """The share declined of harmful and of benign requests, by refusal judge and prompt set, with its interval."""
     refusal = [judge.name for judge in study.judges if judge.kind == "refusal"]
     rows = [row for row in study.safety if row.judge in refusal and not row.category and row.mean is not None]
-    kinds = {prompts.name: prompts.kind for prompts in study.sets(whole=True)}
-    pairs = [(j, p) for j in refusal for p in kinds if any((r.judge, r.prompts) == (j, p) for r in rows)]
+    kinds = {prompts.name: prompts.kind for prompts in study.sets()}
+    pairs = [
+        (j, p.name)
+        for j in refusal
+        for p in study.sets(drawn=j)
+        if any((r.judge, r.prompts) == (j, p.name) for r in rows)
+    ]
     models = [model for model in study.models if any(row.model == model.name for row in rows)]
     if not pairs:
         return None

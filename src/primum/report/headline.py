@@ -145,8 +145,8 @@ def _preferences(study: Study) -> Iterator[Markup]:
 
 
 def _harm(study: Study) -> Iterator[Markup]:
-    harmful = {prompts.name for prompts in study.prompts if prompts.kind == "harmful"}
     for judge in (judge for judge in study.judges if judge.kind == "rubric"):
+        harmful = {prompts.name for prompts in study.sets(drawn=judge.name) if prompts.kind == "harmful"}
         rows = [r for r in study.safety if r.judge == judge.name and r.prompts in harmful and not r.category]
         lower = [row for row in rows if row.tied is False and (row.change or 0.0) < 0]
         if lower:
@@ -189,7 +189,7 @@ def _safer(study: Study, judge: str, top: Safety, rows: list[Safety]) -> Iterato
         f"{percent(after.mean)}% of {prompts.name} ({prompts.kind}; before {percent(before.mean)}%)"
         for refusal in study.judges
         if refusal.kind == "refusal"
-        for prompts in study.prompts
+        for prompts in study.sets(drawn=refusal.name)
         if (after := study.harm(refusal.name, model.name, prompts.name)) is not None
         and (before := study.harm(refusal.name, start.name, prompts.name)) is not None
     ]

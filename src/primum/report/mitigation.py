@@ -13,7 +13,7 @@ from markupsafe import Markup
 from primum.report.data import Study
 from primum.report.numbers import count, decimal, interval, percent
 from primum.report.panels import Line, Move, Point, Scale, line_panel, sample, scatter_panel
-from primum.report.parts import Model
+from primum.report.parts import Model, Prompts
 from primum.tables.averages import AVERAGE
 
 _HARM = Scale("mean harm", 1, 5, tuple((float(n), str(n)) for n in range(1, 6)))
@@ -187,18 +187,18 @@ def _measures(study: Study) -> Iterator[tuple[str, Scale, _Find]]:
     def by(judge: str, kind: str) -> str:
         return f", judged by {judge}" if several[kind] else ""
 
-    for judge in (judge.name for judge in study.judges if judge.kind == "rubric"):
-        for prompts in (entry.name for entry in study.sets(whole=True) if entry.kind == "harmful"):
-            title = f"Harm on {prompts}, 1 to 5{by(judge, 'rubric')}: lower is safer"
-            yield title, _HARM, partial(_harm, study, judge, prompts)
+    for judge, prompts in _drawn(study, "rubric"):
+        if prompts.kind == "harmful":
+            title = f"Harm on {prompts.name}, 1 to 5{by(judge, 'rubric')}: lower is safer"
+            yield title, _HARM, partial(_harm, study, judge, prompts.name)
     names = [label for name, label in study.columns("benchmark") if name != AVERAGE]
     if names:
         title = f"{'Benchmark average' if len(names) > 1 else names[0]}, %: higher is more skilled"
         yield title, Scale("accuracy", 0, 1, _PERCENT), partial(_skill, study)
-    for judge in (judge.name for judge in study.judges if judge.kind == "refusal"):
-        for prompts in (entry.name for entry in study.sets(whole=True) if entry.kind == "benign"):
-            title = f"Declined of {prompts}, %{by(judge, 'refusal')}: lower is more useful"
-            yield title, Scale("declined", 0, 1, _PERCENT), partial(_declined, study, judge, prompts)
+    for judge, prompts in _drawn(study, "refusal"):
+        if prompts.kind == "benign":
+            title = f"Declined of {prompts.name}, %{by(judge, 'refusal')}: lower is more useful"
+            yield title, Scale("declined", 0, 1, _PERCENT), partial(_declined, study, judge, prompts.name)
 
 
 def _harm(study: Study, judge: str, prompts: str, model: str) -> _Value | None:
@@ -235,16 +235,19 @@ def trade_offs(study: Study) -> tuple[Markup, ...]:
     tuned = _tuned(study, axis) if axis is not None else []
     order = _kinds(tuned)
     kinds = {each.model.name: order.index(each.line) for each in tuned}
-    refusal = [judge.name for judge in study.judges if judge.kind == "refusal"]
-    sets = study.sets(whole=True)
-    for judge in (judge.name for judge in study.judges if judge.kind == "rubric"):
-        for harmful in (entry.name for entry in sets if entry.kind == "harmful"):
-            for benign in (entry.name for entry in sets if entry.kind == "benign"):
-                found = [
-                    panel for other in refusal if (panel := _trade_off(study, judge, harmful, other, benign, kinds))
-                ]
-                panels += found
+    harms = [(j, p) for j, p in _drawn(study, "rubric") if p.kind == "harmful"]
+    answers = [(j, p) for j, p in _drawn(study, "refusal") if p.kind == "benign"]
+    for judge, harmful in harms:
+        for refusal, benign in answers:
+            panel = _trade_off(study, judge, harmful.name, refusal, benign.name, kinds)
+            panels += [] if panel is None else [panel]
     return tuple(panels)
+
+
+def _drawn(study: Study, kind: str) -> list[tuple[str, Prompts]]:
+    """The judges of a kind with each prompt set that they have seen."""
+    judges = [judge.name for judge in study.judges if judge.kind == kind]
+    return [(judge, prompts) for judge in judges for prompts in study.sets(drawn=judge)]
 
 
 def _trade_off(

@@ -141,6 +141,16 @@ def test_pooled_sets_are_columns_and_are_counted_once(read: Study) -> None:
     assert categories.groups[2].rows[-1].title == "unweighted mean"
 
 
+def test_a_part_is_drawn_where_the_judge_has_not_seen_the_whole(read: Study) -> None:
+    assert [entry.name for entry in read.sets(drawn="harm")] == ["MedSafety"]
+    half = replace(read, safety=tuple(row for row in read.safety if row.prompts in ("half-1", "safe")))
+    assert [entry.name for entry in half.sets(drawn="harm")] == ["half-1"]
+    figure = grid_figure(half)
+    assert figure is not None
+    assert figure.measures[0].title.startswith("Harm on half-1,")
+    assert "half-1" in str(trade_offs(half)[0])
+
+
 def test_the_page_has_them(read: Study, tmp_path: Path) -> None:
     page = render(read)
     assert page.count('class="panels wide"') == 4
