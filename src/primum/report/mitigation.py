@@ -140,11 +140,12 @@ def _kinds(tuned: Sequence[_Tuned]) -> list[str]:
 
 def _amounts(axis: str, values: Sequence[float]) -> Scale:
     """From 0 on, with the grid's own values below it, but for those that would run into the next one."""
-    shown = [0.0]
-    for value in values:
-        if value - shown[-1] >= 0.1 * values[-1]:
+    low, high = min(0.0, values[0]), max(0.0, values[-1])
+    shown: list[float] = []
+    for value in sorted({0.0, *values}):
+        if not shown or value - shown[-1] >= 0.1 * (high - low):
             shown.append(value)
-    return Scale(axis, 0, values[-1], tuple((v, count(round(v)) if v == round(v) else f"{v:g}") for v in shown))
+    return Scale(axis, low, high, tuple((v, count(round(v)) if v == round(v) else f"{v:g}") for v in shown))
 
 
 def _zoomed(scale: Scale, values: Sequence[_Value]) -> Scale:

@@ -56,6 +56,10 @@ def test_a_measure_a_row_a_model_a_panel_a_kind_a_line(read: Study) -> None:
         f"Med A 7B + both 800: {harm.mean:.2f} (95% CI {harm.ci_low:.2f}" in t
         for t in tips(figure.measures[0].panels[0])
     )
+    ticks = [re.findall(r'class="tick"[^>]*>([\d.]+)<', str(measure.panels[0])) for measure in figure.measures]
+    assert ticks[0] == ["1", "2", "3", "4", "5", "0", "200", "400", "800", "900"]
+    assert ticks[1][0] != "0", "a loss of skill is seen: the axis begins at a whole ten"
+    assert ticks[2][0] == "0"
     before = read.harm("harm", "med-a", "MedSafety")
     assert before is not None
     assert f"Med A 7B, before: {before.mean:.2f}" in str(figure.measures[0].panels[0])
