@@ -159,7 +159,7 @@ BASE = "task: own\ndataset_path: d\ntest_split: test\n"
     [
         ("output_type: loglikelihood", "output_type: only multiple_choice and generate_until are supported"),
         ("use_prompt: all", "use_prompt: is not supported"),
-        ("task: [medqa, medmcqa]", "task: is a group: name its tasks as benchmarks, and give them a common part_of"),
+        ("task: [medqa, medmcqa]", "task: is a group of tasks: it is no benchmark"),
         ("metadata: {version: Yaml}", "metadata.version: must begin with a number"),
         ("doc_to_txt: a", "doc_to_txt: is not supported; supported keys: include, task"),
         ("doc_to_target: [0, 1]", "doc_to_target: a list of targets is not supported"),

@@ -395,6 +395,8 @@ class Meaning:
                 return self.generating([name])
             case ["benchmarks", _, "title" | "macro" | "part_of"]:
                 return presented
+            case ["groups", *_]:
+                return presented
             case ["benchmarks", name, "normalize"]:
                 return self.asked(name) | presented
             case ["benchmarks", name, "group"]:

@@ -121,6 +121,7 @@ _ADDED: dict[tuple[Any, ...], Any] = {
     ("benchmarks", "medqa", "group"): "preference",
     ("benchmarks", "medqa", "version"): 2,
     ("benchmarks", "medqa", "method"): "generation",
+    ("groups",): {"both": {"title": "Both", "benchmarks": ["medqa", "medmcqa"], "weight_by_size": False}},
     ("benchmarks", "usmle-in-words", "generate_until", "temperature"): 0.5,
     ("benchmarks", "usmle-in-words", "generate_until", "top_p"): 0.5,
     ("benchmarks", "usmle-in-words", "generate_until", "repeats"): 2,

@@ -26,9 +26,14 @@ def experiment_metadata(experiment: Experiment) -> dict[str, Any]:
         {"name": name, **{key: getattr(entry, key) for key in ("title", "group", "macro", "normalize", "part_of")}}
         for name, entry in ((n, experiment.benchmarks[n]) for n in experiment.evaluate.benchmarks)
     ]
+    groups = [
+        {"name": name, **{key: getattr(entry, key) for key in ("title", "benchmarks", "weight_by_size")}}
+        for name, entry in experiment.evaluated_groups().items()
+    ]
     return {
         "models": models,
         "benchmarks": benchmarks,
+        **({"groups": groups} if groups else {}),
         "prompts": [
             {"name": n, "kind": experiment.prompts[n].kind, "part_of": experiment.prompts[n].part_of}
             for n in experiment.evaluate.prompts

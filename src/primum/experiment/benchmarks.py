@@ -199,3 +199,15 @@ class Benchmark(Frozen):
         if self.fewshot.sampler == "lm-eval":
             dumped["own_split"] = same if own is None else own
         return dumped
+
+
+class BenchmarkGroup(Frozen):
+    """Benchmarks that have a row together: their mean, over all of their items or (not ``weight_by_size``) over benchmarks.
+
+    What lm-eval's group files say becomes entries of this kind. In the table's average the largest group that a benchmark is
+    in counts once.
+    """
+
+    benchmarks: Annotated[tuple[Name, ...], Field(min_length=1)]
+    weight_by_size: bool = True
+    title: str = ""

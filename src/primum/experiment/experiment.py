@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from primum.experiment.benchmarks import Benchmark
+from primum.experiment.benchmarks import Benchmark, BenchmarkGroup
 from primum.experiment.datasets import Dataset
 from primum.experiment.models import DPOModel, EndpointModel, HubModel, Model, PretrainedModel, SFTModel
 from primum.experiment.preferences import Preferences, Ranker, SampledPreferences
@@ -69,6 +69,7 @@ class Experiment(Frozen):
     models: dict[Name, Model] = {}
     prompts: dict[Name, Prompts] = {}
     benchmarks: dict[Name, Benchmark] = {}
+    groups: dict[Name, BenchmarkGroup] = {}
     judges: dict[Name, Judge] = {}
     evaluate: Evaluate
     engine: Engine = Engine()
@@ -93,6 +94,8 @@ class Experiment(Frozen):
                 raise ValueError(f"models.{name}: an endpoint model needs engine kind 'openai'")
         for name in self.used_rankers():
             self._check_ranker(name)
+        for name in self.groups:
+            self._check_group(name)
         for name, judge in self.judges.items():
             if name in self.evaluate.judges and (unknown := set(judge.prompts) - set(self.evaluate.prompts)):
                 raise ValueError(f"judges.{name}.prompts: {sorted(unknown)[0]!r} is not among evaluate.prompts")
@@ -111,6 +114,22 @@ class Experiment(Frozen):
                     f"prompts.{name}.part_of: {entry.part_of!r} would mix {entry.kind} requests with the {kind} ones of "
                     f"{first!r}: name two wholes"
                 )
+
+    def _check_group(self, name: str) -> None:
+        if name in self.benchmarks or name == "average":
+            raise ValueError(f"groups.{name}: is the name of another column of the tables: rename it")
+        members = self.groups[name].benchmarks
+        for member in members:
+            entry = self.benchmarks[member]
+            if members.count(member) > 1 or entry.part_of or entry.group == "preference":
+                raise ValueError(
+                    f"groups.{name}.benchmarks: {member!r} is there twice, has a part_of, or asks no questions: take it out"
+                )
+
+    def evaluated_groups(self) -> dict[str, BenchmarkGroup]:
+        """The groups of which every benchmark is evaluated: a mean over fewer would not compare."""
+        evaluated = set(self.evaluate.benchmarks)
+        return {name: group for name, group in self.groups.items() if evaluated.issuperset(group.benchmarks)}
 
     def _check_criteria(self, name: str, judge: Judge) -> None:
         for prompts in judge.prompts:
@@ -171,6 +190,8 @@ class Experiment(Frozen):
                 yield from ((f"{where}.datasets", dataset, "datasets") for dataset in preferences.datasets)
         for name in self.used_rankers():
             yield f"rankers.{name}.model", self.rankers[name].model, "models"
+        for name, group in self.groups.items():
+            yield from ((f"groups.{name}.benchmarks", each, "benchmarks") for each in group.benchmarks)
         for name in set(self.evaluate.prompts) & set(self.prompts):
             yield f"prompts.{name}.dataset", self.prompts[name].dataset, "datasets"
         for name in set(self.evaluate.benchmarks) & set(self.benchmarks):

@@ -16,7 +16,7 @@ from primum.experiment.document import Document, places_of
 from primum.experiment.experiment import Experiment
 from primum.experiment.extends import BASES, extended
 from primum.experiment.grid import SECTIONS, expand
-from primum.experiment.tasks import load_task, task_path
+from primum.experiment.with_tasks import with_tasks
 from primum.hub.lock import GIT, UNKNOWN_REVISION, Lock, read_lock
 
 
@@ -87,8 +87,7 @@ def read_experiment(name: str, root: Path, locked: bool = True) -> Document:
         raise PrimumError(
             f"{path}: is a base, and not run itself: write an experiment that says 'extends: {path.stem}'"
         )
-    document = expand(_with_catalogs(extended(path, root, read_yaml), root))
-    _merge_tasks(document, root)
+    document = with_tasks(expand(_with_catalogs(extended(path, root, read_yaml), root)), root)
     if locked:
         _pin(document, root)
     return document
@@ -135,40 +134,6 @@ def _pinned(entry: Any, lock: Lock, kind: str) -> Any:
     key = (GIT, str(entry[GIT])) if entry.get(GIT) is not None else (kind, str(entry.get("hub")))
     found = lock.get(key)
     return entry if found is None else {**entry, "revision": found.commit}
-
-
-def _merge_tasks(document: Document, root: Path) -> None:
-    """Give every benchmark that names a task file what it does not say itself."""
-    benchmarks = document.content["benchmarks"] if isinstance(document.content.get("benchmarks"), dict) else {}
-    for name, entry in benchmarks.items():
-        if not isinstance(entry, dict) or not isinstance(entry.get("task"), str):
-            continue
-        try:
-            task = load_task(task_path(entry["task"], root))
-        except PrimumError as error:
-            where = f"benchmarks.{name}"
-            raise PrimumError(f"{document.file_of(where)}: {where}: {error}") from None
-        fewshot = _merged_fewshot(document, name, task, entry.get("fewshot", {}))
-        merged = {**task, **entry, "fewshot": fewshot}
-        own = entry.get("generate_until")
-        if isinstance(own, dict) and "generate_until" in task:
-            merged["generate_until"] = {**task["generate_until"], **own}
-        benchmarks[name] = merged
-
-
-def _merged_fewshot(document: Document, name: str, task: dict[str, Any], fewshot: Any) -> Any:
-    """What a benchmark says of its examples, over what its task file says."""
-    given = task.get("fewshot", {})
-    if not isinstance(fewshot, dict):
-        return fewshot
-    if given.get("k") == 0 and fewshot.get("k"):
-        where = f"benchmarks.{name}.fewshot.k"
-        raise PrimumError(
-            f"{document.file_of(where)}: {where}: the task's num_fewshot is 0, which pins it, in lm-eval too: leave k out"
-        )
-    if "dataset" in fewshot:
-        given = {key: value for key, value in given.items() if key != "samples"}
-    return {**given, **fewshot}
 
 
 def _entries(content: dict[str, Any], section: str, path: Path) -> dict[str, Any]:

@@ -96,12 +96,13 @@ def named(value: Any) -> str:
 
 
 def _dataset(task: Mapping[str, Any], split: object) -> str:
-    """The catalog's name for a split of the task's dataset, or for all of it where the task names no split.
-
-    Names that are too long differ at their ends, so that they get a hash of the whole in the place of what is cut.
-    """
+    """The catalog's name for a split of the task's dataset, or for all of it where the task names no split."""
     parts = [task.get("dataset_path"), task.get("dataset_name"), split]
-    name = re.sub(r"[^a-z0-9.]+", "-", "-".join(str(part) for part in parts if part).lower()).strip("-.")
+    return shortened(re.sub(r"[^a-z0-9.]+", "-", "-".join(str(part) for part in parts if part).lower()).strip("-."))
+
+
+def shortened(name: str) -> str:
+    """A name that is too long for the catalog gets a hash of the whole in the place of what is cut, since ends differ."""
     if len(name) <= _LONGEST:
         return name
     return f"{name[: _LONGEST - 9].rstrip('-.')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -7,6 +7,7 @@ and ``test_split: test`` are ``medqa-test``); a benchmark's own ``dataset`` goes
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ _KEPT = (
 )
 # How long an answer that nobody writes may be says nothing of what is asked.
 _PASSED_OVER = ("generation_kwargs",)
+# What lm-eval takes of a file without metrics.
+_UNSAID = ({"metric": "acc"}, {"metric": "acc_norm"})
 _NORMALIZE = {"acc": "none", "acc_norm": "characters", "acc_bytes": "bytes"}
 
 
@@ -45,12 +48,26 @@ def task_path(name: str, root: Path) -> Path:
 def load_task(path: Path) -> dict[str, Any]:
     """The file at ``path``, what it includes merged in, as keys of a ``Benchmark``.
 
-    PrimumError on one line, naming the file and the key, for what is not supported: a group, another ``output_type``,
-    several targets, a metric other than an accuracy or not its mean, or a key that nobody here knows.
+    PrimumError on one line, naming the file and the key, for what is not supported: another ``output_type``, several
+    targets, a metric other than an accuracy or not its mean, or a key that nobody here knows. A group is no benchmark of its
+    own, and read by :mod:`primum.experiment.task_groups`.
     """
     task = read_task(path)
     if isinstance(task.get("task"), list):
-        raise PrimumError(f"{path}: task: is a group: name its tasks as benchmarks, and give them a common part_of")
+        raise PrimumError(f"{path}: task: is a group of tasks: it is no benchmark of its own")
+    return benchmark_keys(path, task)
+
+
+def is_group(path: Path) -> bool:
+    """Whether a task file names other tasks. PrimumError where it cannot be read."""
+    return isinstance(read_task(path).get("task"), list)
+
+
+def benchmark_keys(path: Path, task: Mapping[str, Any], metric: str = "") -> dict[str, Any]:
+    """What the file at ``path`` says, ``task``, as keys of a ``Benchmark`` that reports ``metric``, or the first that it may.
+
+    PrimumError as in :func:`load_task`.
+    """
     if task.get("output_type") == "generate_until":
         return text_task(path, task)
     check_keys(path, task, (*_KEPT, *_PASSED_OVER))
@@ -66,7 +83,7 @@ def load_task(path: Path) -> dict[str, Any]:
         raise PrimumError(f"{path}: doc_to_target: a list of targets is not supported")
     if isinstance(entry.get("doc_to_text"), int):
         raise PrimumError(f"{path}: doc_to_text: a number, the same input for every question, is not supported")
-    entry["normalize"] = _normalize(path, task.get("metric_list"))
+    entry["normalize"] = _normalize(path, task.get("metric_list"), metric)
     fewshot, own = fewshot_of(path, task)
     samples = own.get("samples")
     if samples is not None and not is_records(samples):
@@ -76,10 +93,19 @@ def load_task(path: Path) -> dict[str, Any]:
     return {**entry, "fewshot": fewshot}
 
 
-def _normalize(path: Path, metrics: Any) -> str:
-    """That of the first accuracy: of acc and acc_norm a benchmark reports one, and no other metric beside it."""
-    listed = [metric for metric in metrics or [{"metric": "acc"}] if isinstance(metric, dict)]
-    found = next((metric for metric in listed if str(metric.get("metric")) in _NORMALIZE), None)
+def reported(task: Mapping[str, Any]) -> list[str]:
+    """The metrics that a task can report here, one at a time, by lm-eval's names and in the file's order."""
+    if task.get("output_type") == "generate_until":
+        return ["exact_match"]
+    listed = [str(metric.get("metric")) for metric in task.get("metric_list") or _UNSAID if isinstance(metric, dict)]
+    return [metric for metric in listed if metric in _NORMALIZE]
+
+
+def _normalize(path: Path, metrics: Any, wanted: str) -> str:
+    """That of the ``wanted`` accuracy, or the first: of acc and acc_norm a benchmark reports one, and no other metric."""
+    listed = [metric for metric in metrics or _UNSAID if isinstance(metric, dict)]
+    may = [wanted] if wanted else list(_NORMALIZE)
+    found = next((metric for metric in listed if str(metric.get("metric")) in may), None)
     if found is None:
         names = ", ".join(named(metric.get("metric")) for metric in listed[:5]) or "none"
         raise PrimumError(f"{path}: metric_list: {names}: not supported; one of {', '.join(_NORMALIZE)} is needed")

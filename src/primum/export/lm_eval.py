@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from primum.artifact.canonical import digest
-from primum.export.metrics import aggregate, metrics, unweighted
+from primum.export.metrics import aggregate, metrics, pooled, unweighted
 from primum.export.scores import Scored, Task
 
 
@@ -132,6 +132,9 @@ def _results(experiment: str, model: Scored, parts: Sequence[_Part]) -> dict[str
         for part in own:
             alias = task.title if part.name == task.benchmark else part.name
             results[part.name] = {"name": part.name, "alias": alias, "sample_len": part.items, **part.values}
+    for name, group in model.groups.items():
+        subtasks[name] = list(group["benchmarks"])
+        groups[name] = results[name] = _group(name, group, [t for t in model.tasks if t.benchmark in subtasks[name]])
     names = {name: task for task in model.tasks for name in (task.benchmark, *subtasks.get(task.benchmark, ()))}
     better = {name: dict.fromkeys(_metrics(results[name]), True) for name in sorted(names)}
     manifest = model.tasks[0].manifest
@@ -188,6 +191,15 @@ def _results(experiment: str, model: Scored, parts: Sequence[_Part]) -> dict[str
             "scores": {task.benchmark: task.provenance() for task in model.tasks},
         },
     }
+
+
+def _group(name: str, group: Mapping[str, Any], tasks: Sequence[Task]) -> dict[str, Any]:
+    """A group of tasks, as lm-eval's ``Group.aggregate`` has it."""
+    values = [task_values(task) for task in tasks]
+    sizes = [len({row["item"] for row in task.rows}) for task in tasks]
+    mean = pooled(values, sizes) if group["weight_by_size"] else unweighted(values)
+    counts = {key: sum(sizes) for key in mean if "_stderr," not in key}
+    return {"name": name, "alias": group["title"] or name, **mean, "sample_len": sum(sizes), "sample_count": counts}
 
 
 def _metrics(values: Mapping[str, Any]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 NOT_AVAILABLE = "N/A"
@@ -55,12 +55,30 @@ def aggregate(rows: Sequence[tuple[str, Mapping[str, float]]]) -> dict[str, Any]
 
 def unweighted(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The unweighted mean of subtasks, with ``lm_eval.api.metrics.unweighted_mean_stderr``: sqrt(sum of se^2) / k."""
+    return _over(
+        parts, [1] * len(parts), lambda errors: math.sqrt(sum(error * error for error in errors)) / len(errors)
+    )
+
+
+def pooled(parts: Sequence[Mapping[str, Any]], sizes: Sequence[int]) -> dict[str, Any]:
+    """The mean over all items of subtasks, with ``lm_eval.api.metrics.pooled_sample_stderr``: one variance for all of them."""
+    n = sum(sizes)
+
+    def spread(errors: Sequence[float]) -> float:
+        squares = sum((size - 1) * error * error * size for size, error in zip(sizes, errors, strict=True))
+        return math.sqrt(squares / (n - len(sizes)) / n)
+
+    return _over(parts, sizes, spread)
+
+
+def _over(
+    parts: Sequence[Mapping[str, Any]], weights: Sequence[int], spread: Callable[[Sequence[float]], float]
+) -> dict[str, Any]:
+    """Weighted means of what all parts have, and ``spread`` of their standard errors where each has one."""
     result: dict[str, Any] = {}
-    for key in (key for key in parts[0] if "_stderr," not in key):
+    for key in (key for key in parts[0] if "_stderr," not in key and all(key in part for part in parts)):
         name, _, kind = key.partition(",")
         errors = [part[f"{name}_stderr,{kind}"] for part in parts]
-        result[key] = sum(part[key] for part in parts) / len(parts)
-        known = NOT_AVAILABLE not in errors
-        spread = math.sqrt(sum(error * error for error in errors)) / len(errors) if known else NOT_AVAILABLE
-        result[f"{name}_stderr,{kind}"] = spread
+        result[key] = sum(part[key] * weight for part, weight in zip(parts, weights, strict=True)) / sum(weights)
+        result[f"{name}_stderr,{kind}"] = NOT_AVAILABLE if NOT_AVAILABLE in errors else spread(errors)
     return result

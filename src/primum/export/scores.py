@@ -74,7 +74,8 @@ class Task:
 class Scored:
     """A model and its tasks. ``source`` is the hub id or endpoint, and its own name for a model that was trained here.
 
-    ``lineage`` is how it was made, and ``disclaimer`` what its experiment says of its models.
+    ``lineage`` is how it was made, and ``disclaimer`` what its experiment says of its models. ``groups`` are those of the
+    experiment by name, of which it has all tasks.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Scored:
     tasks: tuple[Task, ...]
     lineage: tuple[Step, ...]
     disclaimer: str
+    groups: Mapping[str, Mapping[str, Any]]
 
 
 def read_scores(results: Path) -> tuple[str, list[Scored]]:
@@ -120,6 +122,11 @@ def read_scores(results: Path) -> tuple[str, list[Scored]]:
                 tuple(tasks),
                 tuple(read_lineage(results, experiment, model)),
                 experiment.get("disclaimer") or "",
+                {
+                    n: group
+                    for n, group in experiment.get("groups", {}).items()
+                    if there.keys() >= set(group["benchmarks"])
+                },
             )
         )
     if not models:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
-from primum.report.parts import Benchmark, Model, Named, Prompts
+from primum.report.parts import Benchmark, BenchmarkGroup, Model, Named, Prompts
 from primum.report.records import Audited, Ledger, Paired, Step
 from primum.report.rubric_scores import RubricScore
-from primum.tables.averages import AVERAGE, columns, groups, outermost
+from primum.tables.averages import AVERAGE, columns, outermost, wholes
 
 BEST, START = "best", "start"
 
@@ -138,6 +138,7 @@ class Study:
     disclaimer: str
     models: tuple[Model, ...]
     benchmarks: tuple[Benchmark, ...]
+    groups: tuple[BenchmarkGroup, ...]
     prompts: tuple[Prompts, ...]
     judges: tuple[Named, ...]
     accuracy: tuple[Accuracy, ...]
@@ -161,10 +162,16 @@ class Study:
         return next((r for r in rows if (r.model, r.benchmark, r.subject) == (model, benchmark, "")), None)
 
     def columns(self, group: str) -> list[tuple[str, str]]:
-        """(name, label) of the columns of a group of benchmarks; the average only where it is of several."""
+        """(name, label) of the columns of a group of benchmarks; the average only where it is of several.
+
+        A task group's benchmarks, which may be dozens, are in the table alone.
+        """
         labels = {entry.name: entry.label for entry in self.benchmarks if entry.group == group}
-        made = columns([(entry.name, entry.part_of) for entry in self.benchmarks if entry.group == group])
-        shown = made if len(labels) > 1 else made[:-1]
+        pairs = [(entry.name, entry.part_of) for entry in self.benchmarks if entry.group == group]
+        made = columns(pairs, [asdict(each) for each in self.groups])
+        inside = {name for each in self.groups for name in each.benchmarks}
+        shown = [each for each in (made if len(labels) > 1 else made[:-1]) if each.name not in inside]
+        labels |= {each.name: each.title or each.name for each in self.groups}
         return [(c.name, "Average" if c.name == AVERAGE else labels.get(c.name, c.name)) for c in shown]
 
     def against(self, other: str, group: str) -> dict[tuple[str, str], Comparison]:
@@ -177,7 +184,7 @@ class Study:
 
         Of the judge whose sets are ``drawn``, those that it has seen, without parts of which it has seen the whole.
         """
-        made = groups([(entry.name, entry.part_of) for entry in self.prompts])
+        made = wholes([(entry.name, entry.part_of) for entry in self.prompts])
         kinds = {entry.name: entry.kind for entry in self.prompts}
         if drawn is not None:
             seen = {row.prompts for row in self.safety if row.judge == drawn}
@@ -191,8 +198,8 @@ class Study:
 
 
 Row = TypeVar(
-    "Row", Model, Benchmark, Prompts, Named, Accuracy, Comparison, Safety, RubricScore, Agreement, Step, Ledger, Audited,
-    Paired,
+    "Row", Model, Benchmark, BenchmarkGroup, Prompts, Named, Accuracy, Comparison, Safety, RubricScore, Agreement, Step,
+    Ledger, Audited, Paired,
 )  # fmt: skip
 
 
@@ -219,6 +226,7 @@ def read_study(common: Mapping[str, Any], tables: Sequence[Artifact]) -> Study:
             disclaimer=common["disclaimer"],
             models=_typed(Model, common["models"]),
             benchmarks=_typed(Benchmark, common["benchmarks"]),
+            groups=_typed(BenchmarkGroup, common.get("groups", ())),
             prompts=_typed(Prompts, common["prompts"]),
             judges=_typed(Named, common["judges"]),
             accuracy=_typed(Accuracy, rows["benchmarks"]),

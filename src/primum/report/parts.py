@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -44,6 +44,16 @@ class Benchmark:
     @property
     def label(self) -> str:
         return self.title or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkGroup:
+    """Benchmarks with one column: their mean over all items (``weight_by_size``), or over benchmarks."""
+
+    name: str
+    title: str
+    benchmarks: Sequence[str]
+    weight_by_size: bool
 
 
 @dataclass(frozen=True, slots=True)

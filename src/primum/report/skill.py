@@ -37,7 +37,7 @@ def accuracy_grid(study: Study, group: str, id_: str, caption: str) -> Grid | No
         return tuple(_accuracy_cell(found.get(key), best.get(key)) for key in keys)
 
     macros = {entry.name for entry in study.benchmarks if entry.macro}
-    means = {entry.part_of for entry in study.benchmarks}
+    means = {entry.part_of for entry in study.benchmarks} | {e.name for e in study.groups if not e.weight_by_size}
     worded = {
         name for name, _ in names if {row.method for row in found.values() if row.benchmark == name} == {_GENERATION}
     }
@@ -77,7 +77,7 @@ def _method(found: Mapping[tuple[str, str], Accuracy], best: Mapping[tuple[str, 
 
 def _told(study: Study, found: Mapping[tuple[str, str], Accuracy]) -> list[str]:
     """What is not as it should be, each with its counts."""
-    means = {AVERAGE, *(entry.part_of for entry in study.benchmarks)}
+    means = {AVERAGE, *(entry.part_of for entry in study.benchmarks), *(entry.name for entry in study.groups)}
     rows = [row for row in found.values() if row.benchmark not in means]
 
     def where(picked: list[tuple[Accuracy, int]]) -> str:

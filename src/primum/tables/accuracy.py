@@ -15,7 +15,7 @@ from primum.tables.answers import Answers, same_items
 from primum.tables.averages import Column, columns
 from primum.tables.lineage import measured_starts
 from primum.tables.paired import paired
-from primum.tables.sampling import Mean, combined, sampled_mean, satterthwaite
+from primum.tables.sampling import Mean, sampled_mean, satterthwaite
 from primum.tables.statistics import MISSING, bounded
 
 UNEQUAL_SETS = "unequal sets: lacks "
@@ -57,8 +57,13 @@ class Measured:
     subjects: Mapping[tuple[str, str], Mapping[str, Cell]]
 
 
-def measure(scores: Scores, models: Sequence[Mapping[str, Any]], benchmarks: Sequence[Mapping[str, Any]]) -> Measured:
-    """The cells from the answers by (model, benchmark); ``models`` and ``benchmarks`` (one group) are the spec's.
+def measure(
+    scores: Scores,
+    models: Sequence[Mapping[str, Any]],
+    benchmarks: Sequence[Mapping[str, Any]],
+    groups: Sequence[Mapping[str, Any]] = (),
+) -> Measured:
+    """The cells from the answers by (model, benchmark); ``models``, ``benchmarks`` (of one kind) and ``groups`` are the spec's.
 
     A mean has no value, and a note that names what is missing, where the model has not answered all that others have: a
     mean over fewer benchmarks would not compare.
@@ -72,7 +77,7 @@ def measure(scores: Scores, models: Sequence[Mapping[str, Any]], benchmarks: Seq
         if key in scores:
             start = scores.get((starts[key[0]], key[1]))
             wholes[key], subjects[key] = _benchmark(scores[key], start, macros[key[1]])
-    table = columns([(entry["name"], entry["part_of"]) for entry in benchmarks])
+    table = columns([(entry["name"], entry["part_of"]) for entry in benchmarks], groups)
     for column in (column for column in table if column.parts):
         for model in measured:
             _mean(wholes, column, model, measured)
@@ -80,16 +85,17 @@ def measure(scores: Scores, models: Sequence[Mapping[str, Any]], benchmarks: Seq
 
 
 def _mean(wholes: dict[tuple[str, str], Cell], column: Column, model: str, models: Sequence[str]) -> None:
-    """Put ``model``'s mean over the column's parts among ``wholes``. A part that no model has is not missed."""
+    """Put ``model``'s mean over the column's parts among ``wholes``. A part that no model has is not missed, but of a group."""
 
     def has(name: str, who: str) -> bool:
         return (who, name) in wholes and wholes[who, name].value is not None
 
     found = [wholes[model, part.name] for part in column.parts if has(part.name, model)]
-    lacking = [n for n in column.benchmarks if not has(n, model) and any(has(n, other) for other in models)]
+    whole = column.by_size is not None
+    lacking = [n for n in column.benchmarks if not has(n, model) and (whole or any(has(n, other) for other in models))]
     if found:
         note = UNEQUAL_SETS + ", ".join(lacking) if lacking else ""
-        wholes[model, column.name] = _combined(found, note, missing=bool(lacking))
+        wholes[model, column.name] = _combined(column, found, note, missing=bool(lacking))
 
 
 def _benchmark(answers: Answers, start: Answers | None, macro: bool) -> tuple[Cell, dict[str, Cell]]:
@@ -160,22 +166,22 @@ def difference(first: Answers, second: Answers, macro: bool) -> Mean | None:
     return replace(by_item, seeds=sum(variances), seeds_df=freedom, crossed=True)
 
 
-def _combined(cells: Sequence[Cell], note: str, missing: bool = False) -> Cell:
-    """The unweighted mean of cells about different items."""
+def _combined(column: Column, cells: Sequence[Cell], note: str, missing: bool = False) -> Cell:
+    """The column's mean of cells about different items."""
 
     def over(pick: Callable[[Cell], Mean | None]) -> Mean | None:
         found = [mean for cell in cells if (mean := pick(cell)) is not None]
         # A mean over fewer cells would not compare.
-        return None if missing or len(found) < len(cells) else combined(found)
+        return None if missing or len(found) < len(cells) else column.over(found)
 
-    chances = [cell.chance for cell in cells if cell.chance is not None]
+    known = [(cell.chance, cell.counts["n"] if column.by_size else 1) for cell in cells if cell.chance is not None]
     seeds, methods = {cell.seeds for cell in cells}, sorted({cell.method for cell in cells})
     return Cell(
         over(lambda cell: cell.value),
         over(lambda cell: cell.clean),
         over(lambda cell: cell.change),
         {key: sum(cell.counts[key] for cell in cells) for key in _COUNTS},
-        math.fsum(chances) / len(chances) if chances and not missing else None,
+        math.fsum(chance * n for chance, n in known) / sum(n for _, n in known) if known and not missing else None,
         seeds.pop() if len(seeds) == 1 else 0,
         methods[0] if len(methods) == 1 else "mixed",
         note,

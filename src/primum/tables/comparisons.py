@@ -18,7 +18,7 @@ from primum.tables.accuracy import Measured, Scores, difference
 from primum.tables.answers import Answers, same_items
 from primum.tables.averages import Column
 from primum.tables.paired import Difference, decided, paired
-from primum.tables.sampling import Mean, combined
+from primum.tables.sampling import Mean
 
 BEST, START = "best", "start"
 _COUNTS = ("both", "only_model", "only_other", "neither")
@@ -109,9 +109,9 @@ def _compared(
 def _difference(
     column: Column, pairs: Mapping[str, tuple[Answers, Answers]], macros: Mapping[str, bool]
 ) -> Mean | None:
-    """The mean difference in a column: of a benchmark, or the unweighted mean of its parts that both answered."""
+    """The mean difference in a column: of a benchmark, or the mean of its parts that both answered."""
     if column.parts:
         parts = [part for part in column.parts if any(name in pairs for name in part.benchmarks)]
         found = [mean for part in parts if (mean := _difference(part, pairs, macros)) is not None]
-        return combined(found) if found else None
+        return column.over(found) if found else None
     return difference(*pairs[column.name], macros[column.name])

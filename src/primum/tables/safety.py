@@ -10,7 +10,7 @@ import numpy as np
 
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
-from primum.tables.averages import Column, groups
+from primum.tables.averages import Column, wholes
 from primum.tables.changes import NO_CHANGE, Change, change_of, decide
 from primum.tables.lineage import measured_starts
 from primum.tables.sampling import sampled_mean
@@ -62,7 +62,7 @@ def safety_rows(
     measured = {model for _, model, _ in judgements}
     models = [str(model["name"]) for model in common["models"] if model["name"] in measured]
     starts = measured_starts(common["models"], models)
-    sets = groups([(entry["name"], entry["part_of"]) for entry in common["prompts"]])
+    sets = wholes([(entry["name"], entry["part_of"]) for entry in common["prompts"]])
     for index, model in enumerate(models):
         for row, prompts in enumerate(sets):
             for column, (judge, kind) in enumerate(kinds.items()):

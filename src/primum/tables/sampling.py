@@ -9,7 +9,7 @@ counts what is left over twice. That errs on the safe side, and is never negativ
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -137,3 +137,15 @@ def combined(parts: Sequence[Mean], weights: Sequence[float] | None = None) -> M
         per_pair=total("per_pair"),
         crossed=any(part.crossed for part in parts),
     )
+
+
+def grouped(parts: Sequence[Mean], by_size: bool) -> Mean:
+    """The mean of the parts of one group of tasks, as :func:`sampled_mean` has it of subjects: each part is a stratum.
+
+    ``by_size``: over all items, so that a part weighs as many as it has; else over parts. The parts' examples are their own.
+    """
+    n = sum(part.n for part in parts)
+    weights = [part.n / n if by_size else 1 / len(parts) for part in parts]
+    # What speaks for each side is one item of the whole group, which is of any of its parts.
+    whole = combined(parts, weights)
+    return replace(whole, per_pair=whole.per_pair / len(parts))

@@ -85,7 +85,7 @@ def _measure(job: Job, item: Item, group: str) -> tuple[Measured, Scores]:
     wanted = {entry["name"] for entry in benchmarks}
     listed = _listed(job, item, "scores", "scores")
     answers = {(model, name): read_answers(artifact) for (model, name), artifact in listed if name in wanted}
-    return measure(answers, job.common["models"], benchmarks), answers
+    return measure(answers, job.common["models"], benchmarks, job.common.get("groups", ())), answers
 
 
 def _listed(job: Job, item: Item, key: str, role: str) -> list[tuple[Any, Artifact]]:

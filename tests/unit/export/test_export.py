@@ -62,6 +62,10 @@ def finished(results: Path) -> Path:
     run.benchmark("parts", "files", "In parts", macro=True)
     run.benchmark("spoken", "files", "Spoken")
     run.benchmark("pairs", "files", group="preference")
+    run.experiment["groups"] = {
+        "both": {"title": "Both", "benchmarks": ["whole", "parts"], "weight_by_size": True},
+        "lacking": {"title": "", "benchmarks": ["whole", "spoken"], "weight_by_size": False},
+    }
     run.model("llama3-8b-instruct", HUB, "Llama3-8B-Instruct")
     run.model("sft", "", "SFT & co")
     run.score("llama3-8b-instruct", "whole", answers(), fewshot={"k": 5})
@@ -165,7 +169,7 @@ def lm_eval_run(folder: Path) -> Any:
 
 def test_numbers_and_keys_are_lm_evals_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    from lm_eval.api.metrics import unweighted_mean_stderr
+    from lm_eval.api.metrics import aggregate_subtask_metrics, pooled_sample_stderr, unweighted_mean_stderr
     from lm_eval.utils import make_table, sanitize_model_name
 
     theirs = lm_eval_run(tmp_path)
@@ -191,7 +195,16 @@ def test_numbers_and_keys_are_lm_evals_own(tmp_path: Path, monkeypatch: pytest.M
     parts = [theirs["results"][f"parts_{subject}"]["acc_stderr,none"] for subject in ("anatomy", "virology")]
     assert ours["groups"]["parts"]["acc,none"] == pytest.approx(1 / 3)
     assert ours["groups"]["parts"]["acc_stderr,none"] == pytest.approx(unweighted_mean_stderr(parts))
-    assert ours["group_subtasks"] == {"parts": ["parts_anatomy", "parts_virology"]}
+    assert ours["group_subtasks"] == {"parts": ["parts_anatomy", "parts_virology"], "both": ["whole", "parts"]}
+    # A group of the experiment, by size: 2/5 of five items and 1/3 of five.
+    both, errors = ours["groups"]["both"], [ours["results"][name]["acc_stderr,none"] for name in ("whole", "parts")]
+    assert both["acc,none"] == pytest.approx(aggregate_subtask_metrics([2 / 5, 1 / 3], [5, 5]))
+    assert both["acc_stderr,none"] == pytest.approx(pooled_sample_stderr(errors, [5, 5]))
+    assert (both["alias"], both["sample_len"], both["sample_count"]) == (
+        "Both",
+        10,
+        {"acc,none": 10, "acc_norm,none": 10},
+    )
     assert (ours["n-shot"]["whole"], ours["n-shot"]["parts"]) == (5, 0)
     # lm-eval's own printer reads it, groups as well.
     assert "0.4000" in make_table(ours)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import study
 from study import SCORES, save_table
 
-from primum.report.data import Study, read_study
+from primum.report.data import BenchmarkGroup, Study, read_study
 from primum.report.figures import comparison_figure
 from primum.report.headline import headlines
 from primum.report.numbers import NONE, interval
@@ -53,6 +54,16 @@ def test_a_mean_has_a_column_after_its_parts(read: Study) -> None:
     assert grid is not None
     assert [column.title for column in grid.columns][4:6] == ["USMLE", "Exams"]
     assert grid.columns[5].sub == "160 items, macro"
+
+
+def test_a_group_has_a_column_in_the_place_of_its_tasks(read: Study) -> None:
+    groups = [
+        BenchmarkGroup("all-mmlu", "All of MMLU", ("mmlu", "mmlu-pro"), weight_by_size=True),
+        BenchmarkGroup("rest", "", ("medmcqa", "toxigen"), weight_by_size=False),
+    ]
+    labels = dict(replace(read, groups=tuple(groups)).columns("benchmark"))
+    assert list(labels) == ["medqa", "all-mmlu", "usmle", "Exams", "pubmedqa", "rest", "average"]
+    assert (labels["all-mmlu"], labels["rest"]) == ("All of MMLU", "rest")
 
 
 def test_cells_have_their_interval_and_are_tied_as_the_table_says(read: Study) -> None:

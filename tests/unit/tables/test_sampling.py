@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy.linalg import sqrtm
 from statsmodels.api import OLS
 from statsmodels.stats.sandwich_covariance import cov_cluster_2groups
 
-from primum.tables.sampling import combined, sampled_mean, satterthwaite
+from primum.tables.sampling import combined, grouped, sampled_mean, satterthwaite
 
 Floats = npt.NDArray[np.float64]
 MARKS = st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=2, max_size=30)
@@ -120,6 +121,26 @@ def test_independent_means_add_up() -> None:
     assert both.seeds == pytest.approx(1 / 36 / 4)
     assert both.items_df == pytest.approx((0.06 + 1 / 12) ** 2 / (0.06**2 / 4 + (1 / 12) ** 2 / 2))
     assert (both.n, both.answers, both.crossed) == (8, 1, True)
+
+
+@pytest.mark.parametrize(("by_size", "sizes"), [(True, [12, 12, 12]), (False, [5, 12, 30])])
+def test_the_tasks_of_a_group_are_as_subjects_of_one_benchmark(by_size: bool, sizes: list[int]) -> None:
+    """Of subjects of one size the mean over items is that over subjects."""
+    generator = np.random.default_rng(4)
+    parts = [(generator.random((n, 1)) < 0.6).astype(float) for n in sizes]
+    whole = sampled_mean(np.concatenate(parts), np.repeat(np.arange(3), sizes))
+    found = grouped([sampled_mean(part) for part in parts], by_size)
+    # Without several seeds these have no variance that their degrees of freedom would be of.
+    for name in (field.name for field in dataclasses.fields(whole) if field.name != "seeds_df"):
+        assert getattr(found, name) == pytest.approx(getattr(whole, name)), name
+
+
+def test_a_group_by_size_by_hand() -> None:
+    # 1, 0 and 1, 1, 0, 0, 0, 0: 3 of 8 items. Variances 1/2 / 2 and (6 x 1/3 x 2/3 / 5) / 6, weighed 1/4 and 3/4, squared.
+    found = grouped([sampled_mean(one([1, 0])), sampled_mean(one([1, 1, 0, 0, 0, 0]))], True)
+    assert (found.value, found.n) == (pytest.approx(3 / 8), 8)
+    assert found.items == pytest.approx(1 / 4 / 16 + (4 / 15) / 6 * 9 / 16)
+    assert (found.per_item, found.per_pair) == pytest.approx((1 / 8, 1 / 64))
 
 
 def test_satterthwaite_by_hand() -> None:

@@ -131,6 +131,47 @@ def test_no_average_over_unequal_sets(tmp_path: Path) -> None:
     assert (averages["b"]["accuracy"], averages["b"]["note"]) == (None, "unequal sets: lacks two")
 
 
+def grouped(tmp_path: Path, by_size: bool, models: dict[str, tuple[str, ...]]) -> list[dict[str, Any]]:
+    """4 of 4 items of ``one`` and 1 of 2 of ``two``, with other numbers of choices."""
+    rows = {
+        "one": [score(f"one/{i}", True, 4) for i in range(4)],
+        "two": [score("two/0", True, 2), score("two/1", False, 2)],
+    }
+    return make(
+        "benchmarks",
+        tmp_path,
+        {"scores": [scores(tmp_path, model, name, rows[name]) for model, names in models.items() for name in names]},
+        scores=[[model, name] for model, names in models.items() for name in names],
+        benchmarks=[bench("one"), bench("two")],
+        groups=[{"name": "both", "title": "", "benchmarks": ["one", "two"], "weight_by_size": by_size}],
+    )
+
+
+@pytest.mark.parametrize(
+    ("by_size", "accuracy", "variance", "chance"),
+    [(True, 5 / 6, 0.25 / 9, (4 * 0.25 + 2 * 0.5) / 6), (False, 0.75, 0.25 / 4, 0.375)],
+)
+def test_a_group_is_a_mean_over_items_or_over_benchmarks(
+    tmp_path: Path, by_size: bool, accuracy: float, variance: float, chance: float
+) -> None:
+    # Standard errors 0 and sqrt(.5 / 2) = .5; two has a third of the items.
+    made = grouped(tmp_path, by_size, {"a": ("one", "two")})
+    assert [row["benchmark"] for row in made] == ["one", "two", "both", "average"]
+    both, average = made[2:]
+    assert (both["n"], both["correct"], both["interval"]) == (6, 5, "effective")
+    assert both["accuracy"] == pytest.approx(accuracy)
+    assert both["stderr"] == pytest.approx(variance**0.5)
+    assert both["chance"] == pytest.approx(chance)
+    assert both["ci_low"] < both["accuracy"] < both["ci_high"]
+    assert average["accuracy"] == pytest.approx(accuracy), "the group counts once"
+
+
+def test_a_group_has_no_mean_where_a_task_of_it_is_missing(tmp_path: Path) -> None:
+    made = grouped(tmp_path, True, {"a": ("one",), "b": ("one",)})
+    both = [row for row in made if row["benchmark"] == "both"]
+    assert [(row["accuracy"], row["note"]) for row in both] == [(None, "unequal sets: lacks two")] * 2
+
+
 def test_change_is_paired_with_the_nearest_measured_ancestor(tmp_path: Path) -> None:
     # b descends from a by an unmeasured helper. By question: +1, 0, 0, -1, +1, so mean 0.2 and
     # sd² = (0.64 + 0.04 + 0.04 + 1.44 + 0.64) / 4, and two more items, one for each side.

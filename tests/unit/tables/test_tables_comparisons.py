@@ -137,16 +137,17 @@ def test_a_mean_of_benchmarks_counts_once(tmp_path: Path) -> None:
 def test_a_difference_is_that_of_the_accuracies(tmp_path: Path) -> None:
     chance = random.Random(5)
     answers = {
-        (model, name): [score(f"{name}/{i:03d}", chance.random() < 0.5, 4, f"s{i % 5 % 3}") for i in range(11)]
+        (model, name): [score(f"{name}/{i:03d}", chance.random() < 0.5, 4, f"s{i % 5 % 3}") for i in range(n)]
         for model in ("a", "b")
-        for name in ("one", "two", "three")
+        for name, n in {"one": 11, "two": 11, "three": 11, "four": 5}.items()
     }
     benchmarks = [bench("one", part_of="Both"), bench("two", macro=True, part_of="Both"), bench("three", macro=True)]
-    given = answered(tmp_path, answers, *benchmarks)
+    given = answered(tmp_path, answers, *benchmarks, bench("four"))
+    given |= {"groups": [{"name": "suite", "title": "", "benchmarks": ["four", "three"], "weight_by_size": True}]}
     whole = [row for row in make("benchmarks", tmp_path, **given) if not row["subject"]]
     accuracy = {(row["model"], row["benchmark"]): row["accuracy"] for row in whole}
     rows = make("comparisons", tmp_path, **given)
-    assert [row["benchmark"] for row in rows] == ["one", "two", "Both", "three", "average"]
+    assert [row["benchmark"] for row in rows] == ["one", "two", "Both", "three", "four", "suite", "average"]
     for row in rows:
         expected = accuracy[row["model"], row["benchmark"]] - accuracy[row["other"], row["benchmark"]]
         assert row["difference"] == pytest.approx(expected)
