@@ -10,8 +10,8 @@ from primum.artifact.manifest import Artifact
 from primum.dag.curation import ROWS
 from primum.dag.scope import Scope
 from primum.errors import PrimumError
+from primum.score.kinds import typed_rows
 from primum.score.tried import try_task
-from primum.text.rows import ChoiceRow, DocumentRow, from_table
 
 
 def tried(scope: Scope) -> Iterator[str]:
@@ -39,8 +39,4 @@ def _rows(scope: Scope, dataset: str) -> list[Any] | None:
     path = Path(scope.path(ROWS, dataset=dataset))
     if not path.exists():
         return None
-    table = Artifact.open(path).table()
-    kind = DocumentRow if table.schema.equals(DocumentRow.SCHEMA) else ChoiceRow
-    if not table.schema.equals(kind.SCHEMA):
-        raise PrimumError(f"datasets.{dataset}: holds no rows that a benchmark can ask: choose another dataset")
-    return from_table(table, kind)
+    return typed_rows(Artifact.open(path).table(), f"datasets.{dataset}: its rows")

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from primum.artifact.job import Item
-from primum.errors import PrimumError
 from primum.score.documents import choices, cluster, documents, target
 from primum.score.documents import question as document_question
+from primum.score.kinds import typed_rows
 from primum.text.choices import choice_values
-from primum.text.rows import ChoiceRow, DocumentRow, from_table
+from primum.text.rows import ChoiceRow
 
 INSTRUCTION = 'Choose one option. End with a line that holds only "Answer: " and the letter of that option.'
 
@@ -28,14 +28,9 @@ class Asked:
     cluster: str | None = None
 
 
-def rows(item: Item, role: str = "benchmarks") -> list[ChoiceRow] | list[DocumentRow]:
-    """The rows of a role. PrimumError where they are of another kind."""
-    table = item.one(role).table()
-    if table.schema.equals(ChoiceRow.SCHEMA):
-        return from_table(table, ChoiceRow)
-    if table.schema.equals(DocumentRow.SCHEMA):
-        return from_table(table, DocumentRow)
-    raise PrimumError(f"{item.name}: its {role} are no ChoiceRows or DocumentRows: choose another dataset")
+def rows(item: Item, role: str = "benchmarks") -> list[Any]:
+    """The rows of a role: ChoiceRows or DocumentRows. PrimumError where they are of another kind."""
+    return typed_rows(item.one(role).table(), f"{item.name}: its {role}")
 
 
 def asked(item: Item) -> list[Asked]:

@@ -15,13 +15,13 @@ from primum.errors import PrimumError
 from primum.parallel.processes import from_first, join, rank
 from primum.score.contaminated import mark
 from primum.score.items import SCORES, VALUED
+from primum.score.kinds import typed_rows
 from primum.score.loglikelihood import Likelihood, loglikelihoods
 from primum.score.reach import reach
 from primum.score.requests import Question, questions
 from primum.score.rows import longest
 from primum.score.tried import try_task
 from primum.score.worth import worth
-from primum.text.rows import ChoiceRow, DocumentRow, PreferenceRow, from_table
 from primum.text.tokenizer import load_tokenizer
 
 
@@ -100,14 +100,7 @@ def _load(source: Any, engine: dict[str, Any], processes: int) -> Any:
 
 
 def _rows(item: Item, role: str) -> list[Any]:
-    table = item.one(role).table()
-    kinds = (PreferenceRow,) if item.spec["group"] == "preference" else (ChoiceRow, DocumentRow)
-    for kind in kinds:
-        if table.schema.equals(kind.SCHEMA):
-            return from_table(table, kind)
-    raise PrimumError(
-        f"{item.name}: its {role} are no {' or '.join(kind.__name__ for kind in kinds)}s: choose another dataset"
-    )
+    return typed_rows(item.one(role).table(), f"{item.name}: its {role}", item.spec["group"] == "preference")
 
 
 def _examples(item: Item) -> list[Any]:
