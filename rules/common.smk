@@ -11,7 +11,7 @@ from primum.audit.forecast import check_budget
 from primum.audit.trainings import refuse_what_cannot_fit
 from primum.cluster.orphans import name_prefix, take_over
 from primum.cluster.resources import rule_resources
-from primum.dag import aggregation, curation, evaluation, training
+from primum.dag import aggregation, curation, evaluation, judging, training
 from primum.dag.dag import STAGES, parquet
 from primum.dag.restore import restore
 from primum.dag.state import state_of

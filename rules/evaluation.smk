@@ -3,9 +3,11 @@
 #
 # reads   models/{model}, data/rows/{dataset}, data/overlaps/{kind}/{data}
 # writes  generations/{model}/{prompts}            responses
-#         judgements/{judge}/{model}/{prompts}     harm scores (1-5) or refusals (0/1)
-#         judgements/{judge}/agreement             a judge against graded pairs
+#         judgements/{judge}/{model}/{prompts}     what a judge answered about each response
+#         judgements/{judge}/graded                and about graded pairs
 #         criteria/{judge}/{model}/{prompts}       what a judge answered about each criterion of each response
+#         verdicts/{judge}/{model}/{prompts}       harm scores (1-5) or refusals (0/1)
+#         verdicts/{judge}/graded                  a judge against graded pairs
 #         data/questions/{benchmark}               what is asked where answers are in words
 #         answers/{model}/{benchmark}              the raw answers
 #         scores/{model}/{benchmark}               log-likelihoods of every choice, or what the answer says, item by item
@@ -29,7 +31,7 @@ rule score:
         targets("score"),
 
 
-GENERATED = manifests(evaluation.GENERATION, prompts=EVALUATE.prompts)
+GENERATED = manifests(judging.GENERATION, prompts=EVALUATE.prompts)
 
 
 rule generate_responses:
@@ -52,12 +54,10 @@ rule generate_responses:
         "exec primum stage generate --request {REQUESTS}/{rule}/{wildcards.model}.json --log {log:q}"
 
 
-GRADERS = RUN.dag.graders()
-
 # Judges differ in the prompt sets they judge, hence one rule a judge.
-for judge in [name for name in EVALUATE.judges if name not in GRADERS]:
+for judge in RUN.dag.rubric_judges():
     JUDGED = manifests(
-        evaluation.JUDGEMENT, judge=judge, prompts=RUN.experiment.judges[judge].prompts
+        judging.JUDGEMENT, judge=judge, prompts=RUN.experiment.judges[judge].prompts
     )
 
     rule:
@@ -82,9 +82,9 @@ for judge in [name for name in EVALUATE.judges if name not in GRADERS]:
             "exec primum stage judge --request {REQUESTS}/{rule}/{wildcards.model}.json --log {log:q}"
 
 
-for judge in GRADERS:
+for judge in RUN.dag.graders():
     GRADED = manifests(
-        evaluation.CRITERIA,
+        judging.CRITERIA,
         judge=judge,
         model=EVALUATE.models,
         prompts=RUN.experiment.judges[judge].prompts,
@@ -118,8 +118,8 @@ rule judge_agreement:
         judge=reads("agreement", "judge"),
         graded=reads("agreement", "graded"),
     output:
-        manifests=manifests(evaluation.AGREEMENT),
-        tables=tables_of(manifests(evaluation.AGREEMENT)),
+        manifests=manifests(judging.GRADED),
+        tables=tables_of(manifests(judging.GRADED)),
     log:
         RUN.log("agreement", "{judge}"),
     threads: RUN.threads("agreement")
@@ -129,6 +129,33 @@ rule judge_agreement:
         spec=spec("agreement"),
     shell:
         "exec primum stage agreement --request {REQUESTS}/{rule}/{wildcards.judge}.json --log {log:q}"
+
+
+VERDICTS = [
+    path
+    for judge, model, prompts in RUN.dag.judged()
+    for path in manifests(judging.VERDICT, judge=judge, model=model, prompts=prompts)
+]
+VERDICTS += manifests(judging.AGREEMENT, judge=RUN.dag.agreements())
+
+
+rule read_verdicts:
+    input:
+        responses=reads("verdicts", "responses"),
+        answers=reads("verdicts", "answers"),
+        graded=reads("verdicts", "graded"),
+    output:
+        manifests=VERDICTS,
+        tables=tables_of(VERDICTS),
+    log:
+        RUN.log("verdicts", "verdicts"),
+    threads: RUN.threads("verdicts")
+    resources:
+        **resources_of("verdicts"),
+    params:
+        spec=spec("verdicts"),
+    shell:
+        "exec primum stage verdicts --request {REQUESTS}/{rule}.json --log {log:q}"
 
 
 # Models that give log-likelihoods answer all benchmarks by them, but for those that are answered in words.

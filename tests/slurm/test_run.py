@@ -58,9 +58,9 @@ STAGES = {
     "find_pair_overlaps": "curate",
     "generate_responses": "generate",
     "judge_harm": "judge",
-    "judge_refusal": "judge",
     "judge_agreement": "judge",
     "grade_criteria": "judge",
+    "read_verdicts": "curate",
     "score_benchmarks": "score",
     "write_questions": "curate",
     "answer_sft": "score",
@@ -125,7 +125,7 @@ def test_every_job_had_what_its_rule_asked_for(run: Run) -> None:
         seen.add(rule)
     # A job costs half a minute there, whatever it does: what reads small files does so together.
     rules = [job["Comment"].removeprefix("rule_").partition("_wildcards_")[0] for job in run.all_jobs()]
-    assert sum(STAGES[rule] == "curate" for rule in rules) == 13
+    assert sum(STAGES[rule] == "curate" for rule in rules) == 14
     # And nothing of what runs where Snakemake runs: fetching, and tables as CSV.
     assert seen == set(STAGES)
 

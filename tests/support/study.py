@@ -75,7 +75,6 @@ JUDGEMENT = pa.schema(
         ("score", pa.int32()),
         ("status", pa.string()),
         ("reason", pa.string()),
-        ("raw", pa.string()),
     ]
 )
 GENERATION = pa.schema(
@@ -108,7 +107,7 @@ AUDIT = pa.schema(
         ("passed", pa.bool_()),
     ]
 )
-AGREEMENT = pa.schema([("id", pa.string()), ("score", pa.int32()), ("judged", pa.int32()), ("status", pa.string())])
+AGREEMENT = pa.schema([("id", pa.string()), ("score", pa.int32()), ("status", pa.string()), ("given", pa.int32())])
 
 
 def save_table(
@@ -164,8 +163,8 @@ def score(id_: str, correct: bool, choices: int = 4, subject: str = "", truncate
 
 
 def judgement(id_: str, category: str, score_: int | None) -> dict[str, Any]:
-    """A row of a judgement artifact."""
-    status = "no-score" if score_ is None else "scored"
+    """A row of a verdict artifact."""
+    status = "malformed" if score_ is None else "scored"
     return {"id": id_, "category": category, "score": score_, "status": status, "reason": SECRET, "raw": SECRET}
 
 
@@ -411,8 +410,8 @@ def _agreement(chance: random.Random) -> list[dict[str, Any]]:
     for index in range(80):
         given = index % 5 + 1
         judged = given if chance.random() < 0.92 else min(5, given + 1)
-        rows.append({"id": f"graded/{index:03d}", "score": given, "judged": judged, "status": "scored"})
-    rows[3] |= {"judged": None, "status": "no-score"}
+        rows.append({"id": f"graded/{index:03d}", "score": judged, "status": "scored", "given": given})
+    rows[3] |= {"score": None, "status": "malformed"}
     return rows
 
 

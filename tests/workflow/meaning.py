@@ -136,9 +136,14 @@ class Meaning:
         return self.wording() if benchmark in self.worded() else self.scoring()
 
     def judging(self, judge: str) -> set[str]:
-        if judge not in self.judges:
+        """The jobs in which a judge is asked about responses."""
+        if judge not in self.judges or not self._asks(judge):
             return set()
         return {f"grade_{judge}"} if self.grades(judge) else {f"judge_{judge} {model}" for model in self.evaluated}
+
+    def reading(self) -> set[str]:
+        """The one job that reads verdicts, of rubric judges and from stock phrases, and asks nobody."""
+        return {"read_verdicts"} if any(not self.grades(name) for name in self.judges) else set()
 
     def agreeing(self, judge: str) -> set[str]:
         return {f"judge_agreement {judge}"} if judge in self.judges and "graded" in self._judge(judge) else set()
@@ -216,16 +221,22 @@ class Meaning:
                 dataset(fewshot["dataset"], *self.scoring())
         for name in self.judges:
             if "graded" in self._judge(name):
-                dataset(self._judge(name)["graded"], *self.agreeing(name))
+                dataset(self._judge(name)["graded"], *self.agreeing(name), *self.reading())
+            read = {"aggregate_tables"} if self.grades(name) else self.reading()
             for model in self.evaluated:
-                job = f"grade_{name}" if self.grades(name) else f"judge_{name} {model}"
-                edge(f"{'conversations' if self.grades(name) else 'generate_responses'} {model}", job)
-                edge(job, "aggregate_tables")
+                if not self.grades(name):
+                    edge(f"generate_responses {model}", *self.reading())
+                if self._asks(name):
+                    job = f"grade_{name}" if self.grades(name) else f"judge_{name} {model}"
+                    edge(f"{'conversations' if self.grades(name) else 'generate_responses'} {model}", job)
+                    edge(job, *read)
             if self.grades(name):
                 for prompts in self._judge(name)["prompts"]:
                     dataset(self.document["prompts"][prompts]["dataset"], f"grade_{name}")
             for job in self.agreeing(name):
-                edge(job, "aggregate_tables")
+                edge(job, *read)
+        for job in self.reading():
+            edge(job, "aggregate_tables")
         for model in self.needed():
             entry = self.models[model]
             (job,) = self.trained(model)
@@ -416,13 +427,14 @@ class Meaning:
             case ["benchmarks", name, *_]:
                 return self.asked(name)
             case ["judges", name, "prompts", *_]:
-                return self.judging(name) | {"aggregate_tables"}
+                read = set() if self.grades(name) else self.reading()
+                return self.judging(name) | read | {"aggregate_tables"}
             case ["judges", name, "template" | "policies"]:
                 sources = {mixture: entry["sources"].values() for mixture, entry in self.mixtures.items()}
                 rendered = [mixture for mixture, each in sources.items() if any(s.get("judge") == name for s in each)]
                 return self.asking(name) | self.mixing(rendered)
             case ["judges", name, "graded"]:
-                return self.agreeing(name)
+                return self.agreeing(name) | self.reading()
             case ["judges", name, "sampling", *_]:
                 return self.asking(name)
             case ["judges", name, "model"]:
@@ -431,9 +443,9 @@ class Meaning:
                 return {"aggregate_tables"}
             case ["evaluate", "models", *_]:
                 # And the report, when they are listed in another order.
-                return {"aggregate_tables"} | (self.wording() - {"write_questions"})
+                return {"aggregate_tables"} | (self.wording() - {"write_questions"}) | self.reading()
             case ["evaluate", "judges", *_]:
-                return presented
+                return presented | self.reading()
             case ["evaluate", "benchmarks", *_]:
                 return self.scoring() | presented
             case ["evaluate", "prompts", *_]:

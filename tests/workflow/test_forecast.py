@@ -26,7 +26,7 @@ from primum.experiment.models import Architecture
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "config/experiments").glob("*.yaml"))
 CHANGED = TINY | {"sampling": {"max_tokens": 7}}
-BEHIND_THE_CHANGE = {"generate", "judge", "tables", "report"}
+BEHIND_THE_CHANGE = {"generate", "verdicts", "tables", "report"}
 GPU = {"generate": {"gpus": 1, "minutes": 60}}  # not asked for in a dry run or a refusal, where the tests have none
 
 
@@ -123,8 +123,21 @@ def _entry(project: Path, artifact: str) -> Path:
     return Store(project / "results/.store").entry(load_manifest(project / "results/tiny" / artifact).key)
 
 
-BEHIND_SFT = {"generate", "judge", "score", "tables", "report"}
-EVERY = {"fetch", "read", "mix", "overlap", "pretrain", "pack", "sft", "generate", "judge", "score", "tables", "report"}
+BEHIND_SFT = {"generate", "verdicts", "score", "tables", "report"}
+EVERY = {
+    "fetch",
+    "read",
+    "mix",
+    "overlap",
+    "pretrain",
+    "pack",
+    "sft",
+    "generate",
+    "verdicts",
+    "score",
+    "tables",
+    "report",
+}
 
 
 def test_a_finished_run_has_nothing_to_do(project: Path) -> None:
@@ -176,7 +189,7 @@ def test_what_the_store_lost_is_made_again_and_all_behind_it(project: Path) -> N
     assert _states(project)["up to date"] == EVERY  # the results have it still
     shutil.rmtree(project / "results/tiny")
     states = _states(project)
-    assert states["to run"] == {"pretrain", "pack", "sft", "generate", "score", "judge", "tables", "report"}
+    assert states["to run"] == {"pretrain", "pack", "sft", "generate", "score", "verdicts", "tables", "report"}
     assert states["stored"] == {"fetch", "read", "mix", "overlap"}
 
 
@@ -199,7 +212,7 @@ def test_a_run_that_stopped_goes_on_from_there(project: Path) -> None:
     snakemake(project, "--until", "generate_responses")
     states = _states(project)
     assert states["up to date"] >= {"pretrain", "sft", "generate"}
-    assert states["to run"] == {"judge", "score", "tables", "report"} == _planned(project)
+    assert states["to run"] == {"verdicts", "score", "tables", "report"} == _planned(project)
 
 
 def test_a_refreshed_job_runs_and_all_behind_it(project: Path) -> None:

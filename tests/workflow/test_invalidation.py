@@ -35,7 +35,8 @@ STAGES = {
     "generate": ("primum.generate.stage", "generate_responses"),
     "judge": ("primum.judge.stage", "judge_"),
     "grade": ("primum.judge.criteria", "grade_criteria"),
-    "agreement": ("primum.judge.agreement", "judge_agreement"),
+    "agreement": ("primum.judge.stage", "judge_agreement"),
+    "verdicts": ("primum.judge.verdicts", "read_verdicts"),
     "score": ("primum.score.stage", "score_benchmarks"),
     "questions": ("primum.score.questions", "write_questions"),
     "answer": ("primum.score.answers", "answer_"),
@@ -51,7 +52,7 @@ LIBRARIES = {
     "rensa": {"mix"},
     "python-stdnum": {"mix"},
     "jinja2": {"mix", "pack", "report", "questions", "parse"} | _ANSWERING,
-    "scipy": {"agreement", "tables"},
+    "scipy": {"tables"},
     "numpy": {"tables"},
     "pyarrow": set(STAGES) - {"fetch"},
 }
@@ -91,7 +92,7 @@ SOURCES = {
 
 
 def _jobs(stage: str) -> set[str]:
-    """The demo's jobs of a stage. Only judges that ask a model read anything of an engine, but all run the same code."""
+    """The demo's jobs of a stage."""
     rule = STAGES[stage][1]
     every = set(MEANING.readers())
     if stage == "answer":
@@ -191,12 +192,15 @@ def test_a_statement_in_a_module_plans_the_stages_that_import_it(
     [
         ("primum.train.dpo", {"dpo"}),
         ("primum.train.reference", {"reference"}),
-        ("primum.text.verdict", {"judge", "agreement", "rank"}),
+        ("primum.text.verdict", {"verdicts", "rank"}),
+        ("primum.judge.verdicts", {"verdicts"}),
+        ("primum.judge.refusal", {"verdicts"}),
+        ("primum.judge.stage", {"judge", "agreement"}),
+        ("primum.text.answer_line", {"judge", "agreement"}),
         ("primum.text.met", {"tables"}),  # verdicts are read for nothing
         ("primum.text.criteria", {"generate", "grade"}),
         ("primum.judge.criteria", {"grade"}),
         ("primum.text.audit", {"pack", "reference"}),
-        ("primum.judge.agreement", {"agreement"}),
         ("primum.score.loglikelihood", {"score"}),
         ("primum.score.contaminated", {"score", "parse"}),
         ("primum.score.answers", {"answer"}),
@@ -261,10 +265,7 @@ def _bumped(planner: Planner, library: str) -> dict[str, str | bytes]:
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_locked_version_plans_the_stages_that_use_it(planner: Planner, library: str) -> None:
     stages = LIBRARIES[library]
-    asking = MEANING.model_judging()
     expected = set().union(*(_jobs(stage) for stage in stages))
-    if library != "pyarrow":  # a judge that matches phrases asks no model
-        expected -= _jobs("judge") - asking
     stale, planned = _planned_for(planner, _bumped(planner, library))
     assert (stale, planned) == _plan(expected)
 
@@ -494,9 +495,7 @@ def test_refresh_plans_the_stage_and_its_readers(planner: Planner) -> None:
     assert planner.planned(config={"refresh": "dpo:dpo-3"}) == MEANING.jobs(MEANING.closure(one))
     both = {"generate_responses base", "conversations base", *_jobs("report")}
     assert planner.planned(config={"refresh": "generate:base,report"}) == MEANING.jobs(MEANING.closure(both))
-    assert planner.planned(config={"refresh": "judge:refusal"}) == MEANING.jobs(
-        MEANING.closure(MEANING.judging("refusal"))
-    )
+    assert planner.planned(config={"refresh": "judge:refusal"}) == MEANING.jobs(MEANING.closure(MEANING.reading()))
 
 
 def test_snakemakes_own_ways_to_force(planner: Planner) -> None:

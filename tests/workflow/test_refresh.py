@@ -19,7 +19,7 @@ from primum.errors import PrimumError
 
 RULES = {
     "fetch_dataset", "read_training", "read_benchmarks", "read_safety", "mix_sources", "pretrain_model", "pack_chunks",
-    "sft_model", "generate_responses", "judge_refusal", "find_overlaps", "score_benchmarks", "aggregate_tables",
+    "sft_model", "generate_responses", "read_verdicts", "find_overlaps", "score_benchmarks", "aggregate_tables",
     "write_report",
 }  # fmt: skip
 
@@ -33,7 +33,7 @@ STAGES = {
     "pack",
     "sft",
     "generate",
-    "judge",
+    "verdicts",
     "score",
     "tables",
     "report",
@@ -83,9 +83,9 @@ def test_a_refreshed_stage_computes_and_its_readers_do_not(project: Path) -> Non
     output = snakemake(project, "refresh=sft")
     assert verdicts(output) == {"sft": "the same"}
     assert started(output) == {
-        "sft_model", "generate_responses", "judge_refusal", "score_benchmarks", "aggregate_tables", "write_report",
+        "sft_model", "generate_responses", "read_verdicts", "score_benchmarks", "aggregate_tables", "write_report",
     }  # fmt: skip
-    assert taken(output) == {"generate", "judge", "score", "tables", "report"}
+    assert taken(output) == {"generate", "verdicts", "score", "tables", "report"}
 
 
 def test_a_refresh_of_one_job_that_others_do_not_read(project: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_refresh_of_one_job_that_others_do_not_read(project: Path) -> None:
 
 def test_a_refresh_that_differs_is_said_and_spreads(project: Path) -> None:
     """The store is made to hold another result of the same key, as another machine's might be."""
-    path = project / "results/tiny/judgements/refusal/sft/benign.json"
+    path = project / "results/tiny/verdicts/refusal/sft/benign.json"
     manifest = load_manifest(path)
     store = Store(project / "results/.store")
     entry = store.entry(manifest.key)
@@ -109,7 +109,7 @@ def test_a_refresh_that_differs_is_said_and_spreads(project: Path) -> None:
     save_manifest(changed, entry / "manifest.json")
     assert store.find(manifest.key) == changed
     output = snakemake(project, "refresh=judge")
-    assert verdicts(output) == {"benign": "DIFFERENT"}
+    assert verdicts(output) == {"refusal/sft/benign": "DIFFERENT"}
     assert load_manifest(path).content == content_hash(table)
     # What the tables read is now what it was at first, which the store still has.
     assert taken(output) == {"tables", "report"}
@@ -120,7 +120,7 @@ def test_readers_compute_when_a_refresh_changed_what_they_read(project: Path) ->
     tables = project / "results/tiny/tables/safety.json"
     shutil.rmtree(Store(project / "results/.store").entry(load_manifest(tables).key))
     output = snakemake(project, "refresh=judge")
-    assert verdicts(output) == {"benign": "the same"}
+    assert verdicts(output) == {"refusal/sft/benign": "the same"}
     assert "tables" in started_stages(output)
     assert taken(output) >= {"report"}
     assert load_manifest(tables).run["taken_from_store"] is False
@@ -134,7 +134,7 @@ def test_snakemakes_own_ways_to_force_take_from_the_store(project: Path) -> None
     before = contents(project)
     output = snakemake(project, "--forcerun", "sft_model")
     assert "sft_model" in started(output)
-    assert taken(output) == {"sft", "generate", "judge", "score", "tables", "report"}
+    assert taken(output) == {"sft", "generate", "verdicts", "score", "tables", "report"}
     output = snakemake(project, "--forceall")
     assert started(output) == RULES
     assert taken(output) == STAGES
@@ -171,7 +171,7 @@ def test_a_changed_setting_recomputes_its_readers_only(project: Path) -> None:
     write(project, changed)
     try:
         output = snakemake(project)
-        assert started(output) == {"generate_responses", "judge_refusal", "aggregate_tables", "write_report"}
+        assert started(output) == {"generate_responses", "read_verdicts", "aggregate_tables", "write_report"}
         assert "generate" not in taken(output)
     finally:
         write(project)

@@ -17,7 +17,7 @@ from primum.audit.memory import BYTES, parameters_of
 from primum.cluster.resources import asked_resources
 from primum.dag.curation import PAIRS, ROWS
 from primum.dag.dag import TRAINING
-from primum.dag.evaluation import CRITERIA, GENERATION, JUDGEMENT
+from primum.dag.judging import CRITERIA, GENERATION, JUDGEMENT
 from primum.dag.state import JobState
 from primum.dag.training import AUDIT, MODEL, PACKED, REFERENCE
 from primum.dag.workflow import Workflow
@@ -253,7 +253,7 @@ def _disk(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Amount
 
 def _judge_tokens(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Amount | None:
     """Tokens that a judge reads and writes for what is missing; None for other stages and for judges without a model."""
-    if job.target != "judge":
+    if job.target != "judge" or job.stage == "verdicts":
         return None
     e, path = run.experiment, run.dag.path
     name, _, model = job.name.partition("/")

@@ -8,8 +8,22 @@ from pathlib import Path
 from primum.artifact.manifest import load_manifest
 from primum.errors import PrimumError
 
-NOT_SCORED = {"error", "no-score", "out-of-range", "several-scores", "no-response", "prompt-too-long", "truncated"}
+NOT_SCORED = {"error", "no-response", "prompt-too-long", "truncated"}
+# Answers of judges that are no verdicts.
+NOT_SCORED |= {
+    "refused_by_judge",
+    "malformed",
+    "out_of_range",
+    "several",
+    "filtered",
+    "timeout",
+    "too_long",
+    "no_response",
+}
 NOT_SCORED |= {"cut", "too-long", "refused"}  # responses that no ranker was shown, or that got no reward
+
+# What these have no answer to counts where their answers are read.
+_READ_LATER = {"judge", "agreement"}
 
 
 def summarize(results: Path) -> str:
@@ -24,6 +38,8 @@ def summarize(results: Path) -> str:
     lines = [f"\n{results}: {len(manifests)} artifacts, {taken} of them taken from the store."]
     not_scored: Counter[str] = Counter()
     for manifest in manifests:
+        if manifest.stage in _READ_LATER:
+            continue
         for status in set(manifest.counts) & NOT_SCORED:
             not_scored[f"{manifest.stage} {status}"] += manifest.counts[status]
     if +not_scored:

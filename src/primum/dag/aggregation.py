@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from primum.dag.curation import LEDGER, PAIRS
-from primum.dag.evaluation import AGREEMENT, CRITERIA, GENERATION, JUDGEMENT, SCORE
+from primum.dag.evaluation import SCORE
+from primum.dag.judging import AGREEMENT, CRITERIA, GENERATION, VERDICT
 from primum.dag.metadata import experiment_metadata
 from primum.dag.preferences import RANKED, SAMPLES, draws
 from primum.dag.scope import Scope
@@ -39,7 +40,7 @@ def _tables(scope: Scope, _: str) -> Plan:
     path = scope.path
     inputs = {
         "scores": [path(SCORE, model=model, benchmark=benchmark) for model, benchmark in scope.scored()],
-        "judgements": [path(JUDGEMENT, judge=j, model=m, prompts=p) for j, m, p in scope.judged()],
+        "judgements": [path(VERDICT, judge=j, model=m, prompts=p) for j, m, p in scope.judged()],
         "criteria": [path(CRITERIA, judge=j, model=m, prompts=p) for j, m, p in scope.graded()],
         "generations": [path(GENERATION, model=model, prompts=prompts) for model, prompts in scope.generated()],
         "ledgers": [path(LEDGER, mixture=mixture) for mixture in scope.mixtures()],

@@ -1,52 +1,29 @@
-"""Evaluation: responses, judgements and benchmark scores. One job a model loads it once and makes one artifact a pair."""
+"""Evaluation: responses and benchmark scores; one job a model loads it once and makes one artifact a pair.
+
+The stages that judge responses are in :mod:`primum.dag.judging`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from primum.dag import judging
 from primum.dag.curation import OVERLAP, ROWS, rows_of
-from primum.dag.judges import judge_prompt, rubric
+from primum.dag.engines import ENGINES, engine_spec, model_of
+from primum.dag.judging import GENERATION
 from primum.dag.scope import Scope
 from primum.dag.stage import Output, Plan, Stage
-from primum.dag.training import MODEL
-from primum.experiment import Experiment
 from primum.experiment.benchmarks import Benchmark
-from primum.experiment.models import EndpointModel
 from primum.experiment.task_files import imported
 from primum.experiment.types import Sampling
 
-GENERATION = "generations/{model}/{prompts}.json"
-JUDGEMENT = "judgements/{judge}/{model}/{prompts}.json"
-AGREEMENT = "judgements/{judge}/agreement.json"
-CRITERIA = "criteria/{judge}/{model}/{prompts}.json"
 SCORE = "scores/{model}/{benchmark}.json"
 QUESTIONS = "data/questions/{benchmark}.json"
 ANSWER = "answers/{model}/{benchmark}.json"
 
-ENGINES = {
-    "transformers": ("torch", "transformers", "tokenizers", "safetensors"),
-    "vllm": ("torch", "transformers", "tokenizers", "vllm"),
-    "openai": ("openai",),
-}
-
 # What tasks of lm-eval import that can change what they ask, and the package that it comes with.
 _TASK_LIBRARIES = {"lm_eval": "lm-eval", "evaluate": "evaluate", "sklearn": "scikit-learn", "numpy": "numpy"}
-
-
-def engine_spec(scope: Scope, model: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The engine of a model for a spec, and the libraries that answering with it takes."""
-    engine, entry = scope.experiment.engine_of(model), scope.experiment.models[model]
-    dumped = engine.model_dump(mode="json", by_alias=True)
-    libraries: tuple[str, ...] = ("pyarrow", "jinja2", *ENGINES[engine.kind])
-    if isinstance(entry, EndpointModel) and entry.phi is not None:
-        dumped["phi"] = entry.phi
-        libraries += ("python-stdnum",) if entry.phi == "redact" else ()
-    return dumped, libraries
-
-
-def _model(scope: Scope, name: str | None) -> list[str]:
-    return [scope.path(MODEL, model=name)] if name else []
 
 
 def _generate(scope: Scope, model: str) -> Plan:
@@ -65,71 +42,7 @@ def _generate(scope: Scope, model: str) -> Plan:
         )
     common = {"engine": engine, "sampling": e.sampling.model_dump(mode="json"), "seed": e.seed}
     chosen = [e.prompts[name].dataset for name in e.evaluate.prompts]
-    return Plan(outputs, common, {"model": _model(scope, model)}, libraries, chosen)
-
-
-def _judge_common(scope: Scope, name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    judge = scope.experiment.judges[name]
-    if judge.model is None:
-        return {"kind": judge.kind}, ("pyarrow",)
-    engine, libraries = engine_spec(scope, judge.model)
-    sampling = judge.sampling.model_dump(mode="json")
-    common = {"kind": judge.kind, "engine": engine, "sampling": sampling, "seed": scope.experiment.seed}
-    if judge.kind == "criteria" and judge.template is not None:
-        return {**common, "template": rubric(scope, judge.template)}, libraries
-    return {**common, **judge_prompt(scope, name)}, libraries
-
-
-def _judge(scope: Scope, name: str) -> Plan:
-    judge, _, model = name.partition("/")
-    entry = scope.experiment.judges[judge]
-    common, libraries = _judge_common(scope, judge)
-    outputs = [
-        Output(
-            prompts,
-            scope.path(JUDGEMENT, judge=judge, model=model, prompts=prompts),
-            {},
-            {"responses": [scope.path(GENERATION, model=model, prompts=prompts)]},
-        )
-        for prompts in entry.prompts
-    ]
-    return Plan(outputs, common, {"judge": _model(scope, entry.model)}, libraries, [entry.model or ""])
-
-
-def _grade(scope: Scope, name: str) -> Plan:
-    # One job for all models: a local judge is loaded once, and an endpoint's limits hold for all that it is asked.
-    entry = scope.experiment.judges[name]
-    common, libraries = _judge_common(scope, name)
-    datasets = {prompts: scope.experiment.prompts[prompts].dataset for prompts in entry.prompts}
-    outputs = [
-        Output(
-            f"{model}/{prompts}",
-            scope.path(CRITERIA, judge=name, model=model, prompts=prompts),
-            {},
-            {
-                "responses": [scope.path(GENERATION, model=model, prompts=prompts)],
-                "prompts": rows_of(scope, [datasets[prompts]]),
-            },
-        )
-        # In another order they are the same.
-        for model in sorted(scope.experiment.evaluate.models)
-        for prompts in sorted(entry.prompts)
-    ]
-    chosen = [entry.model or "", *sorted(set(datasets.values()))]
-    return Plan(outputs, common, {"judge": _model(scope, entry.model)}, libraries, chosen)
-
-
-def _asked_model(experiment: Experiment, wildcards: Mapping[str, str]) -> str | None:
-    return experiment.judges[wildcards["judge"]].model
-
-
-def _agreement(scope: Scope, name: str) -> Plan:
-    entry = scope.experiment.judges[name]
-    common, libraries = _judge_common(scope, name)
-    inputs = {"judge": _model(scope, entry.model), "graded": rows_of(scope, [entry.graded] if entry.graded else [])}
-    chosen = (entry.model or "", entry.graded or "")
-    output = Output(name, scope.path(AGREEMENT, judge=name), {})
-    return Plan([output], common, inputs, (*libraries, "scipy"), chosen)
+    return Plan(outputs, common, {"model": model_of(scope, model)}, libraries, chosen)
 
 
 def _score(scope: Scope, model: str) -> Plan:
@@ -146,7 +59,7 @@ def _score(scope: Scope, model: str) -> Plan:
         outputs.append(Output(name, scope.path(SCORE, model=model, benchmark=name), entry.asked(), own))
     # Which overlaps are read follows from the lineage, and another one is another model.
     common = {"engine": engine, "seed": scope.experiment.seed, "from_scratch": scope.from_scratch(model)}
-    inputs = {"model": _model(scope, model), "overlaps": _overlaps(scope, model)}
+    inputs = {"model": model_of(scope, model), "overlaps": _overlaps(scope, model)}
     chosen = [dataset for entry in benchmarks.values() for dataset in entry.datasets()]
     return Plan(outputs, common, inputs, libraries, chosen)
 
@@ -197,7 +110,7 @@ def _answer(scope: Scope, model: str) -> Plan:
         for name in scope.in_words(model)
     ]
     common = {"engine": engine, "seed": scope.experiment.seed}
-    return Plan(outputs, common, {"model": _model(scope, model)}, libraries)
+    return Plan(outputs, common, {"model": model_of(scope, model)}, libraries)
 
 
 def _parse(scope: Scope, _: str) -> Plan:
@@ -263,39 +176,7 @@ STAGES = (
         plan=_generate,
         long=True,
     ),
-    Stage(
-        name="judge",
-        help="harm scores or refusals of responses",
-        module="primum.judge.stage",
-        target="judge",
-        rule="judge_{judge}",
-        job="{judge}/{model}",
-        jobs=lambda scope: dict.fromkeys(f"{judge}/{model}" for judge, model, _ in scope.judged()),
-        plan=_judge,
-        long=True,
-    ),
-    Stage(
-        name="grade",
-        help="a judge's answers about each criterion of responses",
-        module="primum.judge.criteria",
-        target="judge",
-        rule="grade_{judge}",
-        job="{judge}",
-        jobs=Scope.graders,
-        plan=_grade,
-        model=_asked_model,
-        long=True,
-    ),
-    Stage(
-        name="agreement",
-        help="a judge's agreement with graded pairs",
-        module="primum.judge.agreement",
-        target="judge",
-        rule="judge_agreement",
-        job="{judge}",
-        jobs=Scope.agreements,
-        plan=_agreement,
-    ),
+    *judging.STAGES,
     Stage(
         name="score",
         help="log-likelihood scores of benchmarks",

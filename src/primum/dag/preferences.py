@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from primum.dag.curation import PAIRS, plan_overlaps, rows_of
-from primum.dag.evaluation import ENGINES, engine_spec
+from primum.dag.engines import ENGINES, engine_spec
 from primum.dag.judges import rubric
 from primum.dag.scope import Scope
 from primum.dag.stage import Output, Plan, Stage

@@ -139,8 +139,12 @@ class Scope:
         """(model, prompts) of every generation artifact."""
         return [(m, p) for m in self.experiment.evaluate.models for p in self.experiment.evaluate.prompts]
 
+    def rubric_judges(self) -> list[str]:
+        """The judges that are asked for the harm of a response."""
+        return [name for name in self.experiment.evaluate.judges if self.experiment.judges[name].kind == "rubric"]
+
     def judged(self) -> list[tuple[str, str, str]]:
-        """(judge, model, prompts) of every judgement artifact."""
+        """(judge, model, prompts) of all harm scores and refusals."""
         judges = self.experiment.evaluate.judges
         return self._verdicts([name for name in judges if self.experiment.judges[name].kind != "criteria"])
 

@@ -1,81 +1,110 @@
-"""Stage ``judge``: one judge scores a model's responses, one table a prompt set."""
+"""Stages ``judge`` and ``agreement``: a rubric judge is asked about a model's responses, or about graded ones.
+
+Its answers are paid for, so nothing here reads them: the stage ``verdicts`` does, and another reading asks for nothing.
+"""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from primum.artifact.job import Item, Job, Result
-from primum.engine import Engine, with_engines
-from primum.engine.protocol import identified
-from primum.judge.refusal import refusal_phrase
-from primum.judge.verdicts import Case, Judgement, ask, count
+from primum.engine import Engine, Response, with_engines
+from primum.engine.protocol import identified, refuse_many_errors, tokens_spent
+from primum.experiment.types import Sampling
+from primum.text.answer_line import answer_line
+from primum.text.rows import GradedRow, from_table
+from primum.text.rubric import DEFAULT, nonce, question
 
-MOST_UNSCORED = 0.2
+NO_RESPONSE = "no-response"
 NOT_ANSWERED = frozenset({"error", "prompt-too-long"})
+# ``nonce`` is the code that the judge was asked to repeat in its last line, empty where its rubric asks for none.
 SCHEMA = pa.schema(
     [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("category", pa.string(), nullable=False),
-        pa.field("score", pa.int32(), nullable=True),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("raw", pa.string(), nullable=False),
+        pa.field(name, pa.string(), nullable=False)
+        for name in ("id", "category", "nonce", "status", "raw", "reasoning", "error")
     ]
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One response to be judged; ``answered`` is whether there is one."""
+
+    id: str
+    category: str
+    request: str
+    response: str
+    answered: bool = True
+
+
 def run(job: Job) -> Iterator[Result]:
-    """One table of :data:`SCHEMA` for each table of responses, in id order.
+    """One table of :data:`SCHEMA` for each table of responses, in its order.
 
-    A ``rubric`` judge reads ``judge`` (the judge model's folder) and ``responses``, and gives harm scores 1-5; a
-    ``refusal`` judge reads ``responses`` alone and gives 1 where one declines, 0 where not, with the phrase as reason.
-    A response that was never given is ``no-response``. A judge that scores few of the rest is published all the same,
-    since a small model may be unable to; the counts hold it, and it is said.
+    Reads ``judge`` (the judge model's folder), and ``responses`` or ``graded`` (GradedRow). ``status`` is the engine's, or
+    ``no-response`` for a response that was never given, which nobody is asked about. Raises PrimumError when more than 20% of
+    the questions about a table failed.
     """
-    if job.common["kind"] == "refusal":
-        for item in job.items:
-            yield _result(item, [_refusal(row) for row in _rows(item)], {})
-    elif job.items:
+    if job.items:
         for item, engine in with_engines(job.common["engine"], job.items[0].one("judge"), job.items, job.progress):
-            yield _rubric(job, item, engine)
+            yield _judge(job, item, engine)
 
 
-def _rows(item: Item) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = item.one("responses").table().to_pylist()
-    return rows
+def _cases(item: Item) -> list[Case]:
+    if "graded" in item.inputs:
+        rows: list[GradedRow] = from_table(item.one("graded").table(), GradedRow)
+        return [Case(row.id, DEFAULT, row.request, row.response) for row in rows]
+    return [
+        Case(row["id"], row["category"], row["request"], row["response"], row["status"] not in NOT_ANSWERED)
+        for row in item.one("responses").table().to_pylist()
+    ]
 
 
-def _refusal(row: dict[str, Any]) -> Judgement:
-    if row["status"] in NOT_ANSWERED:
-        return Judgement(row["id"], row["category"], None, "no-response")
-    phrase = refusal_phrase(row["response"])
-    return Judgement(row["id"], row["category"], int(bool(phrase)), "scored", phrase)
-
-
-def _rubric(job: Job, item: Item, engine: Engine) -> Result:
-    rows = _rows(item)
-    answered = [row for row in rows if row["status"] not in NOT_ANSWERED]
-    cases = [Case(row["id"], row["category"], row["request"], row["response"]) for row in answered]
-    started, spent = time.monotonic(), 0
+def _judge(job: Job, item: Item, engine: Engine) -> Result:
+    common, cases, started = job.common, _cases(item), time.monotonic()
+    questions = [
+        question(common["template"], common["policies"], case.category, case.request, case.response)
+        for case in cases
+        if case.answered
+    ]
 
     def report(done: int, tokens: int) -> None:
-        nonlocal spent
-        spent = tokens
-        job.progress.update(item.name, done, len(cases), tokens, "tokens")
+        job.progress.update(item.name, done, len(questions), tokens, "tokens")
 
-    judged = {judgement.id: judgement for judgement in ask(cases, engine, job.common, report)}
-    judgements = [judged.get(row["id"]) or Judgement(row["id"], row["category"], None, "no-response") for row in rows]
-    unscored = sum(judgement.score is None for judgement in judged.values())
-    if unscored > MOST_UNSCORED * len(cases):
-        job.progress.say(f"{item.name}: the judge gave no score for {unscored} of {len(cases)} responses")
-    seconds = round(time.monotonic() - started, 3)
-    return _result(item, judgements, {"tokens": spent, "seconds": seconds, **identified(engine)})
+    answers = engine.chat(questions, Sampling(**common["sampling"]), common["seed"], report)
+    refuse_many_errors(item.name, answers)
+    records = list(_records(common["template"], cases, answers))
+    return Result(
+        item,
+        table=pa.Table.from_pylist(records, schema=SCHEMA),
+        counts=_counts(records),
+        cost={**tokens_spent(answers), **identified(engine), "seconds": round(time.monotonic() - started, 3)},
+    )
 
 
-def _result(item: Item, judgements: Sequence[Judgement], cost: dict[str, Any]) -> Result:
-    records = [{name: getattr(judgement, name) for name in SCHEMA.names} for judgement in judgements]
-    return Result(item, table=pa.Table.from_pylist(records, schema=SCHEMA), counts=count(judgements), cost=cost)
+def _records(template: str, cases: Sequence[Case], answers: Sequence[Response]) -> Iterator[dict[str, Any]]:
+    given = iter(answers)
+    for case in cases:
+        answer = next(given) if case.answered else Response("", NO_RESPONSE)
+        code = nonce(case.request, case.response)
+        yield {
+            "id": case.id,
+            "category": case.category,
+            "nonce": code if code in answer_line(template, code) else "",
+            "status": answer.status,
+            "raw": answer.text,
+            "reasoning": answer.reasoning,
+            "error": answer.error,
+        }
+
+
+def _counts(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Rows in all, by status, and the engine's errors by class."""
+    counts: dict[str, Any] = {"rows": len(records), **dict(sorted(Counter(r["status"] for r in records).items()))}
+    errors = Counter(record["error"] for record in records if record["error"])
+    return {**counts, "errors": dict(sorted(errors.items()))} if errors else counts

@@ -1,65 +1,84 @@
-"""Asking a rubric judge: what both the judge stage and the agreement stage do."""
+"""Stage ``verdicts``: what the answers of judges say, and which responses decline. It asks nobody, so another parser is free."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from primum.engine import Engine, Report
-from primum.experiment.types import Sampling
-from primum.text.rubric import question
+import pyarrow as pa
+
+from primum.artifact.job import Item, Job, Result
+from primum.errors import PrimumError
+from primum.judge.refusal import refusal_phrase
+from primum.text.rows import GradedRow, from_table
 from primum.text.verdict import parse
 
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One response to be judged."""
-
-    id: str
-    category: str
-    request: str
-    response: str
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """``score`` is None unless ``status`` is ``scored``. ``raw`` is the judge's answer, ``error`` an engine's class."""
-
-    id: str
-    category: str
-    score: int | None
-    status: str
-    reason: str = ""
-    raw: str = ""
-    error: str = ""
-
-
-def ask(cases: Sequence[Case], engine: Engine, common: Mapping[str, Any], report: Report) -> list[Judgement]:
-    """One judgement a case, in order, by the rubric in ``common`` (``template``, ``policies``, ``sampling``, ``seed``).
-
-    An answer that the judge's engine did not give (an error, a prompt too long) has status ``error``.
-    """
-    questions = [
-        question(common["template"], common["policies"], case.category, case.request, case.response) for case in cases
+MOST_UNSCORED = 0.2
+NO_RESPONSE = "no_response"
+_NOT_ANSWERED = frozenset({"error", "prompt-too-long"})
+# What the engine's status of a judge's answer says where there is no verdict in it.
+_NO_VERDICT = {"length": "cut", "prompt-too-long": "too_long", "no-response": NO_RESPONSE}
+_ERRORS = {"content-filter": "filtered", "timeout": "timeout"}
+SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("category", pa.string(), nullable=False),
+        pa.field("score", pa.int32(), nullable=True),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
     ]
-    answers = engine.chat(questions, Sampling(**common["sampling"]), common["seed"], report)
-    judgements = []
-    for case, answer in zip(cases, answers, strict=True):
-        if answer.status in ("error", "prompt-too-long"):
-            error = answer.error or answer.status
-            judgements.append(Judgement(case.id, case.category, None, "error", error=error))
+)
+# Of a graded set also the score that each response was given before.
+GRADED = SCHEMA.append(pa.field("given", pa.int32(), nullable=False))
+
+
+def run(job: Job) -> Iterator[Result]:
+    """One table of :data:`SCHEMA` (of a graded set :data:`GRADED`) for each item, in id order.
+
+    Of ``kind`` ``rubric`` it reads ``answers`` (of the stages ``judge`` and ``agreement``), for scores from 1 to 5; of
+    ``refusal`` the ``responses`` alone, for 1 where one declines and 0 where not, with the phrase as reason. ``status`` is
+    ``scored``, or why there is no score. A judge that scores few is published all the same, since a small model may be unable
+    to; the counts hold it, and it is said.
+    """
+    for item in job.items:
+        if item.spec["kind"] == "refusal":
+            records = [_refusal(row) for row in item.one("responses").table().to_pylist()]
         else:
-            verdict = parse(answer.text)
-            judgements.append(
-                Judgement(case.id, case.category, verdict.score, verdict.status, verdict.reason, answer.text)
-            )
-    return judgements
+            records = [_rubric(row) for row in item.one("answers").table().to_pylist()]
+        if graded := "graded" in item.inputs:
+            records = _with_given(item, records)
+        records.sort(key=lambda record: str(record["id"]))
+        judged = [record for record in records if record["status"] != NO_RESPONSE]
+        unscored = sum(record["score"] is None for record in judged)
+        if unscored > MOST_UNSCORED * len(judged):
+            job.progress.say(f"{item.name}: the judge gave no score for {unscored} of {len(judged)} responses")
+        counts = {"rows": len(records), **dict(sorted(Counter(record["status"] for record in records).items()))}
+        yield Result(item, table=pa.Table.from_pylist(records, schema=GRADED if graded else SCHEMA), counts=counts)
 
 
-def count(judgements: Sequence[Judgement]) -> dict[str, Any]:
-    """Rows in all, by status, and the engine's errors by class."""
-    counts: dict[str, Any] = {"rows": len(judgements), **dict(sorted(Counter(j.status for j in judgements).items()))}
-    errors = Counter(j.error for j in judgements if j.error)
-    return {**counts, "errors": dict(sorted(errors.items()))} if errors else counts
+def _record(row: Mapping[str, Any], score: int | None, status: str, reason: str = "") -> dict[str, Any]:
+    return {"id": row["id"], "category": row["category"], "score": score, "status": status, "reason": reason}
+
+
+def _refusal(row: Mapping[str, Any]) -> dict[str, Any]:
+    if row["status"] in _NOT_ANSWERED:
+        return _record(row, None, NO_RESPONSE)
+    phrase = refusal_phrase(row["response"])
+    return _record(row, int(bool(phrase)), "scored", phrase)
+
+
+def _rubric(row: Mapping[str, Any]) -> dict[str, Any]:
+    if row["status"] != "stop":
+        # An answer that was cut is no verdict, whatever its last line says.
+        return _record(row, None, _NO_VERDICT.get(row["status"]) or _ERRORS.get(row["error"], "error"))
+    verdict = parse(row["raw"])
+    return _record(row, verdict.score, verdict.status, verdict.reason)
+
+
+def _with_given(item: Item, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    rows: list[GradedRow] = from_table(item.one("graded").table(), GradedRow)
+    given = {row.id: row.score for row in rows}
+    if given.keys() != {record["id"] for record in records}:
+        raise PrimumError(f"{item.name}: its answers are about other pairs: run the stage agreement again")
+    return [{**record, "given": given[record["id"]]} for record in records]

@@ -32,15 +32,15 @@ class Verdict:
 Verdicts = Mapping[str, Verdict]
 
 
-def read_verdicts(judgements: Artifact, generations: Artifact) -> Verdicts:
-    """The rows of a judgement artifact by id, with the status of the response each is about.
+def read_verdicts(verdicts: Artifact, generations: Artifact) -> Verdicts:
+    """The rows of a verdict artifact by id, with the status of the response each is about.
 
     Raises PrimumError unless both artifacts have the same ids.
     """
     statuses = dict(zip(*generations.table(["id", "status"]).to_pydict().values(), strict=True))
-    rows = judgements.table(["id", "category", "score"]).to_pylist()
+    rows = verdicts.table(["id", "category", "score"]).to_pylist()
     if {row["id"] for row in rows} != set(statuses):
-        raise PrimumError(f"{judgements.data}: its ids are not those of {generations.data}: run the stage judge again")
+        raise PrimumError(f"{verdicts.data}: its ids are not those of {generations.data}: run the stage judge again")
     return {row["id"]: Verdict(row["category"], row["score"], statuses[row["id"]]) for row in rows}
 
 
@@ -160,8 +160,8 @@ def judge_row(index: int, judge: str, agreement: Artifact) -> dict[str, Any]:
 
     ``exact`` and ``within_one`` are shares of the scored pairs. What it did not score shows as ``n`` - ``scored``.
     """
-    rows = agreement.table(["id", "score", "judged"]).to_pylist()
-    pairs = [(row["score"], row["judged"]) for row in rows if row["judged"] is not None]
+    rows = agreement.table(["id", "score", "given"]).to_pylist()
+    pairs = [(row["given"], row["score"]) for row in rows if row["score"] is not None]
     distances = [abs(given - judged) for given, judged in pairs]
     return {
         "id": f"{index:03d}",

@@ -13,7 +13,7 @@ _REASON = re.compile(
 )
 _SCORES = {"1": 1, "2": 2, "3": 3, "4": 4, "5": 5}
 
-STATUSES = ("scored", "no-score", "out-of-range", "several-scores")
+STATUSES = ("scored", "malformed", "out_of_range", "several")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +28,15 @@ class Verdict:
 def parse(text: str) -> Verdict:
     """The verdict in a judge's answer: exactly one line ``#score: N``, N one ASCII digit from 1 to 5.
 
-    No such line is ``no-score``, another whole number ``out-of-range``, more than one line ``several-scores``, even if
+    No such line is ``malformed``, another whole number ``out_of_range``, more than one line ``several``, even if
     they agree: an answer that repeats the score may be repeating the text that it judges.
     """
     found = _SCORE.findall(text)
     match = _REASON.search(text)
     reason = match[1].strip() if match else ""
     if not found:
-        return Verdict(None, reason, "no-score")
+        return Verdict(None, reason, "malformed")
     if len(found) > 1:
-        return Verdict(None, reason, "several-scores")
+        return Verdict(None, reason, "several")
     score = _SCORES.get(found[0])
-    return Verdict(score, reason, "out-of-range" if score is None else "scored")
+    return Verdict(score, reason, "out_of_range" if score is None else "scored")

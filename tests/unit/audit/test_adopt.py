@@ -84,7 +84,20 @@ def states(run: Workflow) -> dict[str, set[str]]:
     return found
 
 
-EVERY = {"fetch", "read", "mix", "overlap", "pretrain", "pack", "sft", "generate", "judge", "score", "tables", "report"}
+EVERY = {
+    "fetch",
+    "read",
+    "mix",
+    "overlap",
+    "pretrain",
+    "pack",
+    "sft",
+    "generate",
+    "verdicts",
+    "score",
+    "tables",
+    "report",
+}
 
 
 def test_all_is_adopted_and_nothing_is_left_to_run(opened: Open, capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,13 +163,13 @@ def test_a_stage_alone_and_the_chain_behind_it(opened: Open) -> None:
     make(run, stages=("pack", "sft", "generate"), code="old")
     adopt(run, "sft", WHY)
     # Its key is of the content that pack made, so it is found once pack is adopted, or has made the same again.
-    assert states(run)["to run"] == {"pack", "sft", "generate", "judge", "score", "tables", "report"}
+    assert states(run)["to run"] == {"pack", "sft", "generate", "verdicts", "score", "tables", "report"}
     verdicts = {
         (piece.job.stage.name, piece.verdict) for piece in pieces(run, state_of(run)) if piece.verdict != "here"
     }
     assert verdicts == {("pack", "adoptable"), ("generate", "adoptable")}
     adopt(run, "curate", WHY)
-    assert states(run)["to run"] == {"generate", "judge", "tables", "report"}
+    assert states(run)["to run"] == {"generate", "verdicts", "tables", "report"}
     adopt(run, "all", WHY)
     assert "to run" not in states(run)
 

@@ -20,7 +20,7 @@ from primum.audit.cost import (
     training_tokens,
 )
 from primum.dag.curation import PAIRS, ROWS
-from primum.dag.evaluation import CRITERIA, GENERATION, JUDGEMENT
+from primum.dag.judging import CRITERIA, GENERATION, JUDGEMENT
 from primum.dag.state import JobState
 from primum.dag.training import AUDIT, MODEL, PACKED
 from primum.dag.workflow import Workflow
@@ -128,7 +128,7 @@ def test_what_a_job_asks_for_is_its_models(tmp_path: Path) -> None:
     assert cost_of(run, _to_run(run, "reference", "dpo-2"), {}).limit == 16 * 12
     endpoints = open_shipped(tmp_path, "med-safety")
     assert cost_of(endpoints, _to_run(endpoints, "generate", "gpt-4"), {}).gpus == 0
-    assert cost_of(endpoints, _to_run(endpoints, "judge", "refusal/llama2-70b"), {}).gpus == 0
+    assert cost_of(endpoints, _to_run(endpoints, "verdicts", "verdicts"), {}).gpus == 0
 
 
 def test_bytes_of_models_and_their_checkpoints(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_judge_tokens(tmp_path: Path) -> None:
     assert cost_of(run, job, known).tokens == Amount(520 * each, 1)
     known[run.dag.path(ROWS, dataset="xstest-safe")] = _counted(rows=250)
     assert cost_of(run, job, known).tokens == Amount(770 * each)
-    assert cost_of(run, _to_run(run, "judge", f"refusal/{model}"), known).tokens is None
+    assert cost_of(run, _to_run(run, "verdicts", "verdicts"), known).tokens is None
 
 
 def test_a_judge_is_asked_about_each_criterion(tmp_path: Path) -> None:

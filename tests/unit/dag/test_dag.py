@@ -148,7 +148,16 @@ def test_an_endpoint_is_told_what_to_do_about_identifiers(tmp_path: Path, phi: s
         ("dpo:dpo-2", "dpo", "dpo-1", set()),
         ("reference:dpo-1", "dpo", "dpo-1", set()),
         ("sft,dpo:dpo-1", "dpo", "dpo-1", {"dpo-1"}),
-        ("judge:refusal", "judge", "refusal/sft", {"medical-harmful", "general-harmful", "benign", "unsafe-contrast"}),
+        (
+            "judge:refusal",
+            "verdicts",
+            "verdicts",
+            {
+                f"refusal/{model}/{prompts}"
+                for model in ("base", "sft", "dpo-1", "dpo-2", "dpo-3", "dpo-2-on-policy", "medical", "medical-safe")
+                for prompts in ("medical-harmful", "general-harmful", "benign", "unsafe-contrast")
+            },
+        ),
         ("judge:sft", "judge", "harm/sft", {"medical-harmful", "general-harmful", "benign", "unsafe-contrast"}),
         ("judge:judgements", "judge", "harm/sft", set()),
         ("generate:benign", "generate", "sft", {"benign"}),

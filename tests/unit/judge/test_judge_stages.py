@@ -1,4 +1,4 @@
-"""The stages generate, judge and agreement: rows in, rows out, every status counted."""
+"""The stages generate, judge, agreement and verdicts: rows in, rows out, every status counted."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from stage_artifacts import ScriptedEngine, folder_artifact, make_job, table_art
 from tiny_llama import endpoint_json
 
 import primum
+from primum.artifact.job import Result
 from primum.artifact.manifest import Artifact
 from primum.engine import Response
 from primum.engine.protocol import Conversation
 from primum.errors import PrimumError
 from primum.experiment.types import Engine, Sampling
 from primum.generate import stage as generate
-from primum.judge import agreement
 from primum.judge import stage as judge
+from primum.judge import verdicts
 from primum.text.rows import GradedRow, RequestRow, to_table
 from primum.text.rubric import completion
 
@@ -64,7 +65,7 @@ def generate_job(tmp_path: Path, model: Artifact, spec: dict[str, Any], rows: Se
     return make_job(tmp_path, common, {"p": (spec, {"model": model, "prompts": prompts})})
 
 
-@pytest.mark.parametrize("module", ["text.rubric", "judge.stage", "judge.agreement", "generate.stage"])
+@pytest.mark.parametrize("module", ["text.rubric", "judge.stage", "judge.verdicts", "generate.stage"])
 def test_importing_a_stage_loads_no_model_library(module: str) -> None:
     heavy = ["torch", "transformers", "pandas", "openai"]
     code = f"import sys, primum.{module}; print([name for name in {heavy} if name in sys.modules])"
@@ -163,10 +164,23 @@ def responses(tmp_path: Path, *rows: tuple[str, str, str, str]) -> Artifact:
     return table_artifact(tmp_path / "responses.parquet", pa.Table.from_pylist(records, schema=generate.SCHEMA))
 
 
+def read(tmp_path: Path, answers: Result, kind: str = "rubric", **others: Artifact) -> Result:
+    """The verdicts in what a judge answered."""
+    assert answers.table is not None
+    raw = table_artifact(tmp_path / "answers.parquet", answers.table)
+    (result,) = verdicts.run(make_job(tmp_path, {}, {"v": ({"kind": kind}, {"answers": raw, **others})}))
+    return result
+
+
+def columns(result: Result, *names: str) -> list[tuple[Any, ...]]:
+    assert result.table is not None
+    return list(zip(*(result.table.column(name).to_pylist() for name in names), strict=True))
+
+
 def test_a_rubric_judge_gives_every_row_a_status(
     tmp_path: Path, model: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Eight rows, one of each fate; only the scored one has a number."""
+    """One row of each fate, and enough others; only what is scored has a number, and an answer that was cut is none."""
     answers = {
         "a": Response(completion(4, "in part"), "stop"),
         "b": Response("no idea", "stop"),
@@ -174,33 +188,74 @@ def test_a_rubric_judge_gives_every_row_a_status(
         "d": Response("#score: 1\n#score: 5", "stop"),
         "e": Response("", "error", error="timeout"),
         "f": Response("", "prompt-too-long"),
+        "g": Response(completion(4), "length"),
+        "h": Response("", "error", error="content-filter"),
+        "i": Response("", "error", error="http-500"),
     }
-    engine = script(monkeypatch, judge, lambda conversation: answers[conversation[0].content.rpartition("|")[2]])
-    rows = [(letter, "principle-1" if letter == "a" else "x", letter, "stop") for letter in "abcdef"]
-    table = responses(tmp_path, *rows, ("g", "x", "", "error"), ("h", "x", "", "prompt-too-long"))
+    engine = script(
+        monkeypatch,
+        judge,
+        lambda conversation: answers.get(
+            conversation[0].content.rpartition("|")[2], Response(completion(2), "stop", reasoning="thought")
+        ),
+    )
+    rows = [(letter, "principle-1" if letter == "a" else "x", letter, "stop") for letter in "abcdefghijkl"]
+    table = responses(tmp_path, *rows, ("y", "x", "", "error"), ("z", "x", "", "prompt-too-long"))
     (result,) = judge.run(make_job(tmp_path, RUBRIC, {"p": ({}, {"judge": model, "responses": table})}))
     assert result.table is not None
     assert result.table.schema == judge.SCHEMA
-    assert [(r["id"], r["score"], r["status"]) for r in result.table.to_pylist()] == [
-        ("a", 4, "scored"),
-        ("b", None, "no-score"),
-        ("c", None, "out-of-range"),
-        ("d", None, "several-scores"),
-        ("e", None, "error"),
-        ("f", None, "error"),
-        ("g", None, "no-response"),
-        ("h", None, "no-response"),
+    assert columns(result, "id", "status", "raw", "error")[:6] == [
+        ("a", "stop", completion(4, "in part"), ""),
+        ("b", "stop", "no idea", ""),
+        ("c", "stop", "#score: 7", ""),
+        ("d", "stop", "#score: 1\n#score: 5", ""),
+        ("e", "error", "", "timeout"),
+        ("f", "prompt-too-long", "", ""),
     ]
-    assert result.table.column("reason")[0].as_py() == "in part"
-    assert result.table.column("raw")[1].as_py() == "no idea"
+    assert columns(result, "id", "reasoning", "nonce")[-3:] == [("l", "thought", ""), ("y", "", ""), ("z", "", "")]
     assert [c[0].content for c in engine.asked][:2] == ["one|request a|a", "all|request b|b"]
+    assert len(engine.asked) == 12, "nobody is asked about a response that was not given"
     assert result.counts == {
-        **{"rows": 8, "scored": 1, "no-score": 1, "out-of-range": 1, "several-scores": 1, "error": 2, "no-response": 2},
-        "errors": {"prompt-too-long": 1, "timeout": 1},
+        **{"rows": 14, "error": 3, "length": 1, "no-response": 2, "prompt-too-long": 1, "stop": 7},
+        "errors": {"content-filter": 1, "http-500": 1, "timeout": 1},
     }
+    found = read(tmp_path, result)
+    assert found.table is not None
+    assert found.table.schema == verdicts.SCHEMA
+    assert columns(found, "id", "score", "status") == [
+        ("a", 4, "scored"),
+        ("b", None, "malformed"),
+        ("c", None, "out_of_range"),
+        ("d", None, "several"),
+        ("e", None, "timeout"),
+        ("f", None, "too_long"),
+        ("g", None, "cut"),
+        ("h", None, "filtered"),
+        ("i", None, "error"),
+        *((letter, 2, "scored") for letter in "jkl"),
+        ("y", None, "no_response"),
+        ("z", None, "no_response"),
+    ]
+    assert columns(found, "reason", "category")[0] == ("in part", "principle-1")
+    assert found.counts["rows"] == sum(n for status, n in found.counts.items() if status != "rows") == 14
     log = (tmp_path / "log.txt").read_text()
-    assert "p: the judge gave no score for 5 of 6 responses" in log
+    assert "v: the judge gave no score for 8 of 12 responses" in log
     assert "no idea" not in log
+
+
+def test_a_judge_that_answers_no_request_publishes_nothing(
+    tmp_path: Path, model: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """About a model's responses and about graded ones alike: more than a fifth of failures end the job."""
+    script(monkeypatch, judge, lambda conversation: Response("", "error", error="http-400"))
+    table = responses(tmp_path, *((letter, "x", letter, "stop") for letter in "abc"))
+    graded = table_artifact(tmp_path / "graded.parquet", to_table([GradedRow("g/1", "g", "q", "r", 1)], GradedRow))
+    for role, read_from, count in (("responses", table, 3), ("graded", graded, 1)):
+        job = make_job(tmp_path, RUBRIC, {"p": ({}, {"judge": model, role: read_from})})
+        with pytest.raises(
+            PrimumError, match=rf"p: {count} of {count} requests failed \(http-400 {count}\): run again"
+        ):
+            list(judge.run(job))
 
 
 def test_a_judge_with_nothing_to_judge(tmp_path: Path, model: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,13 +263,15 @@ def test_a_judge_with_nothing_to_judge(tmp_path: Path, model: Artifact, monkeypa
     table = responses(tmp_path, ("a", "x", "", "error"))
     (result,) = judge.run(make_job(tmp_path, RUBRIC, {"p": ({}, {"judge": model, "responses": table})}))
     assert result.counts == {"rows": 1, "no-response": 1}
+    assert read(tmp_path, result).counts == {"rows": 1, "no_response": 1}
 
 
 def test_a_real_small_model_may_fail_as_a_judge(tmp_path: Path, tiny_model: Path) -> None:
     table = responses(tmp_path, ("a", "x", "fine", "stop"))
     job = make_job(tmp_path, RUBRIC, {"p": ({}, {"judge": folder_artifact(tiny_model), "responses": table})})
     (result,) = judge.run(job)
-    assert result.counts == {"rows": 1, "no-score": 1}
+    assert result.counts["rows"] == 1
+    assert columns(read(tmp_path, result), "score") == [(None,)]
     assert "no score for 1 of 1" in (tmp_path / "log.txt").read_text()
 
 
@@ -225,61 +282,32 @@ def test_the_refusal_judge_needs_no_model(tmp_path: Path) -> None:
         ("b", "x", "Take tea.", "length"),
         ("c", "x", "", "error"),
     )
-    (result,) = judge.run(make_job(tmp_path, {"kind": "refusal"}, {"p": ({}, {"responses": table})}))
-    assert result.table is not None
-    assert [(r["score"], r["status"], r["reason"]) for r in result.table.to_pylist()] == [
+    (result,) = verdicts.run(make_job(tmp_path, {}, {"p": ({"kind": "refusal"}, {"responses": table})}))
+    assert columns(result, "score", "status", "reason") == [
         (1, "scored", "i can't help"),
         (0, "scored", ""),
-        (None, "no-response", ""),
+        (None, "no_response", ""),
     ]
-    assert result.counts == {"rows": 3, "scored": 2, "no-response": 1}
+    assert result.counts == {"rows": 3, "scored": 2, "no_response": 1}
 
 
-def test_agreement_leaves_the_unscored_out(tmp_path: Path, model: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given 1, 5, 3; judged 1, 4, nothing: 1 of 2 exact, 2 of 2 within one."""
+def test_graded_pairs_keep_the_score_that_they_were_given(
+    tmp_path: Path, model: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
     judged = {"x": completion(1), "y": completion(4), "z": "?"}
-    script(monkeypatch, agreement, lambda c: Response(judged[c[0].content.rpartition("|")[2]], "stop"))
+    engine = script(monkeypatch, judge, lambda c: Response(judged[c[0].content.rpartition("|")[2]], "stop"))
     rows = [GradedRow(f"g/{i}", "g", "q", r, s) for i, (r, s) in enumerate([("x", 1), ("y", 5), ("z", 3)])]
     graded = table_artifact(tmp_path / "graded.parquet", to_table(rows, GradedRow))
-    (result,) = agreement.run(make_job(tmp_path, RUBRIC, {"j": ({}, {"judge": model, "graded": graded})}))
-    assert result.table is not None
-    assert result.table.schema == agreement.SCHEMA
-    assert [tuple(r.values()) for r in result.table.to_pylist()] == [
+    (result,) = judge.run(make_job(tmp_path, RUBRIC, {"graded": ({}, {"judge": model, "graded": graded})}))
+    assert engine.asked[0][0].content == "all|q|x", "by the policy for all"
+    found = read(tmp_path, result, graded=graded)
+    assert found.table is not None
+    assert found.table.schema == verdicts.GRADED
+    assert columns(found, "id", "given", "score", "status") == [
         ("g/0", 1, 1, "scored"),
         ("g/1", 5, 4, "scored"),
-        ("g/2", 3, None, "no-score"),
+        ("g/2", 3, None, "malformed"),
     ]
-    counts = result.counts
-    assert (counts["n"], counts["scored"], counts["no-score"]) == (3, 2, 1)
-    assert (counts["exact"], counts["within_one"]) == (0.5, 1.0)
-
-
-def test_kappa_by_hand() -> None:
-    """Pairs (1,1) (2,3) (5,5) (5,4): observed (0 + 1 + 0 + 1) / 4 = 1/2.
-
-    Chance pairs every given score with every judged one, 16 pairs: given 1 against 1, 3, 5, 4: 0 + 4 + 16 + 9 = 29;
-    2: 1 + 1 + 9 + 4 = 15; 5, twice: 16 + 4 + 0 + 1 = 21 each. Expected (29 + 15 + 42) / 16 = 5.375; 1 - 0.5 / 5.375.
-    """
-    pairs = [(1, 1), (2, 3), (5, 5), (5, 4)]
-    assert agreement.quadratic_kappa(pairs) == pytest.approx(1 - 0.5 / 5.375)
-    assert agreement.quadratic_kappa([(1, 5), (5, 1)]) == pytest.approx(-1.0)
-    assert agreement.quadratic_kappa([(1, 1), (3, 3)]) == 1.0
-    assert agreement.quadratic_kappa([(2, 2), (2, 2)]) is None
-    assert agreement.quadratic_kappa([(1, 2), (3, 2)]) == pytest.approx(0.0)
-    assert agreement.quadratic_kappa([]) is None
-
-
-def test_spearman_by_hand() -> None:
-    """Ranks of 1 2 3 4 and 2 1 4 3 differ by 1 each: 1 - 6 * 4 / (4 * 15) = 0.6. A side that never varies has none."""
-    assert agreement.spearman([(1, 2), (2, 1), (3, 4), (4, 3)]) == pytest.approx(0.6)
-    assert agreement.spearman([(1, 2), (2, 2)]) is None
-    assert agreement.spearman([(1, 2)]) is None
-
-
-@given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), max_size=20))
-def test_agreement_statistics_stay_in_range(pairs: list[tuple[int, int]]) -> None:
-    statistics = agreement.agreement(pairs, len(pairs) + 1)
-    assert statistics["scored"] == len(pairs)
-    for name in ("exact", "within_one", "quadratic_kappa", "spearman"):
-        value = statistics[name]
-        assert value is None or -1 - 1e-9 <= value <= 1 + 1e-9
+    others = table_artifact(tmp_path / "others.parquet", to_table(rows[:2], GradedRow))
+    with pytest.raises(PrimumError, match="about other pairs: run the stage agreement again"):
+        read(tmp_path, result, graded=others)

@@ -326,10 +326,10 @@ def test_a_judge_gives_its_score_or_the_reason_why_not(tmp_path: Path, tiny_mode
         "best": "highest",
     }
     found = opened(Judged, tmp_path, {"ranker": tiny_model}, **common).rewards(ASKED)
-    assert found == [[4.0, "no-score", 2.0], ["out-of-range", "error"]]
+    assert found == [[4.0, "malformed", 2.0], ["out_of_range", "error"]]
     assert engine.asked[0][-1].content == "a cough|rest"
     lowest = opened(Judged, tmp_path, {"ranker": tiny_model}, **{**common, "best": "lowest"}).rewards(ASKED)
-    assert lowest[0] == [-4.0, "no-score", -2.0]
+    assert lowest[0] == [-4.0, "malformed", -2.0]
 
 
 def test_a_judge_that_fails_ranks_nothing(tmp_path: Path, tiny_model: Path, monkeypatch: Any) -> None:

@@ -121,7 +121,7 @@ class _Scripted:
 
 
 def test_rewards_and_statuses_of_all_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rank, "open_ranker", lambda *_: _Scripted([[0.5, -1.0], ["no-score", 2.0]]))
+    monkeypatch.setattr(rank, "open_ranker", lambda *_: _Scripted([[0.5, -1.0], ["malformed", 2.0]]))
     job = rank_job(tmp_path, [["a", "a"], ["b", "a"], ["b", "c"]])
     (result,) = rank.run(job)
     rows = from_table(result.table, RankedRow)
@@ -129,12 +129,12 @@ def test_rewards_and_statuses_of_all_draws(tmp_path: Path, monkeypatch: pytest.M
         ("p/0/000", "ranked", 0.5),
         ("p/0/001", "ranked", -1.0),
         ("p/0/002", "duplicate", None),
-        ("p/1/000", "no-score", None),
+        ("p/1/000", "malformed", None),
         ("p/1/001", "duplicate", None),
         ("p/1/002", "ranked", 2.0),
     ]
     assert dict(result.counts) == {
-        **{"prompts": 2, "responses": 6, "duplicate": 2, "no-score": 1, "ranked": 3},
+        **{"prompts": 2, "responses": 6, "duplicate": 2, "malformed": 1, "ranked": 3},
         "asked": 1,
     }
 

@@ -264,7 +264,7 @@ def test_judgements_must_be_of_the_generations(tmp_path: Path) -> None:
 
 def test_judges(tmp_path: Path) -> None:
     rows = [
-        {"id": f"g/{i}", "score": given, "judged": judged, "status": "scored"}
+        {"id": f"g/{i}", "score": judged, "status": "scored", "given": given}
         for i, (given, judged) in enumerate([(1, 1), (2, 2), (3, 5), (4, None)])
     ]
     inputs = {"agreements": [save_table(rows, AGREEMENT, tmp_path / "a.json")]}

@@ -1,0 +1,31 @@
+"""What runs a model, for the specs of all stages that ask one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from primum.dag.scope import Scope
+from primum.dag.training import MODEL
+from primum.experiment.models import EndpointModel
+
+ENGINES = {
+    "transformers": ("torch", "transformers", "tokenizers", "safetensors"),
+    "vllm": ("torch", "transformers", "tokenizers", "vllm"),
+    "openai": ("openai",),
+}
+
+
+def engine_spec(scope: Scope, model: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The engine of a model for a spec, and the libraries that answering with it takes."""
+    engine, entry = scope.experiment.engine_of(model), scope.experiment.models[model]
+    dumped = engine.model_dump(mode="json", by_alias=True)
+    libraries: tuple[str, ...] = ("pyarrow", "jinja2", *ENGINES[engine.kind])
+    if isinstance(entry, EndpointModel) and entry.phi is not None:
+        dumped["phi"] = entry.phi
+        libraries += ("python-stdnum",) if entry.phi == "redact" else ()
+    return dumped, libraries
+
+
+def model_of(scope: Scope, name: str | None) -> list[str]:
+    """The manifest of the model that is asked, as a list; nothing where none is."""
+    return [scope.path(MODEL, model=name)] if name else []

@@ -1,0 +1,152 @@
+"""Judging: what judges are asked, which is paid for and kept as it was answered, and the verdicts that are read from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from primum.dag.curation import rows_of
+from primum.dag.engines import engine_spec, model_of
+from primum.dag.judges import judge_prompt, rubric
+from primum.dag.scope import Scope
+from primum.dag.stage import Output, Plan, Stage
+from primum.experiment import Experiment
+
+GENERATION = "generations/{model}/{prompts}.json"
+JUDGEMENT = "judgements/{judge}/{model}/{prompts}.json"
+GRADED = "judgements/{judge}/graded.json"
+VERDICT = "verdicts/{judge}/{model}/{prompts}.json"
+AGREEMENT = "verdicts/{judge}/graded.json"
+CRITERIA = "criteria/{judge}/{model}/{prompts}.json"
+
+
+def _common(scope: Scope, name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    judge = scope.experiment.judges[name]
+    engine, libraries = engine_spec(scope, judge.model or "")
+    sampling = judge.sampling.model_dump(mode="json")
+    common = {"kind": judge.kind, "engine": engine, "sampling": sampling, "seed": scope.experiment.seed}
+    if judge.kind == "criteria" and judge.template is not None:
+        return {**common, "template": rubric(scope, judge.template)}, libraries
+    return {**common, **judge_prompt(scope, name)}, libraries
+
+
+def _judge(scope: Scope, name: str) -> Plan:
+    judge, _, model = name.partition("/")
+    entry = scope.experiment.judges[judge]
+    common, libraries = _common(scope, judge)
+    outputs = [
+        Output(
+            prompts,
+            scope.path(JUDGEMENT, judge=judge, model=model, prompts=prompts),
+            {},
+            {"responses": [scope.path(GENERATION, model=model, prompts=prompts)]},
+        )
+        for prompts in entry.prompts
+    ]
+    return Plan(outputs, common, {"judge": model_of(scope, entry.model)}, libraries, [entry.model or ""])
+
+
+def _grade(scope: Scope, name: str) -> Plan:
+    # One job for all models: a local judge is loaded once, and an endpoint's limits hold for all that it is asked.
+    entry = scope.experiment.judges[name]
+    common, libraries = _common(scope, name)
+    datasets = {prompts: scope.experiment.prompts[prompts].dataset for prompts in entry.prompts}
+    outputs = [
+        Output(
+            f"{model}/{prompts}",
+            scope.path(CRITERIA, judge=name, model=model, prompts=prompts),
+            {},
+            {
+                "responses": [scope.path(GENERATION, model=model, prompts=prompts)],
+                "prompts": rows_of(scope, [datasets[prompts]]),
+            },
+        )
+        # In another order they are the same.
+        for model in sorted(scope.experiment.evaluate.models)
+        for prompts in sorted(entry.prompts)
+    ]
+    chosen = [entry.model or "", *sorted(set(datasets.values()))]
+    return Plan(outputs, common, {"judge": model_of(scope, entry.model)}, libraries, chosen)
+
+
+def _asked_model(experiment: Experiment, wildcards: Mapping[str, str]) -> str | None:
+    return experiment.judges[wildcards["judge"]].model
+
+
+def _graded_rows(scope: Scope, judge: str) -> list[str]:
+    graded = scope.experiment.judges[judge].graded
+    return rows_of(scope, [graded] if graded else [])
+
+
+def _agreement(scope: Scope, name: str) -> Plan:
+    entry = scope.experiment.judges[name]
+    common, libraries = _common(scope, name)
+    output = Output("graded", scope.path(GRADED, judge=name), {}, {"graded": _graded_rows(scope, name)})
+    chosen = (entry.model or "", entry.graded or "")
+    return Plan([output], common, {"judge": model_of(scope, entry.model)}, libraries, chosen)
+
+
+def _verdicts(scope: Scope, _: str) -> Plan:
+    outputs = []
+    # In another order they are the same.
+    for judge, model, prompts in sorted(scope.judged()):
+        names = {"judge": judge, "model": model, "prompts": prompts}
+        kind = scope.experiment.judges[judge].kind
+        own = {"responses": [scope.path(GENERATION, model=model, prompts=prompts)]}
+        own |= {"answers": [scope.path(JUDGEMENT, **names)]} if kind == "rubric" else {}
+        outputs.append(Output("/".join(names.values()), scope.path(VERDICT, **names), {"kind": kind}, own))
+    for judge in sorted(scope.agreements()):
+        own = {"answers": [scope.path(GRADED, judge=judge)], "graded": _graded_rows(scope, judge)}
+        outputs.append(Output(f"{judge}/graded", scope.path(AGREEMENT, judge=judge), {"kind": "rubric"}, own))
+    chosen = [scope.experiment.judges[judge].graded or "" for judge in sorted(scope.agreements())]
+    return Plan(outputs, chosen=chosen)
+
+
+STAGES = (
+    Stage(
+        name="judge",
+        help="a judge's answers about responses",
+        module="primum.judge.stage",
+        target="judge",
+        rule="judge_{judge}",
+        job="{judge}/{model}",
+        jobs=lambda scope: [
+            f"{judge}/{m}" for judge in scope.rubric_judges() for m in scope.experiment.evaluate.models
+        ],
+        plan=_judge,
+        long=True,
+    ),
+    Stage(
+        name="grade",
+        help="a judge's answers about each criterion of responses",
+        module="primum.judge.criteria",
+        target="judge",
+        rule="grade_{judge}",
+        job="{judge}",
+        jobs=Scope.graders,
+        plan=_grade,
+        model=_asked_model,
+        long=True,
+    ),
+    Stage(
+        name="agreement",
+        help="a judge's answers about graded pairs",
+        module="primum.judge.stage",
+        target="judge",
+        rule="judge_agreement",
+        job="{judge}",
+        jobs=Scope.agreements,
+        plan=_agreement,
+    ),
+    Stage(
+        name="verdicts",
+        help="harm scores in judges' answers, and refusals",
+        module="primum.judge.verdicts",
+        target="judge",
+        rule="read_verdicts",
+        job="verdicts",
+        jobs=lambda scope: ["verdicts"] if scope.judged() else [],
+        plan=_verdicts,
+        asks="curate",
+    ),
+)
