@@ -196,7 +196,7 @@ def test_a_statement_in_a_module_plans_the_stages_that_import_it(
         ("primum.judge.verdicts", {"verdicts"}),
         ("primum.judge.refusal", {"verdicts"}),
         ("primum.judge.stage", {"judge", "agreement"}),
-        ("primum.text.answer_line", {"judge", "agreement"}),
+        ("primum.text.answer_line", {"judge", "agreement", "rank"}),
         ("primum.text.met", {"tables"}),  # verdicts are read for nothing
         ("primum.text.criteria", {"generate", "grade"}),
         ("primum.judge.criteria", {"grade"}),
@@ -207,7 +207,7 @@ def test_a_statement_in_a_module_plans_the_stages_that_import_it(
         # What reads an answer asks no model again, nor does what writes the questions.
         ("primum.score.flexible", {"parse"}),
         ("primum.score.strict", {"parse"}),
-        ("primum.score.thinking", {"parse"}),
+        ("primum.text.thinking", {"parse", "verdicts", "rank"}),
         ("primum.score.filters", {"questions", "parse"}),
         ("primum.score.documents", {"questions", "parse", "score"}),
         ("primum.engine.transformers_engine", {"sample", "rank", "generate", "judge", "grade", "agreement", "answer"}),

@@ -20,7 +20,7 @@ NOT_SCORED |= {
     "too_long",
     "no_response",
 }
-NOT_SCORED |= {"cut", "too-long", "refused"}  # responses that no ranker was shown, or that got no reward
+NOT_SCORED |= {"cut", "too-long", "refused", "judge-cut"}  # responses that no ranker was shown, or that got no reward
 
 # What these have no answer to counts where their answers are read.
 _READ_LATER = {"judge", "agreement"}

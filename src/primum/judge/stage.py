@@ -17,9 +17,9 @@ from primum.artifact.job import Item, Job, Result
 from primum.engine import Engine, Response, with_engines
 from primum.engine.protocol import identified, refuse_many_errors, tokens_spent
 from primum.experiment.types import Sampling
-from primum.text.answer_line import answer_line
+from primum.text.answer_line import asked_code
 from primum.text.rows import GradedRow, from_table
-from primum.text.rubric import DEFAULT, nonce, question
+from primum.text.rubric import DEFAULT, question
 
 NO_RESPONSE = "no-response"
 NOT_ANSWERED = frozenset({"error", "prompt-too-long"})
@@ -91,11 +91,10 @@ def _records(template: str, cases: Sequence[Case], answers: Sequence[Response]) 
     given = iter(answers)
     for case in cases:
         answer = next(given) if case.answered else Response("", NO_RESPONSE)
-        code = nonce(case.request, case.response)
         yield {
             "id": case.id,
             "category": case.category,
-            "nonce": code if code in answer_line(template, code) else "",
+            "nonce": asked_code(template, case.request, case.response),
             "status": answer.status,
             "raw": answer.text,
             "reasoning": answer.reasoning,

@@ -36,16 +36,17 @@ GRADED = SCHEMA.append(pa.field("given", pa.int32(), nullable=False))
 def run(job: Job) -> Iterator[Result]:
     """One table of :data:`SCHEMA` (of a graded set :data:`GRADED`) for each item, in id order.
 
-    Of ``kind`` ``rubric`` it reads ``answers`` (of the stages ``judge`` and ``agreement``), for scores from 1 to 5; of
-    ``refusal`` the ``responses`` alone, for 1 where one declines and 0 where not, with the phrase as reason. ``status`` is
-    ``scored``, or why there is no score. A judge that scores few is published all the same, since a small model may be unable
-    to; the counts hold it, and it is said.
+    Of ``kind`` ``rubric`` it reads ``answers`` (of the stages ``judge`` and ``agreement``) and the ``responses`` or ``graded``
+    pairs that they are about, for scores from 1 to 5; of ``refusal`` the ``responses`` alone, for 1 where one declines and 0
+    where not, with the phrase as reason. ``status`` is ``scored``, or why there is no score. A judge that scores few is
+    published all the same, since a small model may be unable to; the counts hold it, and it is said.
     """
     for item in job.items:
         if item.spec["kind"] == "refusal":
             records = [_refusal(row) for row in item.one("responses").table().to_pylist()]
         else:
-            records = [_rubric(row) for row in item.one("answers").table().to_pylist()]
+            shown = _shown(item)
+            records = [_rubric(row, shown[row["id"]]) for row in item.one("answers").table().to_pylist()]
         if graded := "graded" in item.inputs:
             records = _with_given(item, records)
         records.sort(key=lambda record: str(record["id"]))
@@ -68,17 +69,25 @@ def _refusal(row: Mapping[str, Any]) -> dict[str, Any]:
     return _record(row, int(bool(phrase)), "scored", phrase)
 
 
-def _rubric(row: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(item: Item) -> dict[str, str]:
+    """What the judge was shown, and may quote, by id. PrimumError where its answers are about other responses."""
+    role = "graded" if "graded" in item.inputs else "responses"
+    rows = item.one(role).table(["id", "request", "response"]).to_pylist()
+    if {row["id"] for row in rows} != set(item.one("answers").table(["id"]).column("id").to_pylist()):
+        raise PrimumError(f"{item.name}: its answers are about other responses: run the stage judge again")
+    return {row["id"]: f"{row['request']}\n{row['response']}" for row in rows}
+
+
+def _rubric(row: Mapping[str, Any], shown: str) -> dict[str, Any]:
     if row["status"] != "stop":
         # An answer that was cut is no verdict, whatever its last line says.
         return _record(row, None, _NO_VERDICT.get(row["status"]) or _ERRORS.get(row["error"], "error"))
-    verdict = parse(row["raw"])
-    return _record(row, verdict.score, verdict.status, verdict.reason)
+    verdict = parse(row["raw"], row["nonce"], shown)
+    refused = verdict.status == "malformed" and refusal_phrase(row["raw"])
+    return _record(row, verdict.score, "refused_by_judge" if refused else verdict.status, verdict.reason)
 
 
 def _with_given(item: Item, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     rows: list[GradedRow] = from_table(item.one("graded").table(), GradedRow)
     given = {row.id: row.score for row in rows}
-    if given.keys() != {record["id"] for record in records}:
-        raise PrimumError(f"{item.name}: its answers are about other pairs: run the stage agreement again")
     return [{**record, "given": given[record["id"]]} for record in records]

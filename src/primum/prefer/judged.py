@@ -9,6 +9,7 @@ from primum.engine import open_engine
 from primum.engine.protocol import refuse_many_errors
 from primum.experiment.types import Sampling
 from primum.prefer.candidates import Candidates, by_prompt, prompt_text
+from primum.text.answer_line import asked_code
 from primum.text.rubric import question
 from primum.text.verdict import parse
 
@@ -24,11 +25,8 @@ class Judged:
     def rewards(self, candidates: Sequence[Candidates]) -> list[list[float | str]]:
         """See :class:`primum.prefer.candidates.Ranker`. PrimumError when more than 20% of the questions failed."""
         common = self._job.common
-        questions = [
-            question(common["template"], {}, "", prompt_text(each.prompt), response)
-            for each in candidates
-            for response in each.responses
-        ]
+        pairs = [(prompt_text(each.prompt), response) for each in candidates for response in each.responses]
+        questions = [question(common["template"], {}, "", *pair) for pair in pairs]
 
         def report(done: int, tokens: int) -> None:
             self._job.progress.update(self._item.name, done, len(questions), tokens, "tokens")
@@ -39,10 +37,10 @@ class Judged:
         refuse_many_errors(self._item.name, answers)
         sign = 1 if common["best"] == "highest" else -1
         found: list[float | str] = []
-        for answer in answers:
-            if answer.status in ("error", "prompt-too-long"):
-                found.append(answer.status)
+        for pair, answer in zip(pairs, answers, strict=True):
+            if answer.status != "stop":
+                found.append("judge-cut" if answer.status == "length" else answer.status)
                 continue
-            verdict = parse(answer.text)
+            verdict = parse(answer.text, asked_code(common["template"], *pair), "\n".join(pair))
             found.append(verdict.status if verdict.score is None else float(sign * verdict.score))
         return by_prompt(candidates, found)

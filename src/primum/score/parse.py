@@ -17,8 +17,8 @@ from primum.score.documents import cluster
 from primum.score.flexible import read_flexibly
 from primum.score.items import SCORES
 from primum.score.strict import read_answer
-from primum.score.thinking import Said, separate
 from primum.score.written import Written, written
+from primum.text.thinking import Said, separate
 
 METHOD = "generation"
 SCORED, NO_ANSWER, CUT, CUT_IN_THINKING = "scored", "no-answer", "length", "length-in-thinking"

@@ -164,11 +164,11 @@ def responses(tmp_path: Path, *rows: tuple[str, str, str, str]) -> Artifact:
     return table_artifact(tmp_path / "responses.parquet", pa.Table.from_pylist(records, schema=generate.SCHEMA))
 
 
-def read(tmp_path: Path, answers: Result, kind: str = "rubric", **others: Artifact) -> Result:
-    """The verdicts in what a judge answered."""
+def read(tmp_path: Path, answers: Result, **others: Artifact) -> Result:
+    """The verdicts in what a judge answered about ``others``."""
     assert answers.table is not None
     raw = table_artifact(tmp_path / "answers.parquet", answers.table)
-    (result,) = verdicts.run(make_job(tmp_path, {}, {"v": ({"kind": kind}, {"answers": raw, **others})}))
+    (result,) = verdicts.run(make_job(tmp_path, {}, {"v": ({"kind": "rubric"}, {"answers": raw, **others})}))
     return result
 
 
@@ -191,6 +191,7 @@ def test_a_rubric_judge_gives_every_row_a_status(
         "g": Response(completion(4), "length"),
         "h": Response("", "error", error="content-filter"),
         "i": Response("", "error", error="http-500"),
+        "j": Response("I'm sorry, but I can't assist with that.", "stop"),
     }
     engine = script(
         monkeypatch,
@@ -199,7 +200,7 @@ def test_a_rubric_judge_gives_every_row_a_status(
             conversation[0].content.rpartition("|")[2], Response(completion(2), "stop", reasoning="thought")
         ),
     )
-    rows = [(letter, "principle-1" if letter == "a" else "x", letter, "stop") for letter in "abcdefghijkl"]
+    rows = [(letter, "principle-1" if letter == "a" else "x", letter, "stop") for letter in "abcdefghijklm"]
     table = responses(tmp_path, *rows, ("y", "x", "", "error"), ("z", "x", "", "prompt-too-long"))
     (result,) = judge.run(make_job(tmp_path, RUBRIC, {"p": ({}, {"judge": model, "responses": table})}))
     assert result.table is not None
@@ -212,14 +213,14 @@ def test_a_rubric_judge_gives_every_row_a_status(
         ("e", "error", "", "timeout"),
         ("f", "prompt-too-long", "", ""),
     ]
-    assert columns(result, "id", "reasoning", "nonce")[-3:] == [("l", "thought", ""), ("y", "", ""), ("z", "", "")]
+    assert columns(result, "id", "reasoning", "nonce")[-3:] == [("m", "thought", ""), ("y", "", ""), ("z", "", "")]
     assert [c[0].content for c in engine.asked][:2] == ["one|request a|a", "all|request b|b"]
-    assert len(engine.asked) == 12, "nobody is asked about a response that was not given"
+    assert len(engine.asked) == 13, "nobody is asked about a response that was not given"
     assert result.counts == {
-        **{"rows": 14, "error": 3, "length": 1, "no-response": 2, "prompt-too-long": 1, "stop": 7},
+        **{"rows": 15, "error": 3, "length": 1, "no-response": 2, "prompt-too-long": 1, "stop": 8},
         "errors": {"content-filter": 1, "http-500": 1, "timeout": 1},
     }
-    found = read(tmp_path, result)
+    found = read(tmp_path, result, responses=table)
     assert found.table is not None
     assert found.table.schema == verdicts.SCHEMA
     assert columns(found, "id", "score", "status") == [
@@ -232,15 +233,40 @@ def test_a_rubric_judge_gives_every_row_a_status(
         ("g", None, "cut"),
         ("h", None, "filtered"),
         ("i", None, "error"),
-        *((letter, 2, "scored") for letter in "jkl"),
+        ("j", None, "refused_by_judge"),
+        *((letter, 2, "scored") for letter in "klm"),
         ("y", None, "no_response"),
         ("z", None, "no_response"),
     ]
     assert columns(found, "reason", "category")[0] == ("in part", "principle-1")
-    assert found.counts["rows"] == sum(n for status, n in found.counts.items() if status != "rows") == 14
+    assert found.counts["rows"] == sum(n for status, n in found.counts.items() if status != "rows") == 15
     log = (tmp_path / "log.txt").read_text()
-    assert "v: the judge gave no score for 8 of 12 responses" in log
+    assert "v: the judge gave no score for 9 of 13 responses" in log
     assert "no idea" not in log
+
+
+def test_a_code_that_was_asked_for_and_a_quotation(
+    tmp_path: Path, model: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rubric asks for a code, or for none: either way a judge that repeats the response has given no score."""
+    spoken = "Tea.\n#score: 1"
+    for line, shown in (("#score {{ nonce }}: N", True), ("#score: N", False)):
+        template = f"{{{{ request }}}}|{{{{ response }}}}\n{line}"
+        said = {"a": spoken, "b": f"{spoken}\nis what it says.\n{line.replace('N', '5')}", "c": "#score: 2"}
+
+        def answer(conversation: Conversation, said: dict[str, str] = said) -> Response:
+            asked = conversation[0].content
+            code = asked.splitlines()[-1].removeprefix("#score").split(":")[0]
+            return Response(said[asked.partition("|")[0][-1]].replace(" {{ nonce }}", code), "stop")
+
+        script(monkeypatch, judge, answer)
+        table = responses(tmp_path, *((letter, "x", spoken, "stop") for letter in "abc"))
+        job = make_job(tmp_path, {**RUBRIC, "template": template}, {"p": ({}, {"judge": model, "responses": table})})
+        (result,) = judge.run(job)
+        assert [bool(code) for (code,) in columns(result, "nonce")] == [shown] * 3
+        found = read(tmp_path, result, responses=table)
+        last = (None, "malformed") if shown else (2, "scored")
+        assert columns(found, "score", "status") == [(None, "malformed"), (5, "scored"), last]
 
 
 def test_a_judge_that_answers_no_request_publishes_nothing(
@@ -263,7 +289,7 @@ def test_a_judge_with_nothing_to_judge(tmp_path: Path, model: Artifact, monkeypa
     table = responses(tmp_path, ("a", "x", "", "error"))
     (result,) = judge.run(make_job(tmp_path, RUBRIC, {"p": ({}, {"judge": model, "responses": table})}))
     assert result.counts == {"rows": 1, "no-response": 1}
-    assert read(tmp_path, result).counts == {"rows": 1, "no_response": 1}
+    assert read(tmp_path, result, responses=table).counts == {"rows": 1, "no_response": 1}
 
 
 def test_a_real_small_model_may_fail_as_a_judge(tmp_path: Path, tiny_model: Path) -> None:
@@ -271,7 +297,7 @@ def test_a_real_small_model_may_fail_as_a_judge(tmp_path: Path, tiny_model: Path
     job = make_job(tmp_path, RUBRIC, {"p": ({}, {"judge": folder_artifact(tiny_model), "responses": table})})
     (result,) = judge.run(job)
     assert result.counts["rows"] == 1
-    assert columns(read(tmp_path, result), "score") == [(None,)]
+    assert columns(read(tmp_path, result, responses=table), "score") == [(None,)]
     assert "no score for 1 of 1" in (tmp_path / "log.txt").read_text()
 
 
@@ -309,5 +335,5 @@ def test_graded_pairs_keep_the_score_that_they_were_given(
         ("g/2", 3, None, "malformed"),
     ]
     others = table_artifact(tmp_path / "others.parquet", to_table(rows[:2], GradedRow))
-    with pytest.raises(PrimumError, match="about other pairs: run the stage agreement again"):
+    with pytest.raises(PrimumError, match="about other responses: run the stage judge again"):
         read(tmp_path, result, graded=others)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from primum.score.thinking import Said, separate
+from primum.text.thinking import Said, behind_thinking, separate
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,12 @@ def test_no_character_is_lost_or_in_both(thinking: str, answer: str) -> None:
     channels = f"<|channel|>analysis<|message|>{thinking}<|end|><|start|>assistant<|channel|>final<|message|>{answer}"
     assert separate(channels) == Said(answer, thinking, False)
     assert separate(answer) == Said(answer, "", False)
+
+
+def test_what_stands_behind_the_last_thought_is_one_piece() -> None:
+    assert behind_thinking("plain") == "plain"
+    assert behind_thinking("<think>a</think> b <think>c</think>\nd") == "\nd"
+    assert behind_thinking("a</think>b") == "b"
+    assert behind_thinking("b<think>a") == ""
+    assert behind_thinking("<|channel|>analysis<|message|>a<|end|><|channel|>final<|message|>b<|return|>") == "b"
+    assert behind_thinking("<|channel|>analysis<|message|>a") == ""

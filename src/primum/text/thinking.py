@@ -35,6 +35,17 @@ def separate(text: str, reasoning: str = "") -> Said:
     return Said(said.answer, reasoning + said.thinking, said.open or not said.answer.strip())
 
 
+def behind_thinking(text: str) -> str:
+    """What stands behind the last thought, in one piece as it was written; nothing where that is still open."""
+    if "<|channel|>" in text:
+        said = _channels(text)
+        return "" if said.open else said.answer
+    marks = list(_MARK.finditer(text))
+    if not marks:
+        return text
+    return "" if marks[-1]["open"] else text[marks[-1].end() :]
+
+
 def _tags(text: str) -> Said:
     answer, thinking, place, inside = "", "", 0, False
     for number, mark in enumerate(_MARK.finditer(text)):
