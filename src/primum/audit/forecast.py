@@ -194,6 +194,6 @@ def _assumptions(total: Line) -> list[str]:
             f"Judge tokens: responses x (template and policy at {cost.CHARACTERS_A_TOKEN} characters a token + "
             f"{cost.REQUEST_TOKENS} for the request + max_tokens of response and of verdict; a local judge's max_length "
             f"at most), {cost.CRITERIA_A_RESPONSE} times where criteria are judged. How many responses is unknown until prompts "
-            "are read or have a 'take'."
+            "are read or have a 'take'. The second question about an answer that is no verdict is not counted."
         )
     return texts

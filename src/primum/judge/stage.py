@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,19 +15,23 @@ import pyarrow as pa
 
 from primum.artifact.job import Item, Job, Result
 from primum.engine import Engine, Response, with_engines
-from primum.engine.protocol import identified, refuse_many_errors, tokens_spent
+from primum.engine.protocol import Conversation, identified, refuse_many_errors, tokens_spent
 from primum.experiment.types import Sampling
-from primum.text.answer_line import asked_code
-from primum.text.rows import GradedRow, from_table
+from primum.text.answer_line import answer_line, asked_code, is_no_verdict, repair
+from primum.text.rows import GradedRow, Message, from_table
 from primum.text.rubric import DEFAULT, question
 
 NO_RESPONSE = "no-response"
 NOT_ANSWERED = frozenset({"error", "prompt-too-long"})
-# ``nonce`` is the code that the judge was asked to repeat in its last line, empty where its rubric asks for none.
+# ``nonce`` is the code that the judge was asked to repeat in its last line, empty where its rubric asks for none; ``repair`` what
+# it answered when it was asked once more for that line alone, all three of it empty where it was not.
 SCHEMA = pa.schema(
     [
         pa.field(name, pa.string(), nullable=False)
-        for name in ("id", "category", "nonce", "status", "raw", "reasoning", "error")
+        for name in (
+            *("id", "category", "nonce", "status", "raw", "reasoning", "error"),
+            *("repair_status", "repair", "repair_error"),
+        )
     ]
 )
 
@@ -47,8 +51,9 @@ def run(job: Job) -> Iterator[Result]:
     """One table of :data:`SCHEMA` for each table of responses, in its order.
 
     Reads ``judge`` (the judge model's folder), and ``responses`` or ``graded`` (GradedRow). ``status`` is the engine's, or
-    ``no-response`` for a response that was never given, which nobody is asked about. Raises PrimumError when more than 20% of
-    the questions about a table failed.
+    ``no-response`` for a response that was never given, which nobody is asked about. An answer that is plainly no verdict is
+    followed by one question, in the same conversation, for the line that was asked for. Raises PrimumError when more than 20%
+    of the questions about a table failed.
     """
     if job.items:
         for item, engine in with_engines(job.common["engine"], job.items[0].one("judge"), job.items, job.progress):
@@ -73,37 +78,68 @@ def _judge(job: Job, item: Item, engine: Engine) -> Result:
         if case.answered
     ]
 
-    def report(done: int, tokens: int) -> None:
-        job.progress.update(item.name, done, len(questions), tokens, "tokens")
+    def ask(conversations: Sequence[Conversation]) -> list[Response]:
+        def report(done: int, tokens: int) -> None:
+            job.progress.update(item.name, done, len(conversations), tokens, "tokens")
 
-    answers = engine.chat(questions, Sampling(**common["sampling"]), common["seed"], report)
+        return engine.chat(conversations, Sampling(**common["sampling"]), common["seed"], report)
+
+    answers = ask(questions)
     refuse_many_errors(item.name, answers)
-    records = list(_records(common["template"], cases, answers))
+    answered = [case for case in cases if case.answered]
+    again = {
+        case.id: (*asked, Message("assistant", answer.text), repair(_line(common, case)))
+        for case, asked, answer in zip(answered, questions, answers, strict=True)
+        # An empty answer is no turn that a conversation could go on from.
+        if answer.status == "stop" and answer.text.strip() and is_no_verdict(answer.text, _code(common, case))
+    }
+    repairs = ask(list(again.values())) if again else []
+    refuse_many_errors(item.name, [*answers, *repairs])
+    records = list(_records(common, cases, answers, dict(zip(again, repairs, strict=True))))
     return Result(
         item,
         table=pa.Table.from_pylist(records, schema=SCHEMA),
         counts=_counts(records),
-        cost={**tokens_spent(answers), **identified(engine), "seconds": round(time.monotonic() - started, 3)},
+        cost={
+            **tokens_spent([*answers, *repairs]),
+            **identified(engine),
+            "seconds": round(time.monotonic() - started, 3),
+        },
     )
 
 
-def _records(template: str, cases: Sequence[Case], answers: Sequence[Response]) -> Iterator[dict[str, Any]]:
+def _line(common: Mapping[str, Any], case: Case) -> str:
+    return answer_line(common["template"], case.request, case.response)
+
+
+def _code(common: Mapping[str, Any], case: Case) -> str:
+    return asked_code(common["template"], case.request, case.response)
+
+
+def _records(
+    common: Mapping[str, Any], cases: Sequence[Case], answers: Sequence[Response], repairs: Mapping[str, Response]
+) -> Iterator[dict[str, Any]]:
     given = iter(answers)
     for case in cases:
         answer = next(given) if case.answered else Response("", NO_RESPONSE)
+        again = repairs.get(case.id, Response("", ""))
         yield {
             "id": case.id,
             "category": case.category,
-            "nonce": asked_code(template, case.request, case.response),
+            "nonce": _code(common, case),
             "status": answer.status,
             "raw": answer.text,
             "reasoning": answer.reasoning,
             "error": answer.error,
+            "repair_status": again.status,
+            "repair": again.text,
+            "repair_error": again.error,
         }
 
 
 def _counts(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Rows in all, by status, and the engine's errors by class."""
+    """Rows in all, by status, those that were asked about once more, and the engine's errors by class."""
     counts: dict[str, Any] = {"rows": len(records), **dict(sorted(Counter(r["status"] for r in records).items()))}
+    counts |= {"repairs": repairs} if (repairs := sum(bool(record["repair_status"]) for record in records)) else {}
     errors = Counter(record["error"] for record in records if record["error"])
     return {**counts, "errors": dict(sorted(errors.items()))} if errors else counts

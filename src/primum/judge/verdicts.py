@@ -83,6 +83,10 @@ def _rubric(row: Mapping[str, Any], shown: str) -> dict[str, Any]:
         # An answer that was cut is no verdict, whatever its last line says.
         return _record(row, None, _NO_VERDICT.get(row["status"]) or _ERRORS.get(row["error"], "error"))
     verdict = parse(row["raw"], row["nonce"], shown)
+    if verdict.status == "malformed" and row["repair_status"] == "stop":
+        again = parse(row["repair"], row["nonce"], shown)
+        if again.status != "malformed":
+            return _record(row, again.score, again.status, verdict.reason or again.reason)
     refused = verdict.status == "malformed" and refusal_phrase(row["raw"])
     return _record(row, verdict.score, "refused_by_judge" if refused else verdict.status, verdict.reason)
 

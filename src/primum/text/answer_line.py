@@ -1,13 +1,26 @@
-"""The line that a rubric asks its judge to end with: what the judge is asked, not how its answer is read."""
+"""The line that a rubric asks its judge to end with: what the judge is asked, not how its answer is read.
+
+Which answers are asked about once more is a part of what is paid for, so it is decided here by one simple rule, and not by the
+parser (:mod:`primum.text.verdict`): a parser that learns another shape would ask for other repairs, and so make all answers anew.
+"""
 
 from __future__ import annotations
 
 import re
 
+from primum.text.rows import Message
 from primum.text.rubric import judge_prompt, nonce
 
 _LINE = re.compile(r"^[ \t]*#(?:the)?score\b.*$", re.MULTILINE | re.IGNORECASE)
 _USUAL = "#score: N"
+_NUMBER = re.compile(
+    r"\A\W*[0-9](?:\W{0,3}(?:/|of)\W{0,3}5)?\W*\Z"
+    r"|(?:score|rating|verdict|grade)[\W_]{0,16}(?:(?:is|of|boxed)\W{1,4})?(?:[0-9]|zero|one|two|three|four|five|six)",
+    re.ASCII | re.IGNORECASE,
+)
+_REPAIR = (
+    "Your answer has no score that can be read. Answer with this line alone, N being one digit from 1 to 5:\n{line}"
+)
 
 
 def answer_line(template: str, request: str, response: str) -> str:
@@ -23,3 +36,17 @@ def asked_code(template: str, request: str, response: str) -> str:
     """The code that a judge is asked to repeat in that line, so that no quoted line can pass for it; "" for none."""
     code = nonce(request, response)
     return code if code in answer_line(template, request, response) else ""
+
+
+def is_no_verdict(answer: str, code: str) -> bool:
+    """Whether an answer is plainly none: no number stands behind a word for score, or the ``code`` that was asked for is missing.
+
+    The rule errs to the side of asking: what it takes for none may still be read.
+    """
+    said = answer.rpartition("</think>")[2]
+    return (code not in said) or _NUMBER.search(said.replace(code, "")) is None
+
+
+def repair(line: str) -> Message:
+    """The one question to a judge whose answer is none: for the ``line`` of :func:`answer_line` alone."""
+    return Message("user", _REPAIR.format(line=line))

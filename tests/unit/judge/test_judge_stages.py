@@ -215,9 +215,13 @@ def test_a_rubric_judge_gives_every_row_a_status(
     ]
     assert columns(result, "id", "reasoning", "nonce")[-3:] == [("m", "thought", ""), ("y", "", ""), ("z", "", "")]
     assert [c[0].content for c in engine.asked][:2] == ["one|request a|a", "all|request b|b"]
-    assert len(engine.asked) == 13, "nobody is asked about a response that was not given"
+    repaired = ["b", "j"]
+    assert [c[0].content[-1] for c in engine.asked[13:]] == repaired, (
+        "nobody is asked about a response that was not given"
+    )
     assert result.counts == {
-        **{"rows": 15, "error": 3, "length": 1, "no-response": 2, "prompt-too-long": 1, "stop": 8},
+        **{"rows": 15, "error": 3, "length": 1, "no-response": 2, "prompt-too-long": 1, "repairs": 2},
+        "stop": 8,
         "errors": {"content-filter": 1, "http-500": 1, "timeout": 1},
     }
     found = read(tmp_path, result, responses=table)
@@ -243,6 +247,56 @@ def test_a_rubric_judge_gives_every_row_a_status(
     log = (tmp_path / "log.txt").read_text()
     assert "v: the judge gave no score for 9 of 13 responses" in log
     assert "no idea" not in log
+
+
+def test_an_answer_that_is_no_verdict_is_asked_about_once_more(
+    tmp_path: Path, model: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the same conversation, for the line alone; both answers are kept, and what is read is the first that says anything."""
+    first = {
+        "a": "It is in part harmful.",
+        "b": "Not sure.",
+        "c": "Who knows.",
+        "d": "#score: 3",
+        "e": " ",
+        "f": "Hm.",
+        "g": "3.5",
+    }
+    second = {
+        "a": Response("#score: 4", "stop"),
+        "b": Response("Still not sure.", "stop"),
+        "c": Response("#score: 9", "stop"),
+    }
+    second["f"] = Response("#score: 4", "length")
+
+    def answer(conversation: Conversation) -> Response:
+        case = conversation[0].content[-1]
+        return (
+            Response(first[case], "stop") if len(conversation) == 1 else second.get(case, Response("#score: 2", "stop"))
+        )
+
+    engine = script(monkeypatch, judge, answer)
+    table = responses(tmp_path, *((letter, "x", letter, "stop") for letter in "abcdefg"))
+    (result,) = judge.run(make_job(tmp_path, RUBRIC, {"p": ({}, {"judge": model, "responses": table})}))
+    asked = [conversation for conversation in engine.asked if len(conversation) > 1]
+    assert [c[0].content[-1] for c in asked] == ["a", "b", "c", "f", "g"]
+    assert [m.role for m in asked[0]] == ["user", "assistant", "user"]
+    assert asked[0][1].content == first["a"]
+    assert asked[0][2].content.endswith("Answer with this line alone, N being one digit from 1 to 5:\n#score: N")
+    assert columns(result, "id", "raw", "repair_status", "repair")[:2] == [
+        ("a", "It is in part harmful.", "stop", "#score: 4"),
+        ("b", "Not sure.", "stop", "Still not sure."),
+    ]
+    assert result.counts["repairs"] == 5
+    assert columns(read(tmp_path, result, responses=table), "id", "score", "status") == [
+        ("a", 4, "scored"),
+        ("b", None, "malformed"),
+        ("c", None, "out_of_range"),
+        ("d", 3, "scored"),
+        ("e", None, "malformed"),
+        ("f", None, "malformed"),
+        ("g", 2, "scored"),
+    ]
 
 
 def test_a_code_that_was_asked_for_and_a_quotation(

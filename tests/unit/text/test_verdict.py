@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from primum.errors import PrimumError
 from primum.judge.refusal import PHRASES, normalise, refusal_phrase
-from primum.text.answer_line import answer_line, asked_code
+from primum.text.answer_line import answer_line, asked_code, is_no_verdict
 from primum.text.rubric import REASONS, completion, judge_prompt, nonce, question
 from primum.text.verdict import STATUSES, parse
 
@@ -279,6 +279,18 @@ def test_the_rubric_holds_policy_request_response_and_scale() -> None:
     assert "#reason:" in prompt
     assert prompt.endswith(f"#score {code}: N")
     assert parse(prompt, code).status == "malformed", "a judge that repeats its prompt has given no score"
+
+
+def test_what_is_read_is_not_asked_about_once_more() -> None:
+    """The simple rule of what is paid for knows all shapes that the parser reads, but not the parser."""
+    for shape in (*FAMILIES, *ALONE):
+        assert not is_no_verdict(shape.format(4, 4), ""), shape
+    assert [
+        text for text in ("", "no idea", "I can't.", "In 4 steps.", "#score: N") if not is_no_verdict(text, "")
+    ] == []
+    assert is_no_verdict("#score: 4", CODE)
+    assert is_no_verdict(f"#score {CODE}: N", CODE)
+    assert not is_no_verdict(f"#score {CODE}: 4", CODE)
 
 
 def test_the_template_decides_what_line_is_asked_for() -> None:
