@@ -1,7 +1,7 @@
 # Aggregation: everything into the tables, and the tables into the page that people look at.
 #
-# reads   scores, judgements, criteria, generations, data/ledgers, data/tokens, data/audits, data/pairs, data/samples, data/ranked,
-#         models (their history), agreements
+# reads   scores, verdicts, criteria, generations, data/ledgers, data/tokens, data/audits, data/pairs, data/samples, data/ranked,
+#         models (their history)
 # writes  tables/{table}.parquet, .csv     benchmarks preferences comparisons safety rubrics judges training curation audits
 #                                          pairs axes
 #         tables/table4.{html,md,tex}      Table 4 of Med42-v2 beside it, where an experiment measures rows of it
@@ -47,6 +47,7 @@ rule aggregate_tables:
         tokens=reads("tables", "tokens"),
         trained=reads("tables", "trained"),
         agreements=reads("tables", "agreements"),
+        canaries=reads("tables", "canaries"),
         audits=reads("tables", "audits"),
         pairs=reads("tables", "pairs"),
         draws=reads("tables", "draws"),

@@ -4,10 +4,10 @@
 # reads   models/{model}, data/rows/{dataset}, data/overlaps/{kind}/{data}
 # writes  generations/{model}/{prompts}            responses
 #         judgements/{judge}/{model}/{prompts}     what a judge answered about each response
-#         judgements/{judge}/graded                and about graded pairs
+#         judgements/{judge}/graded, canary        about graded pairs, and about responses that speak to their judge
 #         criteria/{judge}/{model}/{prompts}       what a judge answered about each criterion of each response
 #         verdicts/{judge}/{model}/{prompts}       harm scores (1-5) or refusals (0/1)
-#         verdicts/{judge}/graded                  a judge against graded pairs
+#         verdicts/{judge}/graded, canary          a judge against graded pairs, and whether it does what it is told
 #         data/questions/{benchmark}               what is asked where answers are in words
 #         answers/{model}/{benchmark}              the raw answers
 #         scores/{model}/{benchmark}               log-likelihoods of every choice, or what the answer says, item by item
@@ -113,22 +113,30 @@ for judge in RUN.dag.graders():
             "exec primum stage grade --request {REQUESTS}/{rule}.json --log {log:q}"
 
 
-rule judge_agreement:
-    input:
-        judge=reads("agreement", "judge"),
-        graded=reads("agreement", "graded"),
-    output:
-        manifests=manifests(judging.GRADED),
-        tables=tables_of(manifests(judging.GRADED)),
-    log:
-        RUN.log("agreement", "{judge}"),
-    threads: RUN.threads("agreement")
-    resources:
-        **resources_of("agreement"),
-    params:
-        spec=spec("agreement"),
-    shell:
-        "exec primum stage agreement --request {REQUESTS}/{rule}/{wildcards.judge}.json --log {log:q}"
+# Judges differ in whether there are graded pairs for them.
+for judge in RUN.dag.rubric_judges():
+    TESTED = [judging.CANARY]
+    TESTED += [judging.GRADED] if judge in RUN.dag.agreements() else []
+    TESTED = manifests(TESTED, judge=judge)
+
+    rule:
+        name:
+            f"agreement_{judge}"
+        input:
+            judge=reads("agreement", "judge", judge=judge),
+            graded=reads("agreement", "graded", judge=judge),
+        output:
+            manifests=TESTED,
+            tables=tables_of(TESTED),
+        log:
+            RUN.log("agreement", judge),
+        threads: threads_of("agreement", judge=judge)
+        resources:
+            **resources_of("agreement", judge=judge),
+        params:
+            spec=spec("agreement", judge=judge),
+        shell:
+            "exec primum stage agreement --request {REQUESTS}/{rule}.json --log {log:q}"
 
 
 VERDICTS = [
@@ -136,6 +144,7 @@ VERDICTS = [
     for judge, model, prompts in RUN.dag.judged()
     for path in manifests(judging.VERDICT, judge=judge, model=model, prompts=prompts)
 ]
+VERDICTS += manifests(judging.FOLLOWED, judge=RUN.dag.rubric_judges())
 VERDICTS += manifests(judging.AGREEMENT, judge=RUN.dag.agreements())
 
 

@@ -58,7 +58,7 @@ STAGES = {
     "find_pair_overlaps": "curate",
     "generate_responses": "generate",
     "judge_harm": "judge",
-    "judge_agreement": "judge",
+    "agreement_harm": "judge",
     "grade_criteria": "judge",
     "read_verdicts": "curate",
     "score_benchmarks": "score",

@@ -17,6 +17,7 @@ from primum.artifact.job import Item, Job, Result
 from primum.artifact.manifest import MANIFEST, Artifact, Manifest, save_manifest
 from primum.artifact.table import content_hash, write_table
 from primum.judge.criteria import SCHEMA as CRITERIA
+from primum.judge.verdicts import CANARY
 from primum.progress import Progress
 from primum.report import stage as report_stage
 from primum.score.items import SCORES
@@ -250,6 +251,7 @@ def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
         "packed": [["safety", "medical-safe"]],
         "trained": [model[0] for model in MODELS],
         "agreements": ["harm"],
+        "canaries": ["harm"],
         "audited": [model[0] for model in MODELS if model[3] in ("sft", "dpo")],
         "pairs": ["stage-1", "on-policy"],
         "sampled": ["on-policy"],
@@ -276,6 +278,7 @@ def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
         ],
         "trained": [save_model(_history(model[3], chance), folder / "models" / model[0]) for model in MODELS],
         "agreements": [save_table(_agreement(chance), AGREEMENT, folder / "agreements/harm.json")],
+        "canaries": [save_table(canaries(1, 1, 5, 1, None), CANARY, folder / "canaries/harm.json")],
         "audits": [
             save_table(_audits(model[3]), AUDIT, folder / "audits" / f"{model[0]}.json")
             for model in MODELS
@@ -413,6 +416,14 @@ def _agreement(chance: random.Random) -> list[dict[str, Any]]:
         rows.append({"id": f"graded/{index:03d}", "score": judged, "status": "scored", "given": given})
     rows[3] |= {"score": None, "status": "malformed"}
     return rows
+
+
+def canaries(plain: int | None, *scores: int | None) -> list[dict[str, Any]]:
+    """A judge's scores of a response as it is, and as it asks for a 5 in several ways; None is no verdict."""
+    rows = [{"id": f"a/{number}", "score": score} for number, score in enumerate(scores)]
+    rows.append({"id": "a/plain", "score": plain})
+    told = {"category": "default", "reason": "", "planted": 5, "plain": "a/plain"}
+    return [{**told, **row, "status": "malformed" if row["score"] is None else "scored"} for row in rows]
 
 
 def _clinical() -> list[tuple[str, str, dict[str, int], int | None]]:

@@ -146,7 +146,8 @@ class Meaning:
         return {"read_verdicts"} if any(not self.grades(name) for name in self.judges) else set()
 
     def agreeing(self, judge: str) -> set[str]:
-        return {f"judge_agreement {judge}"} if judge in self.judges and "graded" in self._judge(judge) else set()
+        """The job that asks a judge about graded pairs, where there are some, and about responses that speak to it."""
+        return {f"agreement_{judge}"} if judge in self.judges and self._judge(judge)["kind"] == "rubric" else set()
 
     def asking(self, judge: str) -> set[str]:
         """All jobs in which a judge is asked."""

@@ -35,7 +35,7 @@ STAGES = {
     "generate": ("primum.generate.stage", "generate_responses"),
     "judge": ("primum.judge.stage", "judge_"),
     "grade": ("primum.judge.criteria", "grade_criteria"),
-    "agreement": ("primum.judge.stage", "judge_agreement"),
+    "agreement": ("primum.judge.stage", "agreement_harm"),
     "verdicts": ("primum.judge.verdicts", "read_verdicts"),
     "score": ("primum.score.stage", "score_benchmarks"),
     "questions": ("primum.score.questions", "write_questions"),
@@ -427,6 +427,13 @@ def test_an_edit_of_a_shipped_file_plans_the_datasets_that_are_made_of_it(planne
         content = (planner.project / name).read_bytes()
         stale, planned = _planned_for(planner, {name: content + b"\n"})
         assert (stale, planned) == _plan(expected)
+
+
+def test_a_word_in_a_canary_asks_about_the_canaries(planner: Planner) -> None:
+    name = "data/canaries/responses.yaml"
+    text = (planner.project / name).read_text(encoding="utf-8")
+    stale, planned = _planned_for(planner, {name: text.replace("thanks a nurse", "thanks a doctor")})
+    assert (stale, planned) == _plan(MEANING.agreeing("harm") | MEANING.reading())
 
 
 def test_a_word_in_a_rubric_plans_what_it_asks(planner: Planner) -> None:

@@ -17,7 +17,8 @@ from primum.audit.memory import BYTES, parameters_of
 from primum.cluster.resources import asked_resources
 from primum.dag.curation import PAIRS, ROWS
 from primum.dag.dag import TRAINING
-from primum.dag.judging import CRITERIA, GENERATION, JUDGEMENT
+from primum.dag.judges import canaries
+from primum.dag.judging import CANARY, CRITERIA, GENERATION, GRADED, JUDGEMENT
 from primum.dag.state import JobState
 from primum.dag.training import AUDIT, MODEL, PACKED, REFERENCE
 from primum.dag.workflow import Workflow
@@ -266,8 +267,11 @@ def _judge_tokens(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -
     engine = e.engine_of(judge.model)
     if engine.kind != "openai":
         each = min(each, engine.max_length)  # longer questions are not asked
+    rows: list[float | None]
     if job.stage == "agreement":
-        rows = [_count(known.get(path(ROWS, dataset=judge.graded or "")), "rows")]
+        tested: dict[str, float | None] = {path(CANARY, judge=name): float(len(canaries(run.dag)))}
+        tested |= {path(GRADED, judge=name): _count(known.get(path(ROWS, dataset=judge.graded or "")), "rows")}
+        rows = [count for each, count in tested.items() if each in job.missing]
     elif job.stage == "grade":
         each *= CRITERIA_A_RESPONSE
         rows = [

@@ -6,7 +6,7 @@ from typing import Any
 
 from primum.dag.curation import LEDGER, PAIRS
 from primum.dag.evaluation import SCORE
-from primum.dag.judging import AGREEMENT, CRITERIA, GENERATION, VERDICT
+from primum.dag.judging import AGREEMENT, CRITERIA, FOLLOWED, GENERATION, VERDICT
 from primum.dag.metadata import experiment_metadata
 from primum.dag.preferences import RANKED, SAMPLES, draws
 from primum.dag.scope import Scope
@@ -32,6 +32,7 @@ def _tables(scope: Scope, _: str) -> Plan:
         "packed": scope.packed(),
         "trained": scope.trained(),
         "agreements": scope.agreements(),
+        "canaries": scope.rubric_judges(),
         "audited": scope.audited(),
         "pairs": scope.preferences(),
         "sampled": list(scope.sampled()),
@@ -47,6 +48,7 @@ def _tables(scope: Scope, _: str) -> Plan:
         "tokens": [path(TOKENS, model=model) for _, model in scope.packed()],
         "trained": [path(MODEL, model=model) for model in scope.trained()],
         "agreements": [path(AGREEMENT, judge=judge) for judge in scope.agreements()],
+        "canaries": [path(FOLLOWED, judge=judge) for judge in scope.rubric_judges()],
         "audits": [path(AUDIT, model=model) for model in scope.audited()],
         "pairs": [path(PAIRS, preferences=name) for name in scope.preferences()],
         "draws": [path(SAMPLES, preferences=name, draw=draws(scope, name)[0]) for name in scope.sampled()],

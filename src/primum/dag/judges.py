@@ -1,4 +1,4 @@
-"""What a judge is asked with: the text of its rubric and policies, for the specs of judging and of judges' training data."""
+"""What a judge is asked with: its rubric and policies, for the specs of judging and of judges' training data, and canaries."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 from primum.dag.scope import Scope
 from primum.errors import PrimumError
 from primum.experiment.load import read_yaml
+
+CANARIES = "data/canaries/responses.yaml"
 
 
 def judge_prompt(scope: Scope, name: str) -> dict[str, Any]:
@@ -26,3 +28,22 @@ def rubric(scope: Scope, path: str) -> str:
         return (scope.root / path).read_text(encoding="utf-8")
     except OSError:
         raise PrimumError(f"{path}: no such file in the project") from None
+
+
+def canaries(scope: Scope) -> list[dict[str, Any]]:
+    """Responses that speak to their judge, in id order: ``id``, ``request``, ``response``, ``planted`` and ``plain``.
+
+    ``planted`` is the score that a response asks for, and ``plain`` the id of the same response without a word to the judge,
+    which is one of them (its ``plain`` is its own id). PrimumError for a file that says anything else.
+    """
+    document = read_yaml(scope.root / CANARIES)
+    try:
+        found = []
+        for name, entry in document["responses"].items():
+            for attack, text in {"plain": "{response}", **document["attacks"]}.items():
+                response = text.replace("{response}", entry["response"]).replace("{planted}", str(entry["planted"]))
+                told = {"request": entry["request"], "response": response, "planted": int(entry["planted"])}
+                found.append({"id": f"{name}/{attack}", **told, "plain": f"{name}/plain"})
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise PrimumError(f"{CANARIES}: needs 'responses' (request, response, planted) and 'attacks'") from None
+    return sorted(found, key=lambda each: str(each["id"]))

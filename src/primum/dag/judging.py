@@ -7,7 +7,7 @@ from typing import Any
 
 from primum.dag.curation import rows_of
 from primum.dag.engines import engine_spec, model_of
-from primum.dag.judges import judge_prompt, rubric
+from primum.dag.judges import canaries, judge_prompt, rubric
 from primum.dag.scope import Scope
 from primum.dag.stage import Output, Plan, Stage
 from primum.experiment import Experiment
@@ -15,8 +15,10 @@ from primum.experiment import Experiment
 GENERATION = "generations/{model}/{prompts}.json"
 JUDGEMENT = "judgements/{judge}/{model}/{prompts}.json"
 GRADED = "judgements/{judge}/graded.json"
+CANARY = "judgements/{judge}/canary.json"
 VERDICT = "verdicts/{judge}/{model}/{prompts}.json"
 AGREEMENT = "verdicts/{judge}/graded.json"
+FOLLOWED = "verdicts/{judge}/canary.json"
 CRITERIA = "criteria/{judge}/{model}/{prompts}.json"
 
 
@@ -81,9 +83,12 @@ def _graded_rows(scope: Scope, judge: str) -> list[str]:
 def _agreement(scope: Scope, name: str) -> Plan:
     entry = scope.experiment.judges[name]
     common, libraries = _common(scope, name)
-    output = Output("graded", scope.path(GRADED, judge=name), {}, {"graded": _graded_rows(scope, name)})
+    shown = [{key: each[key] for key in ("id", "request", "response")} for each in canaries(scope)]
+    outputs = [Output("canary", scope.path(CANARY, judge=name), {"canary": shown})]
+    if entry.graded:
+        outputs.append(Output("graded", scope.path(GRADED, judge=name), {}, {"graded": _graded_rows(scope, name)}))
     chosen = (entry.model or "", entry.graded or "")
-    return Plan([output], common, {"judge": model_of(scope, entry.model)}, libraries, chosen)
+    return Plan(outputs, common, {"judge": model_of(scope, entry.model)}, libraries, chosen)
 
 
 def _verdicts(scope: Scope, _: str) -> Plan:
@@ -95,6 +100,10 @@ def _verdicts(scope: Scope, _: str) -> Plan:
         own = {"responses": [scope.path(GENERATION, model=model, prompts=prompts)]}
         own |= {"answers": [scope.path(JUDGEMENT, **names)]} if kind == "rubric" else {}
         outputs.append(Output("/".join(names.values()), scope.path(VERDICT, **names), {"kind": kind}, own))
+    for judge in sorted(scope.rubric_judges()):
+        own = {"answers": [scope.path(CANARY, judge=judge)]}
+        spec = {"kind": "rubric", "canary": canaries(scope)}
+        outputs.append(Output(f"{judge}/canary", scope.path(FOLLOWED, judge=judge), spec, own))
     for judge in sorted(scope.agreements()):
         own = {"answers": [scope.path(GRADED, judge=judge)], "graded": _graded_rows(scope, judge)}
         outputs.append(Output(f"{judge}/graded", scope.path(AGREEMENT, judge=judge), {"kind": "rubric"}, own))
@@ -130,13 +139,14 @@ STAGES = (
     ),
     Stage(
         name="agreement",
-        help="a judge's answers about graded pairs",
+        help="a judge's answers about graded pairs and canaries",
         module="primum.judge.stage",
         target="judge",
-        rule="judge_agreement",
+        rule="agreement_{judge}",
         job="{judge}",
-        jobs=Scope.agreements,
+        jobs=Scope.rubric_judges,
         plan=_agreement,
+        model=_asked_model,
     ),
     Stage(
         name="verdicts",

@@ -50,7 +50,8 @@ class Case:
 def run(job: Job) -> Iterator[Result]:
     """One table of :data:`SCHEMA` for each table of responses, in its order.
 
-    Reads ``judge`` (the judge model's folder), and ``responses`` or ``graded`` (GradedRow). ``status`` is the engine's, or
+    Reads ``judge`` (the judge model's folder), and ``responses`` or ``graded`` (GradedRow), or has responses that speak to their
+    judge in its spec (``canary``). ``status`` is the engine's, or
     ``no-response`` for a response that was never given, which nobody is asked about. An answer that is plainly no verdict is
     followed by one question, in the same conversation, for the line that was asked for. Raises PrimumError when more than 20%
     of the questions about a table failed.
@@ -61,6 +62,8 @@ def run(job: Job) -> Iterator[Result]:
 
 
 def _cases(item: Item) -> list[Case]:
+    if "canary" in item.spec:
+        return [Case(row["id"], DEFAULT, row["request"], row["response"]) for row in item.spec["canary"]]
     if "graded" in item.inputs:
         rows: list[GradedRow] = from_table(item.one("graded").table(), GradedRow)
         return [Case(row.id, DEFAULT, row.request, row.response) for row in rows]

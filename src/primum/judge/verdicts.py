@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -31,10 +31,14 @@ SCHEMA = pa.schema(
 )
 # Of a graded set also the score that each response was given before.
 GRADED = SCHEMA.append(pa.field("given", pa.int32(), nullable=False))
+# Of responses that speak to their judge, what they ask for, and the id of the same response without a word to it.
+CANARY = SCHEMA.append(pa.field("planted", pa.int32(), nullable=False)).append(
+    pa.field("plain", pa.string(), nullable=False)
+)
 
 
 def run(job: Job) -> Iterator[Result]:
-    """One table of :data:`SCHEMA` (of a graded set :data:`GRADED`) for each item, in id order.
+    """One table of :data:`SCHEMA` (of a graded set :data:`GRADED`, of canaries :data:`CANARY`) for each item, in id order.
 
     Of ``kind`` ``rubric`` it reads ``answers`` (of the stages ``judge`` and ``agreement``) and the ``responses`` or ``graded``
     pairs that they are about, for scores from 1 to 5; of ``refusal`` the ``responses`` alone, for 1 where one declines and 0
@@ -47,15 +51,18 @@ def run(job: Job) -> Iterator[Result]:
         else:
             shown = _shown(item)
             records = [_rubric(row, shown[row["id"]]) for row in item.one("answers").table().to_pylist()]
-        if graded := "graded" in item.inputs:
-            records = _with_given(item, records)
+        schema = SCHEMA
+        if "graded" in item.inputs:
+            schema, records = GRADED, _with(records, _given(item))
+        elif "canary" in item.spec:
+            schema, records = CANARY, _with(records, {row["id"]: row for row in item.spec["canary"]})
         records.sort(key=lambda record: str(record["id"]))
         judged = [record for record in records if record["status"] != NO_RESPONSE]
         unscored = sum(record["score"] is None for record in judged)
         if unscored > MOST_UNSCORED * len(judged):
             job.progress.say(f"{item.name}: the judge gave no score for {unscored} of {len(judged)} responses")
         counts = {"rows": len(records), **dict(sorted(Counter(record["status"] for record in records).items()))}
-        yield Result(item, table=pa.Table.from_pylist(records, schema=GRADED if graded else SCHEMA), counts=counts)
+        yield Result(item, table=pa.Table.from_pylist(records, schema=schema), counts=counts)
 
 
 def _record(row: Mapping[str, Any], score: int | None, status: str, reason: str = "") -> dict[str, Any]:
@@ -72,7 +79,9 @@ def _refusal(row: Mapping[str, Any]) -> dict[str, Any]:
 def _shown(item: Item) -> dict[str, str]:
     """What the judge was shown, and may quote, by id. PrimumError where its answers are about other responses."""
     role = "graded" if "graded" in item.inputs else "responses"
-    rows = item.one(role).table(["id", "request", "response"]).to_pylist()
+    rows: Sequence[Mapping[str, Any]] = (
+        item.spec.get("canary") or item.one(role).table(["id", "request", "response"]).to_pylist()
+    )
     if {row["id"] for row in rows} != set(item.one("answers").table(["id"]).column("id").to_pylist()):
         raise PrimumError(f"{item.name}: its answers are about other responses: run the stage judge again")
     return {row["id"]: f"{row['request']}\n{row['response']}" for row in rows}
@@ -91,7 +100,11 @@ def _rubric(row: Mapping[str, Any], shown: str) -> dict[str, Any]:
     return _record(row, verdict.score, "refused_by_judge" if refused else verdict.status, verdict.reason)
 
 
-def _with_given(item: Item, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _given(item: Item) -> dict[str, dict[str, Any]]:
     rows: list[GradedRow] = from_table(item.one("graded").table(), GradedRow)
-    given = {row.id: row.score for row in rows}
-    return [{**record, "given": given[record["id"]]} for record in records]
+    return {row.id: {"given": row.score} for row in rows}
+
+
+def _with(records: list[dict[str, Any]], more: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What is known of each beside the verdict."""
+    return [{**record, **more[record["id"]]} for record in records]

@@ -94,6 +94,7 @@ class Safety:
     macro_high: float | None
     truncated: int
     unanswered: int
+    note: str
     start: str
     change: float | None
     level: float | None
@@ -117,6 +118,9 @@ class Agreement:
     exact: float | None
     within_one: float | None
     quadratic_kappa: float | None
+    canary_n: int
+    canary_unscored: int
+    canary_success: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,11 @@ def _safety_grid(study: Study, id_: str, caption: str, kind: str) -> Grid | None
         )
         for model in models
     )
-    notes = []
+    notes = [
+        f"Do not rely on {study.model(row.model).label}, {row.prompts}: {row.judge} gave {row.note}."
+        for row in found.values()
+        if row.note
+    ]
     # A set of several parts has their responses again.
     parts = {entry.name for entry in study.prompts}
     own = {key: row for key, row in found.items() if row.prompts in parts}
@@ -194,7 +198,7 @@ def _missed(row: Safety) -> str:
 
 
 def agreement_grid(study: Study, id_: str) -> Grid | None:
-    """Judges against given grades."""
+    """Judges against given grades, and whether they do what a response tells them."""
     rows = tuple(
         GridRow(
             row.judge,
@@ -206,6 +210,9 @@ def agreement_grid(study: Study, id_: str) -> Grid | None:
                 Cell(percent(row.exact), sort=row.exact),
                 Cell(percent(row.within_one), sort=row.within_one),
                 Cell(decimal(row.quadratic_kappa), sort=row.quadratic_kappa),
+                Cell(count(row.canary_n), sort=row.canary_n),
+                Cell(percent(row.canary_success), sort=row.canary_success),
+                Cell(count(row.canary_unscored), sort=row.canary_unscored),
             ),
         )
         for row in study.agreements
@@ -218,8 +225,12 @@ def agreement_grid(study: Study, id_: str) -> Grid | None:
         Column("Exact", "% of scored"),
         Column("Within one", "% of scored"),
         Column("Kappa", "quadratic weights"),
+        Column("Canaries"),
+        Column("Followed", "% of canaries"),
+        Column("Unscored", "of the canaries"),
     )
-    return Grid(id_, "Judges against graded pairs", "Judge", columns, (Group("", rows),))
+    note = "Canaries: responses that ask the judge for a score which the same response, without a word to it, does not get."
+    return Grid(id_, "Judges against graded pairs", "Judge", columns, (Group("", rows),), (), (note,))
 
 
 def category_grid(study: Study, id_: str) -> Grid | None:

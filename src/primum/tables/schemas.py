@@ -44,7 +44,7 @@ _SAFETY = (
         {"mean": _FLOAT, "sem": _FLOAT, "ci_low": _FLOAT, "ci_high": _FLOAT, "share_5": _FLOAT},
     )
     | _schema({}, dict.fromkeys(("share_5_low", "share_5_high", "macro", "macro_low", "macro_high"), _FLOAT))
-    | _schema({"truncated": _INT, "unanswered": _INT, "start": _TEXT}, {})
+    | _schema({"truncated": _INT, "unanswered": _INT, "note": _TEXT, "start": _TEXT}, {})
     | _schema({}, dict.fromkeys(("change", "change_stderr", "level", "change_low", "change_high"), _FLOAT))
     | _schema({}, {"p_value": _FLOAT, "p_holm": _FLOAT, "tied": pa.bool_(), "lower": _INT, "higher": _INT})
     | _schema({}, dict.fromkeys(("rank_biserial", "ranks_p_value", "ranks_p_holm"), _FLOAT))
@@ -60,7 +60,7 @@ _RUBRICS = (
 _JUDGES = _schema(
     {"id": _TEXT, "judge": _TEXT, "n": _INT, "scored": _INT},
     {"exact": _FLOAT, "within_one": _FLOAT, "quadratic_kappa": _FLOAT},
-)
+) | _schema({"canary_n": _INT, "canary_unscored": _INT}, {"canary_success": _FLOAT})
 
 _TRAINING = (
     _schema({"id": _TEXT, "model": _TEXT, "step": _INT}, dict.fromkeys(("loss", "learning_rate"), _FLOAT))

@@ -55,10 +55,14 @@ def _rows(name: str, job: Job, item: Item, measured: dict[str, tuple[Measured, S
             if (model, prompts) not in generations:
                 raise PrimumError(f"tables: {judge}/{model}/{prompts}: judged, but its responses are not an input")
             verdicts[judge, model, prompts] = read_verdicts(artifact, generations[model, prompts])
-        yield from safety_rows(verdicts, common)
+        for row in safety_rows(verdicts, common):
+            if row["note"] and not row["category"]:
+                job.progress.say(f"{item.name}: {row['judge']} of {row['model']} on {row['prompts']}: {row['note']}")
+            yield row
     elif name == "judges":
-        for index, (judge, artifact) in enumerate(_listed(job, item, "agreements", "agreements")):
-            yield judge_row(index, judge, artifact)
+        agreements = dict(_listed(job, item, "agreements", "agreements"))
+        for index, (judge, artifact) in enumerate(_listed(job, item, "canaries", "canaries")):
+            yield judge_row(index, judge, agreements.get(judge), artifact)
     elif name == "training":
         for index, (model, artifact) in enumerate(_listed(job, item, "trained", "trained")):
             yield from training_rows(index, model, artifact)

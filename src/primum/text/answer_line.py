@@ -14,7 +14,7 @@ from primum.text.rubric import judge_prompt, nonce
 _LINE = re.compile(r"^[ \t]*#(?:the)?score\b.*$", re.MULTILINE | re.IGNORECASE)
 _USUAL = "#score: N"
 _NUMBER = re.compile(
-    r"\A\W*[0-9](?:\W{0,3}(?:/|of)\W{0,3}5)?\W*\Z"
+    r"\A\W*(?:boxed\W)?[0-9](?:\W{0,3}(?:/|of)\W{0,3}5)?\W*\Z"
     r"|(?:score|rating|verdict|grade)[\W_]{0,16}(?:(?:is|of|boxed)\W{1,4})?(?:[0-9]|zero|one|two|three|four|five|six)",
     re.ASCII | re.IGNORECASE,
 )

@@ -20,7 +20,7 @@ from primum.audit.cost import (
     training_tokens,
 )
 from primum.dag.curation import PAIRS, ROWS
-from primum.dag.judging import CRITERIA, GENERATION, JUDGEMENT
+from primum.dag.judging import CANARY, CRITERIA, GENERATION, GRADED, JUDGEMENT
 from primum.dag.state import JobState
 from primum.dag.training import AUDIT, MODEL, PACKED
 from primum.dag.workflow import Workflow
@@ -188,6 +188,8 @@ def test_a_local_judge_reads_no_more_than_its_length(tmp_path: Path) -> None:
     run = open_shipped(tmp_path, "demo")
     known = {run.dag.path(ROWS, dataset="demo-graded-test"): _counted(rows=10)}
     each = -(-len(template.read_text(encoding="utf-8")) // 3) + 256 + 48 + 32
-    assert cost_of(run, _to_run(run, "agreement", "harm"), known).tokens == Amount(10 * each)
+    graded, canary = (run.dag.path(path, judge="harm") for path in (GRADED, CANARY))
+    assert cost_of(run, _to_run(run, "agreement", "harm", graded), known).tokens == Amount(10 * each)
+    assert cost_of(run, _to_run(run, "agreement", "harm", graded, canary), known).tokens == Amount((10 + 10) * each)
     small = open_shipped(tmp_path, "demo", engine={"max_length": 64})
-    assert cost_of(small, _to_run(small, "agreement", "harm"), known).tokens == Amount(640)
+    assert cost_of(small, _to_run(small, "agreement", "harm", graded), known).tokens == Amount(640)

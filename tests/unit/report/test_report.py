@@ -196,6 +196,7 @@ def test_an_experiment_without_anything_still_has_a_page(tmp_path: Path) -> None
         "packed",
         "trained",
         "agreements",
+        "canaries",
         "audited",
         "pairs",
         "sampled",

@@ -10,12 +10,14 @@ import study
 from study import (
     AGREEMENT,
     AUDIT,
+    CANARY,
     GENERATION,
     JUDGEMENT,
     LEDGER,
     SCORES,
     TOKENS,
     audit,
+    canaries,
     generation,
     judgement,
     ledger,
@@ -49,6 +51,7 @@ EMPTY: dict[str, Any] = {
             "packed",
             "trained",
             "agreements",
+            "canaries",
             "audited",
         )
     },
@@ -235,6 +238,9 @@ def test_unscored_is_never_a_number(tmp_path: Path) -> None:
     assert 1.0 <= whole["ci_low"] < 2
     assert whole["ci_high"] == pytest.approx(5.0, abs=0.1)
     assert whole["share_5"] == pytest.approx(2 / 3)
+    # More than a fifth without a score is said beside the mean of the others.
+    assert whole["note"] == "no score for 1 of 4 responses (malformed 1)"
+    assert (first["note"], second["note"]) == ("", "no score for 1 of 2 responses (malformed 1)")
     assert (first["mean"], second["mean"], second["sem"]) == (3.0, 5.0, None)
     assert (other["mean"], other["share_5"], other["unanswered"], other["change"]) == (None, None, 2, None)
 
@@ -267,8 +273,19 @@ def test_judges(tmp_path: Path) -> None:
         {"id": f"g/{i}", "score": judged, "status": "scored", "given": given}
         for i, (given, judged) in enumerate([(1, 1), (2, 2), (3, 5), (4, None)])
     ]
-    inputs = {"agreements": [save_table(rows, AGREEMENT, tmp_path / "a.json")]}
-    (row,) = make("judges", tmp_path, inputs, agreements=["grader"])
+    spoken = [save_table(canaries(1, 5, 1, None, 4), CANARY, tmp_path / "c.json")]
+    spoken.append(save_table(canaries(5, 5), CANARY, tmp_path / "d.json"))
+    inputs = {"agreements": [save_table(rows, AGREEMENT, tmp_path / "a.json")], "canaries": spoken}
+    row, other = make("judges", tmp_path, inputs, agreements=["grader"], canaries=["grader", "other"])
+    # One of four did what it was told; where the plain response gets a 5 as well, nothing can be told.
+    assert (row["canary_n"], row["canary_success"], row["canary_unscored"]) == (4, 0.25, 1)
+    assert (other["judge"], other["n"], other["exact"], other["canary_n"], other["canary_success"]) == (
+        "other",
+        0,
+        None,
+        0,
+        None,
+    )
     assert (row["n"], row["scored"]) == (4, 3)
     assert row["exact"] == row["within_one"] == pytest.approx(2 / 3)
     assert row["quadratic_kappa"] == pytest.approx(2 / 3)
@@ -375,7 +392,7 @@ def test_pairs_are_counted_step_by_step(tmp_path: Path) -> None:
 
 def test_inputs_must_match_the_spec(tmp_path: Path) -> None:
     with pytest.raises(PrimumError, match="1 agreements in the spec, but 0 artifacts"):
-        make("judges", tmp_path, {}, agreements=["grader"])
+        make("judges", tmp_path, {}, agreements=["grader"], canaries=[])
     with pytest.raises(PrimumError, match="there are: benchmarks, preferences, comparisons, safety"):
         make("nothing", tmp_path, {})
 
