@@ -27,6 +27,7 @@ COPIED = (
     "src",
     "data/demo",
     "data/rubrics",
+    "data/canaries",
     "data/papers",
     "data/policies",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler
@@ -19,7 +20,11 @@ SECRET = "zebra-quartz-forbidden-text"
 
 
 def _answer(handler: BaseHTTPRequestHandler, request: dict[str, Any]) -> None:
-    """B to questions about a woman, an answer that nobody can read to all others."""
+    """B to questions about a woman, an answer that nobody can read to all others; as a judge a 2, with the code of the line."""
+    asked = request["messages"][0]["content"]
+    if code := re.search(r"^#score ([0-9a-f]{16}): N$", asked, re.MULTILINE):
+        send(handler, 200, completion(f"#reason: {SECRET}\n**#score {code[1]}:** 2/5"))
+        return
     text = f"{SECRET}\nAnswer: B" if "woman" in request["messages"][0]["content"] else f"{SECRET}, maybe B"
     send(handler, 200, completion(text))
 
@@ -37,14 +42,26 @@ def test_an_endpoint_has_its_row_in_the_table(tmp_path: Path, monkeypatch: pytes
             "phi": "stop",
         }
         document = {**TINY, "models": {**TINY["models"], "api": model}}
-        document["evaluate"] = {"models": ["api"], "benchmarks": ["exam"]}
+        rubric = {"template": "data/rubrics/harm-1-5.j2", "policies": "data/policies/ama-principles.yaml"}
+        document["judges"] = {
+            **TINY["judges"],
+            "harm": {"kind": "rubric", "model": "api", "prompts": ["benign"], **rubric},
+        }
+        document["evaluate"] = {
+            **{"models": ["api"], "benchmarks": ["exam"], "prompts": ["benign"], "judges": ["harm", "refusal"]}
+        }
         write(project, document)
         output = snakemake(project)
         assert started(output) == {
             *(
                 "fetch_dataset",
                 "read_benchmarks",
+                "read_safety",
                 "fetch_model",
+                "generate_responses",
+                "judge_harm",
+                "agreement_harm",
+                "read_verdicts",
                 "write_questions",
                 "answer_api",
                 "parse_answers",
@@ -54,11 +71,14 @@ def test_an_endpoint_has_its_row_in_the_table(tmp_path: Path, monkeypatch: pytes
         }
         paid = len(server.requests)
         assert started(snakemake(project)) == set()
-        # Another parser reads what is there: nobody is asked again.
-        parser = project / "src/primum/score/flexible.py"
-        parser.write_text(parser.read_text() + "\nANOTHER = 1\n")
-        assert started(snakemake(project)) == {"parse_answers", "aggregate_tables", "write_report"}
-        assert len(server.requests) == paid == 40
+        # Another parser reads what is there, answers and verdicts: nobody is asked again.
+        for name in ("score/flexible.py", "text/verdict.py", "judge/refusal.py"):
+            parser = project / "src/primum" / name
+            parser.write_text(parser.read_text() + "\nANOTHER = 1\n")
+        read = {"parse_answers", "read_verdicts", "aggregate_tables", "write_report"}
+        assert started(snakemake(project)) == read
+        # Questions of the exam, requests, a verdict on each response, and on each canary.
+        assert len(server.requests) == paid == 40 + 4 + 4 + 10
     results = project / "results/tiny"
     rows = pq.read_table(results / "scores/api/exam.parquet").to_pylist()
     questions = {
@@ -76,6 +96,10 @@ def test_an_endpoint_has_its_row_in_the_table(tmp_path: Path, monkeypatch: pytes
         if (row["benchmark"], row["subject"]) == ("exam", "")
     )
     assert (whole["n"], whole["correct"]) == (40, correct)
+    (harm,) = (row for row in pq.read_table(results / "tables/safety.parquet").to_pylist() if row["judge"] == "harm")
+    assert (harm["n"], harm["scored"], harm["mean"], harm["note"]) == (4, 4, 2.0, "")
+    (judge,) = pq.read_table(results / "tables/judges.parquet").to_pylist()
+    assert (judge["n"], judge["canary_n"], judge["canary_success"]) == (0, 8, 0.0)
     # What was sent was looked through before (phi: stop), and none of it identifies anybody.
     assert "x: no identifiers found in 40 requests to 127.0.0.1" in (results / "logs/answer/api.log").read_text()
     (found,) = {(row["flexible_accuracy"], row["accuracy"]) for row in [whole]}

@@ -6,11 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from chat_server import completion as chat_completion
+from chat_server import misbehaving_server, send
 from hypothesis import given
 from hypothesis import strategies as st
 from stage_artifacts import ScriptedEngine, folder_artifact, make_job, table_artifact
@@ -336,6 +339,35 @@ def test_a_judge_that_answers_no_request_publishes_nothing(
             PrimumError, match=rf"p: {count} of {count} requests failed \(http-400 {count}\): run again"
         ):
             list(judge.run(job))
+
+
+def test_a_judge_that_fails_keeps_what_was_answered(
+    tmp_path: Path, model: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real endpoint that refuses three of ten requests: no table, and the journal has the other seven for the next run."""
+    monkeypatch.setenv("TEST_KEY", "sk-secret-0123456789")
+    refused = {"h", "i", "j"}
+
+    def reply(handler: BaseHTTPRequestHandler, request: dict[str, Any]) -> None:
+        if request["messages"][0]["content"][-1] in refused:
+            send(handler, 400, {"error": {"code": "unsupported_value", "message": "no"}})
+        else:
+            send(handler, 200, chat_completion("#score: 2"))
+
+    table = responses(tmp_path, *((letter, "x", letter, "stop") for letter in "abcdefghij"))
+    with misbehaving_server() as server:
+        server.reply = reply
+        endpoint_json(tmp_path / "models" / "m", server.url)
+        common = {**RUBRIC, "engine": Engine(kind="openai").model_dump(mode="json")}
+        items = {"p": ({}, {"judge": folder_artifact(tmp_path / "models" / "m"), "responses": table})}
+        with pytest.raises(PrimumError, match=r"p: 3 of 10 requests failed"):
+            list(judge.run(make_job(tmp_path, common, items)))
+        assert len((tmp_path / "work/p/journal.jsonl").read_text().splitlines()) == 7
+        refused.clear()
+        server.requests.clear()
+        (result,) = judge.run(make_job(tmp_path, common, items))
+        assert len(server.requests) == 3
+    assert read(tmp_path, result, responses=table).counts == {"rows": 10, "scored": 10}
 
 
 def test_a_judge_with_nothing_to_judge(tmp_path: Path, model: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
