@@ -28,6 +28,7 @@ from primum.artifact.manifest import Artifact, Manifest, artifact_key, data_path
 from primum.artifact.request import Inputs, Request
 from primum.artifact.store import Store, table_file
 from primum.artifact.table import write_table
+from primum.artifact.work import failed_in
 from primum.errors import PrimumError
 from primum.progress import Progress
 
@@ -157,10 +158,19 @@ def _compute(
         item = result.item
         refreshed = item.name in request.refresh
         before = request.store.find(item.key) if refreshed else None
-        manifest = _store(request, spec, result, {"modules": dict(modules), "seconds": round(time.time() - started, 3)})
+        failed = failed_in(item.work)
+        run = {
+            "modules": dict(modules),
+            "seconds": round(time.time() - started, 3),
+            **({"failed": failed} if failed else {}),
+        }
+        manifest = _store(request, spec, result, run)
         for name in [name for name, (each, _) in pending.items() if each.key == item.key]:
             publish(request.store, manifest, request.spec, pending.pop(name)[1], taken=False)
-        shutil.rmtree(item.work, ignore_errors=True)
+        if failed:
+            progress.say(f"{item.name}: {failed:,} requests failed: --config refresh=failed asks for them alone")
+        else:
+            shutil.rmtree(item.work, ignore_errors=True)
         if refreshed:
             verdict = "new" if before is None else "the same" if before.content == manifest.content else "DIFFERENT"
             progress.say(f"{item.name}: refreshed, content is {verdict} ({manifest.content[:12]})")

@@ -19,7 +19,7 @@ from typing import IO, Any
 from primum.artifact.request import Asked, Request
 from primum.artifact.store import Store
 from primum.dag.dag import STAGES, TARGETS, TRAINING, Dag, Job
-from primum.dag.refresh import refreshed
+from primum.dag.refresh import FAILED, refreshed, with_failed
 from primum.errors import PrimumError
 from primum.experiment import Experiment, load_experiment
 from primum.hub.mirror import MIRROR_VARIABLE
@@ -89,6 +89,8 @@ class Workflow:
         for key, asked in (("refresh", self.refresh), ("recompute", recompute)):
             for part in filter(None, asked.split(",")):
                 if not any(refreshed(job, part) for job in self.dag.jobs):
+                    if part == FAILED:
+                        raise PrimumError(f"refresh={FAILED}: no request failed in what is in {self.dag.results}")
                     stages = ", ".join(self.dag.targets)
                     raise PrimumError(f"{key}={part}: matches no job; give a stage ({stages}) or stage:name")
 
@@ -131,7 +133,7 @@ def open_workflow(config: Mapping[str, Any], root: Path) -> Workflow:
     refresh, recompute = (str(config.get(key, "") or "") for key in ("refresh", "recompute"))
     for key, asked in (("refresh", refresh), ("recompute", "" if recompute == "all" else recompute)):
         for part in filter(None, asked.split(",")):
-            if part.partition(":")[0] not in (*TARGETS, *STAGES):
+            if part.partition(":")[0] not in (*TARGETS, *STAGES) and (key, part) != ("refresh", FAILED):
                 raise PrimumError(f"--config {key}={part}: no such stage; there are: {', '.join(TARGETS)}")
     if config.get("mirror"):
         os.environ[MIRROR_VARIABLE] = str(Path(str(config["mirror"])).resolve())
@@ -139,7 +141,8 @@ def open_workflow(config: Mapping[str, Any], root: Path) -> Workflow:
         os.environ[REPORT_VARIABLE] = _services(str(config["report_to"]))
     # An own variable names the store on a cluster, so that experiments of many people share it.
     store = str(config.get("store") or os.environ.get("PRIMUM_STORE") or f"{results}/.store")
-    return Workflow(Dag(experiment, root, f"{results}/{experiment.name}"), store, refresh, recompute)
+    dag = Dag(experiment, root, f"{results}/{experiment.name}")
+    return Workflow(dag, store, with_failed(dag.jobs, refresh), recompute)
 
 
 def _services(asked: str) -> str:

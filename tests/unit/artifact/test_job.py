@@ -17,6 +17,7 @@ from primum.artifact.manifest import Artifact, load_manifest
 from primum.artifact.request import Asked, Request
 from primum.artifact.store import Store
 from primum.artifact.table import content_hash, read_table
+from primum.artifact.work import keep_work
 from primum.errors import PrimumError
 from primum.progress import Progress
 
@@ -233,6 +234,28 @@ def test_only_the_items_that_a_refresh_names_are_made_again(tmp_path: Path) -> N
     assert stage.made == ["two"]
     assert "one: taken from the store" in said
     assert "two: refreshed, content is the same" in said
+
+
+def test_work_outlives_a_result_of_which_a_part_failed(tmp_path: Path) -> None:
+    """What did not fail is found in it by the refresh that makes the rest."""
+
+    def make(job: Job, item: Any) -> Result:
+        answers = item.work / "answers"
+        failed = 0 if answers.exists() else 3
+        item.work.mkdir(parents=True, exist_ok=True)
+        answers.touch()
+        keep_work(item.work, failed)
+        return Result(item, table=pa.table({"id": ["a"], "value": [failed]}))
+
+    asked = request(tmp_path, spec({"one": 1}), "one")
+    assert "one: 3 requests failed: --config refresh=failed asks for them alone" in run(asked, Counting(make), tmp_path)
+    assert load_manifest(tmp_path / "results/one.json").run["failed"] == 3
+    again = request(tmp_path, spec({"one": 1}), "one", refresh=frozenset({"one"}))
+    assert "failed" not in run(again, Counting(make), tmp_path)
+    manifest = load_manifest(tmp_path / "results/one.json")
+    assert "failed" not in manifest.run
+    assert read_table(tmp_path / "results/one.parquet").to_pylist() == [{"id": "a", "value": 0}]
+    assert not list((tmp_path / "store/work").iterdir())
 
 
 def test_data_that_was_deleted_beside_its_manifest_comes_back(tmp_path: Path) -> None:

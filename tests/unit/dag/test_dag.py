@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from shipped import ROOT, open_shipped
 
+from primum.artifact.manifest import Manifest, save_manifest
 from primum.dag import aggregation, curation, evaluation, preferences, training
 from primum.dag.dag import STAGES, TARGETS, Dag, parquet
+from primum.dag.evaluation import GENERATION, JUDGEMENT
 from primum.dag.refresh import refreshed
 from primum.dag.workflow import open_workflow
 from primum.errors import PrimumError
@@ -160,6 +162,8 @@ def test_an_endpoint_is_told_what_to_do_about_identifiers(tmp_path: Path, phi: s
         ),
         ("judge:sft", "judge", "harm/sft", {"medical-harmful", "general-harmful", "benign", "unsafe-contrast"}),
         ("judge:judgements", "judge", "harm/sft", set()),
+        ("judge:harm/sft/benign", "judge", "harm/sft", {"benign"}),
+        ("judge:harm/sft/benign", "judge", "refusal/sft", set()),
         ("generate:benign", "generate", "sft", {"benign"}),
         ("mix:clinical", "mix", "mixtures", {"clinical/rows", "clinical/ledger"}),
         ("curate:clinical", "overlap", "overlaps", {"mixtures/clinical"}),
@@ -172,6 +176,27 @@ def test_what_a_refresh_asks_for(tmp_path: Path, refresh: str, stage: str, name:
     assert refreshed(job, refresh) == expected
     run = open_workflow({"experiment": "demo", "results": str(tmp_path), "refresh": refresh}, ROOT)
     assert run.request(job).refresh == expected
+
+
+def test_a_refresh_of_what_failed_is_settled_when_the_run_begins(tmp_path: Path) -> None:
+    """The outputs whose manifests say so; they are taken away before the jobs start."""
+    asked = {"experiment": "demo", "results": str(tmp_path), "refresh": "sft:medical,failed"}
+    run = open_workflow(asked, ROOT)
+    with pytest.raises(PrimumError, match=f"refresh=failed: no request failed in what is in {tmp_path}/demo"):
+        run.check_asked()
+    judged = run.dag.path(JUDGEMENT, judge="harm", model="sft", prompts="benign")
+    generated = run.dag.path(GENERATION, model="sft", prompts="benign")
+    for path, made in ((judged, {"failed": 2}), (generated, {})):
+        Path(path).parent.mkdir(parents=True)
+        save_manifest(Manifest("table", "stage", {}, {}, "key", "content", {}, run=made), Path(path))
+    run = open_workflow(asked, ROOT)
+    run.check_asked()
+    for file in tmp_path.rglob("*.json"):
+        file.unlink()
+    assert {(job.stage.name, job.name): found for job in run.dag.jobs if (found := run.request(job).refresh)} == {
+        ("sft", "medical"): {"medical"},
+        ("judge", "harm/sft"): {"benign"},
+    }
 
 
 def test_specs_are_the_same_whoever_asks_first() -> None:
