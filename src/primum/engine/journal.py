@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
@@ -24,13 +25,16 @@ def answer_key(model: str, conversation: Conversation, sampling: Sampling, seed:
 
 
 class Journal:
-    """``journal.jsonl`` in ``folder``: one finished answer a line, on the disk before the next is asked for.
+    """``journal.jsonl`` in ``folder``: one finished answer a line. It holds answers, so only its owner can read it.
 
-    It holds answers, so only its owner can read it. Without a folder it remembers for as long as it lives.
+    Answers that come at about the same time are written together, and reach the disk together: one after another they would wait
+    for the disk longer than for the endpoint. Without a folder it remembers for as long as it lives.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self._answers: dict[str, Response] = {}
+        self._waiting: list[tuple[str, Response, asyncio.Future[None]]] = []
+        self._writer: asyncio.Task[None] | None = None
         self._path = None if folder is None else folder / NAME
         if self._path is None or not self._path.exists():
             return
@@ -51,20 +55,46 @@ class Journal:
         """The answer of :func:`answer_key`'s ``key``, if it was paid for before."""
         return self._answers.get(key)
 
-    def add(self, key: str, response: Response) -> None:
-        """Keep a finished answer. PrimumError when the disk takes no more."""
-        self._answers[key] = response
-        record = {"key": key, **{name: getattr(response, name) for name in Response.__slots__}}
-        self._append(json.dumps(record, ensure_ascii=True, separators=(",", ":")).encode() + b"\n")
+    async def keep(self, key: str, response: Response) -> None:
+        """Keep a finished answer; it is on the disk when this returns. PrimumError when the disk takes no more.
 
-    def _append(self, line: bytes) -> None:
+        An answer whose keeper is cancelled is kept all the same, by :meth:`close` at the latest.
+        """
+        written = asyncio.get_running_loop().create_future()
+        self._waiting.append((key, response, written))
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write())
+        await written
+
+    async def close(self) -> None:
+        """Wait for what is being written."""
+        if self._writer is not None:
+            await self._writer
+
+    async def _write(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            try:
+                # Elsewhere: a slow disk must not keep answers from being read.
+                await asyncio.to_thread(self._append, b"".join(_line(key, response) for key, response, _ in group))
+            except PrimumError as error:
+                for *_, written in group:
+                    if not written.done():
+                        written.set_exception(error)
+                continue
+            for key, response, written in group:
+                self._answers[key] = response
+                if not written.done():
+                    written.set_result(None)
+
+    def _append(self, lines: bytes) -> None:
         if self._path is None:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             with os.fdopen(handle, "wb", buffering=0) as file:
-                if file.write(line) != len(line):
+                if file.write(lines) != len(lines):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
         except OSError as error:
@@ -80,6 +110,11 @@ class Journal:
             self._answers[record["key"]] = Response(
                 **{name: record[name] for name in Response.__slots__ if name in record}
             )
+
+
+def _line(key: str, response: Response) -> bytes:
+    record = {"key": key, **{name: getattr(response, name) for name in Response.__slots__}}
+    return json.dumps(record, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
 
 
 def _is_response(record: Mapping[str, Any]) -> bool:

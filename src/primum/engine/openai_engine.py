@@ -7,49 +7,63 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
+import os
+import random
+import ssl
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 import openai
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from primum.engine.endpoint import Endpoint, error_code, read_answer, read_endpoint, read_key
+from primum.artifact.work import keep_work
+from primum.engine.answer import Again, Refused, Reply, Spent, read_answer, read_error
+from primum.engine.endpoint import Endpoint, read_endpoint, read_key
 from primum.engine.journal import Journal, answer_key
+from primum.engine.limiter import Limiter, retry_after
 from primum.engine.outgoing import checked
-from primum.engine.protocol import CONTENT_FILTER, Conversation, Report, Response, clean, conversation_seed
+from primum.engine.protocol import (
+    CONTENT_FILTER,
+    MOST_ERRORS,
+    Conversation,
+    Report,
+    Response,
+    clean,
+    conversation_seed,
+)
 from primum.errors import PrimumError
 from primum.experiment.types import Sampling
 from primum.progress import Progress
 
 SECONDS = 300.0
-ATTEMPTS = 6
-LONGEST_WAIT = 120.0
-GIVE_UP_AFTER = 20
-_RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+PATIENCE = 300.0  # seconds of failures alone
+REFUSED_AT_FIRST = 5  # requests, one after another, before any was answered
+TOLD_FROM = 5.0  # seconds of a pause
+LONGEST_BACKOFF = 30.0
+# What a model may not take, and the two names of the limit: OpenAI has renamed its own, others know the old one alone.
+OPTIONAL = ("seed", "top_p", "temperature")
+LIMITS = ("max_tokens", "max_completion_tokens")
 _REFUSED = {401: "the key is not accepted", 403: "the key may not use this model", 404: "there is no such model there"}
 
 
-class _AgainError(Exception):
-    """Worth another attempt. ``wait`` is what the endpoint asked for, in seconds."""
+class _GaveUpError(Exception):
+    """Nothing is asked any more: ``why``, and the ``error`` of what was not."""
 
-    def __init__(self, error: str, wait: float | None = None) -> None:
-        super().__init__(error)
-        self.error, self.wait = error, wait
+    def __init__(self, why: str, error: str) -> None:
+        super().__init__(why)
+        self.why, self.error = why, error
 
 
 class OpenAIEngine:
-    """A model behind an endpoint, asked ``concurrency`` requests at a time.
+    """A model behind an endpoint, asked ``concurrency`` requests at a time, or as many as it lets in (:class:`Limiter`).
 
-    ``seconds`` limits an attempt as a whole, however slowly the answer trickles in. A failure that comes and goes is
-    tried ``ATTEMPTS`` times; waits the endpoint asks for are kept up to ``LONGEST_WAIT``, a longer one is a failure.
-    ``phi`` is what is done about identifiers in what is asked (:mod:`primum.engine.outgoing`): if nothing is said, ``warn``, or
-    nothing for an endpoint on this machine.
+    ``seconds`` limits an attempt as a whole, however slowly the answer trickles in. A failure that comes and goes is tried again,
+    a bounded number of times a request (:mod:`primum.engine.answer`). After ``patience`` seconds of failures alone, or where the
+    endpoint asks for a longer pause, it gives up. What a model does not take, such as ``temperature``, is left out once
+    it was refused; ``left_out`` has its names. ``phi`` is what is done about identifiers in what is asked
+    (:mod:`primum.engine.outgoing`): if nothing is said, ``warn``, or nothing for an endpoint on this machine.
     """
 
     def __init__(
@@ -61,16 +75,19 @@ class OpenAIEngine:
         seconds: float = SECONDS,
         backoff: float = 1.0,
         phi: str | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         self.surrogates = 0
         self.identifiers: Counter[str] = Counter()
+        self.left_out: tuple[str, ...] = ()
         self._phi = phi or (None if endpoint.is_here else "warn")
         self._folder, self._progress = journal, progress
         self._endpoint, self._concurrency = endpoint, concurrency
-        self._seconds, self._backoff = seconds, backoff
+        self._seconds, self._backoff, self._patience = seconds, backoff, patience
+        self._limits = list(reversed(LIMITS) if endpoint.host == "api.openai.com" else LIMITS)
         self._key = read_key(endpoint)
         self._journal = Journal(journal)
-        self._failures = 0
+        self._failed = 0
         for name in ("openai", "httpx", "httpx2", "httpcore", "httpcore2"):
             # Their debugging lines hold requests and headers.
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -80,8 +97,10 @@ class OpenAIEngine:
     ) -> list[Response]:
         """See :class:`primum.engine.Engine`. The same request given twice is sent once.
 
-        PrimumError when the key, the quota or the model is refused, or nothing answers any more; what was answered
-        until then is in the journal. With ``phi: stop`` also for any identifier, before anything is sent.
+        Where requests failed, the journal outlives the result that they are in: made again, it asks for them alone. PrimumError
+        when the key, the quota or the model is refused, or over ``MOST_ERRORS`` of the conversations are without an answer when
+        it gives up; what was answered until then is in the journal. With ``phi: stop`` also for any identifier, before anything
+        is sent.
         """
         cleaned: list[Conversation] = [
             [replace(m, content=clean(m.content)[0]) for m in conversation] for conversation in conversations
@@ -92,23 +111,33 @@ class OpenAIEngine:
         seeds = [conversation_seed(seed, messages) if sampling.temperature > 0 else None for messages in cleaned]
         model = f"{self._endpoint.base_url}#{self._endpoint.model}"
         keys = [answer_key(model, messages, sampling, own) for messages, own in zip(cleaned, seeds, strict=True)]
-        todo: dict[str, tuple[Conversation, int | None]] = {
-            key: (messages, own)
-            for key, messages, own in zip(keys, cleaned, seeds, strict=True)
-            if self._journal.find(key) is None
-        }
         answers = {key: found for key in keys if (found := self._journal.find(key)) is not None}
+        asked = {
+            key: (messages, own) for key, messages, own in zip(keys, cleaned, seeds, strict=True) if key not in answers
+        }
+        times = Counter(keys)
+        done = sum(times[key] for key in answers)
         tokens = sum(answer.prompt_tokens + answer.completion_tokens for answer in answers.values())
 
         def finished(key: str, answer: Response) -> None:
-            nonlocal tokens
+            nonlocal done, tokens
             answers[key] = answer
-            tokens += answer.prompt_tokens + answer.completion_tokens
-            report(sum(1 for known in keys if known in answers), tokens)
+            done, tokens = done + times[key], tokens + answer.prompt_tokens + answer.completion_tokens
+            report(done, tokens)
 
-        if todo:
-            asyncio.run(self._ask_all(todo, sampling, finished))
+        if asked:
+            try:
+                asyncio.run(self._ask_all(asked, sampling, finished))
+            except _GaveUpError as error:
+                lost = sum(times[key] for key in keys if key not in answers or _failed(answers[key]))
+                if lost > MOST_ERRORS * len(keys):
+                    kept = f"{len(self._journal):,} answers are kept"
+                    raise PrimumError(f"{self._endpoint.model}: {error.why} ({kept})") from None
+                self._progress.say(f"{self._endpoint.model}: {error.why}")
+                answers = {key: answers.get(key, Response("", "error", error=error.error)) for key in keys}
         report(len(keys), tokens)
+        self._failed += sum(times[key] for key, answer in answers.items() if _failed(answer))
+        keep_work(self._folder, self._failed)
         responses = []
         for key in keys:
             text, replaced = clean(answers[key].text)
@@ -119,22 +148,36 @@ class OpenAIEngine:
 
     async def _ask_all(
         self,
-        todo: dict[str, tuple[Conversation, int | None]],
+        asked: Mapping[str, tuple[Conversation, int | None]],
         sampling: Sampling,
         finished: Callable[[str, Response], None],
     ) -> None:
-        waiting = iter(list(todo.items()))
+        waiting = iter(asked.items())
+        limiter = Limiter(self._concurrency, self._backoff)
+        refused, answered = 0, False
 
         async def worker(client: openai.AsyncOpenAI) -> None:
+            nonlocal refused, answered
             for key, (messages, seed) in waiting:
-                answer = await self._ask(client, messages, sampling, seed)
-                # Failures are left out of the journal: a rerun tries them again.
-                if answer.status != "error" or answer.error == CONTENT_FILTER:
-                    self._journal.add(key, answer)
+                answer = await self._ask(client, limiter, messages, sampling, seed)
+                if not _failed(answer):
+                    answered = True
+                    await self._journal.keep(key, answer)
                 finished(key, answer)
+                refused += answer.error.startswith("http-")
+                if not answered and refused >= REFUSED_AT_FIRST:
+                    why = f"the first {refused} requests were refused ({answer.error}): check the model's endpoint"
+                    raise _GaveUpError(why, answer.error)
 
-        # A redirect could carry prompts and key to another host: it is an answer with status 3xx, not an instruction.
-        async with openai.DefaultAsyncHttpxClient(follow_redirects=False, timeout=self._seconds) as http:
+        # A redirect could carry prompts and key to another host: it is an answer with status 3xx, not an instruction. So could a
+        # proxy that a variable names; a site's own certificates count all the same.
+        own = any(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+        async with openai.DefaultAsyncHttpxClient(
+            follow_redirects=False,
+            timeout=self._seconds,
+            trust_env=False,
+            verify=ssl.create_default_context() if own else True,
+        ) as http:
             client = openai.AsyncOpenAI(
                 api_key=self._key,
                 base_url=self._endpoint.base_url,
@@ -144,98 +187,105 @@ class OpenAIEngine:
             )
             try:
                 async with asyncio.TaskGroup() as group:
-                    for _ in range(min(self._concurrency, len(todo))):
+                    for _ in range(min(self._concurrency, len(asked))):
                         group.create_task(worker(client))
             except ExceptionGroup as errors:
-                ours = [error for error in errors.exceptions if isinstance(error, PrimumError)]
+                ours = [error for error in errors.exceptions if isinstance(error, PrimumError | _GaveUpError)]
                 if ours:
-                    raise ours[0] from None
+                    # What ends all runs is said before what may have ended this one.
+                    raise min(ours, key=lambda error: isinstance(error, _GaveUpError)) from None
                 raise
+            finally:
+                await self._journal.close()
 
     async def _ask(
-        self, client: openai.AsyncOpenAI, messages: Conversation, sampling: Sampling, seed: int | None
+        self,
+        client: openai.AsyncOpenAI,
+        limiter: Limiter,
+        messages: Conversation,
+        sampling: Sampling,
+        seed: int | None,
     ) -> Response:
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(_AgainError), stop=stop_after_attempt(ATTEMPTS), wait=self._wait, reraise=True
-        )
-        try:
-            answer: Response = await retrying(self._attempt, client, messages, sampling, seed)
-        except _AgainError as error:
-            self._failures += 1
-            if self._failures >= GIVE_UP_AFTER:
+        tries: Counter[bool] = Counter()
+        while True:
+            number = await limiter.start()
+            request = self._request(messages, sampling, seed)
+            reply, headers = await self._attempt(client, request)
+            if isinstance(reply, Again | Refused) and self._key in reply.error:
+                reply = replace(reply, error=reply.error.split()[0])
+            if isinstance(reply, Response):
+                limiter.answered(number, headers, reply.prompt_tokens + reply.completion_tokens)
+                return reply
+            if isinstance(reply, Spent):
                 raise PrimumError(
-                    f"{self._endpoint.model}: {self._failures} requests in a row failed, the last with {error.error}: "
-                    f"run again when {self._endpoint.host} answers"
-                ) from None
-            return Response("", "error", error=error.error)
-        self._failures = 0
-        return answer
+                    f"{self._endpoint.key_env}: the quota is spent ({len(self._journal):,} answers are kept): "
+                    "top it up and run again"
+                )
+            if isinstance(reply, Refused):
+                limiter.rejected(number, headers)
+                if self._learn(reply):
+                    continue
+                if reply.status in _REFUSED:
+                    where = f"check the endpoint and {self._endpoint.key_env}"
+                    raise PrimumError(f"{self._endpoint.model}: {_REFUSED[reply.status]} ({reply.error}): {where}")
+                return Response("", "error", error=reply.error)
+            shared = reply.limited or retry_after(headers) is not None
+            pause = limiter.refused(number, headers) if shared else limiter.failed(number, headers)
+            if limiter.without_answer() > self._patience:
+                why = f"{self._endpoint.host} has not answered for {limiter.without_answer():,.0f} s, or asks to wait so long"
+                raise _GaveUpError(f"{why} (the last with {reply.error}): run again when it does", reply.error)
+            if pause >= TOLD_FROM:
+                self._progress.say(f"{self._endpoint.model}: {reply.error}: waiting {pause:.0f} s")
+            tries[reply.limited] += 1
+            if tries[reply.limited] >= reply.tries:
+                return Response("", "error", error=reply.error)
+            if not reply.limited:
+                backoff = self._backoff * 2 ** (tries[False] - 1) * random.uniform(0.5, 1)
+                await asyncio.sleep(min(backoff, LONGEST_BACKOFF))
 
-    def _wait(self, state: RetryCallState) -> float:
-        asked = state.outcome.exception() if state.outcome else None
-        if isinstance(asked, _AgainError) and asked.wait is not None:
-            return asked.wait
-        return wait_random_exponential(multiplier=self._backoff, max=60)(state)
-
-    async def _attempt(
-        self, client: openai.AsyncOpenAI, messages: Conversation, sampling: Sampling, seed: int | None
-    ) -> Response:
-        # OpenAI's own endpoint has renamed the limit, others know the old name alone.
-        host = self._endpoint.host
-        limit = "max_completion_tokens" if host == "api.openai.com" else "max_tokens"
-        request: dict[str, Any] = {
+    def _request(self, messages: Conversation, sampling: Sampling, seed: int | None) -> dict[str, Any]:
+        request = {
             "model": self._endpoint.model,
             "messages": [{"role": message.role, "content": message.content} for message in messages],
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            limit: sampling.max_tokens,
+            self._limits[0]: sampling.max_tokens,
+            **({} if seed is None else {"seed": seed}),
         }
-        if seed is not None:
-            request["seed"] = seed
+        return {name: value for name, value in request.items() if name not in self.left_out}
+
+    async def _attempt(self, client: openai.AsyncOpenAI, request: dict[str, Any]) -> tuple[Reply, Mapping[str, str]]:
         try:
             async with asyncio.timeout(self._seconds):
                 raw = await client.chat.completions.with_raw_response.create(**request)
-                return read_answer(raw.content)
+                return read_answer(raw.content, next(request[name] for name in LIMITS if name in request)), raw.headers
         except (TimeoutError, openai.APITimeoutError):
-            raise _AgainError("timeout") from None
+            return Again("timeout"), {}
         except openai.APIStatusError as error:
-            return self._refused(error.status_code, error_code(error.response.content), error.response.headers)
+            sent = [name for name in (*LIMITS, *OPTIONAL) if name in request]
+            return read_error(error.status_code, error.response.content, sent), error.response.headers
         except openai.APIConnectionError:
-            raise _AgainError("connection") from None
+            return Again("connection"), {}
 
-    def _refused(self, status: int, code: str, headers: Any) -> Response:
-        """What an HTTP error means: another attempt, the end of the run, or this one request's failure."""
-        if code in ("insufficient_quota", "billing_hard_limit_reached"):
-            raise PrimumError(
-                f"{self._endpoint.key_env}: the quota is spent ({len(self._journal)} answers are kept): "
-                "top it up and run again"
-            )
-        if status in _REFUSED:
-            model, key = self._endpoint.model, self._endpoint.key_env
-            raise PrimumError(f"{model}: {_REFUSED[status]} (HTTP {status}): check the endpoint and {key}")
-        if code == "context_length_exceeded":
-            return Response("", "prompt-too-long")
-        if code in ("content_filter", "content_policy_violation"):
-            return Response("", "error", error=CONTENT_FILTER)
-        if status not in _RETRIED:
-            return Response("", "error", error=f"http-{status}")
-        wait = _retry_after(headers)
-        if wait is not None and wait > LONGEST_WAIT:
-            return Response("", "error", error=f"http-{status}")
-        raise _AgainError(f"http-{status}", wait)
+    def _learn(self, reply: Refused) -> bool:
+        """Leave out what the model does not take, or give it its other name, from now on. Whether that is news to try."""
+        name, model = reply.parameter, self._endpoint.model
+        if name in LIMITS:
+            if name != self._limits[0]:
+                return len(self._limits) == 1  # another request was told before
+            if len(self._limits) == 1:
+                return False
+            self._limits.pop(0)
+            return True
+        if name and name not in self.left_out:
+            self.left_out = tuple(sorted({*self.left_out, name}))
+            self._progress.say(f"{model}: takes no {name} ({reply.error}): asked without it, at the endpoint's own")
+        return bool(name)
 
 
-def _retry_after(headers: Any) -> float | None:
-    """The seconds that ``Retry-After`` asks for, as a number or as a date; None for neither."""
-    value = headers.get("retry-after", "")
-    try:
-        seconds = float(value) if value.isascii() else float("nan")
-    except ValueError:
-        try:
-            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
-            return None
-    return None if math.isnan(seconds) else max(seconds, 0.0)
+def _failed(answer: Response) -> bool:
+    """Whether a rerun should ask again. An endpoint that filtered an answer has answered."""
+    return answer.status == "error" and answer.error != CONTENT_FILTER
 
 
 __all__ = ["Endpoint", "OpenAIEngine", "read_endpoint"]

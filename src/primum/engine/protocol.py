@@ -57,8 +57,13 @@ def tokens_spent(responses: Sequence[Response]) -> dict[str, int]:
 
 
 def identified(engine: Engine) -> dict[str, Any]:
-    """What identifies somebody in what an engine was asked, for the record of a result; nothing where there is none."""
-    return {"identifiers": dict(sorted(engine.identifiers.items()))} if engine.identifiers else {}
+    """What is said of a result beside its cost: what identifies somebody in what was asked, and which settings were left out.
+
+    Nothing where there is neither. Local engines take every setting.
+    """
+    found = {"identifiers": dict(sorted(engine.identifiers.items()))} if engine.identifiers else {}
+    left_out = getattr(engine, "left_out", ())
+    return {**found, "left_out": list(left_out)} if left_out else found
 
 
 def refuse_many_errors(name: str, responses: Sequence[Response], most: float = MOST_ERRORS) -> None:

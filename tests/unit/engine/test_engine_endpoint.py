@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_llama import endpoint_json
 
-from primum.engine.endpoint import Endpoint, check_address, error_code, read_answer, read_endpoint
+from primum.engine.answer import Again, read_answer, read_error
+from primum.engine.endpoint import Endpoint, check_address, read_endpoint
 from primum.engine.journal import Journal, answer_key
 from primum.engine.openai_engine import OpenAIEngine
 from primum.engine.protocol import Response
@@ -82,8 +84,8 @@ def test_the_journal_tells_questions_apart() -> None:
 
 @given(st.binary(max_size=200))
 def test_no_body_crashes_the_reader(body: bytes) -> None:
-    assert read_answer(body).status == "error"
-    assert error_code(body) == ""
+    assert isinstance(read_answer(body), Again)
+    assert read_error(500, body, ()) == Again("http-500")
 
 
 @given(
@@ -100,15 +102,20 @@ def test_no_json_crashes_the_reader(value: object) -> None:
         {"error": value},
     ):
         body = json.dumps(record).encode()
-        assert read_answer(body).status == "error"
-        assert len(error_code(body)) <= 64
+        read_answer(body)
+        for reply in (read_answer(body), read_error(500, body, ()), read_error(400, body, ("temperature",))):
+            assert len(getattr(reply, "error", "")) <= len("http-500 ") + 64
+            assert not isinstance(reply, Response) or reply.status != "stop"
 
 
 @given(st.lists(st.text(st.characters())))
 def test_the_journal_survives_any_text(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
     folder = tmp_path_factory.mktemp("journal")
     journal = Journal(folder)
-    for index, text in enumerate(texts):
-        journal.add(str(index), Response(text, "stop", 1, 1))
+
+    async def keep() -> None:
+        await asyncio.gather(*(journal.keep(str(i), Response(text, "stop", 1, 1)) for i, text in enumerate(texts)))
+
+    asyncio.run(keep())
     again = Journal(folder)
     assert [again.find(str(index)) for index in range(len(texts))] == [Response(t, "stop", 1, 1) for t in texts]

@@ -16,7 +16,8 @@ from tiny_llama import endpoint_json
 
 from primum.artifact.folder import file_sha256
 from primum.artifact.manifest import Artifact, Manifest
-from primum.engine import open_engine, openai_engine
+from primum.engine import open_engine
+from primum.engine.answer import TRIES
 from primum.engine.endpoint import Endpoint
 from primum.engine.journal import NAME, Journal
 from primum.engine.openai_engine import OpenAIEngine
@@ -35,7 +36,18 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_KEY", KEY)
 
 
-def engine(server: Server, journal: Path | None = None, seconds: float = 5.0, concurrency: int = 1) -> OpenAIEngine:
+def echo_but(text: str, reply: Reply) -> Reply:
+    """All are answered but this one."""
+    return lambda handler, request: (reply if request["messages"][-1]["content"] == text else echo)(handler, request)
+
+
+def engine(
+    server: Server,
+    journal: Path | None = None,
+    seconds: float = 5.0,
+    concurrency: int = 1,
+    patience: float = 300,
+) -> OpenAIEngine:
     return OpenAIEngine(
         Endpoint("tiny", server.url, "TEST_KEY"),
         concurrency,
@@ -43,6 +55,7 @@ def engine(server: Server, journal: Path | None = None, seconds: float = 5.0, co
         Progress("test", silent=True),
         seconds,
         backoff=0.001,
+        patience=patience,
     )
 
 
@@ -84,9 +97,11 @@ def test_what_comes_and_goes_is_tried_again(server: Server, status: int) -> None
 
 
 def test_attempts_end(server: Server) -> None:
-    server.reply = fail(500)
-    assert ask(engine(server), "a") == [Response("", "error", error="http-500")]
-    assert len(server.requests) == openai_engine.ATTEMPTS
+    server.reply = echo_but("a", fail(500))
+    assert ask(engine(server), "b", "a", *"cdef") == [
+        Response("", "error", error="http-500") if text == "A" else Response(text, "stop", 3, 2) for text in "BACDEF"
+    ]
+    assert len(server.requests) == 5 + TRIES
 
 
 @pytest.mark.parametrize("value", ["0.3", "date"])
@@ -98,30 +113,16 @@ def test_retry_after_is_honoured(server: Server, value: str) -> None:
     assert server.times[1] - server.times[0] >= (0.9 if value == "date" else 0.3)
 
 
-def test_a_retry_after_of_an_hour_is_a_failure(server: Server) -> None:
-    server.script = [fail(429, Retry_After="3600")]
-    assert ask(engine(server), "a") == [Response("", "error", error="http-429")]
-    assert len(server.requests) == 1
-
-
-@pytest.mark.parametrize(
-    ("body", "kind", "error"),
-    [
-        (b"<html><body>Log in to the hotel's network</body></html>", "text/html", "bad-json"),
-        (b"{not json", "application/json", "bad-json"),
-        (b"[]", "application/json", "bad-shape"),
-        (b'{"choices": []}', "application/json", "no-choices"),
-        (b'{"choices": [null]}', "application/json", "bad-shape"),
-        (b'{"choices": [{"message": {"content": 5}, "finish_reason": "stop"}]}', "application/json", "bad-shape"),
-        (b'{"choices": [{"message": {"content": "a"}, "finish_reason": null}]}', "application/json", "bad-shape"),
-        (json.dumps(completion(None)).encode(), "application/json", "bad-shape"),
-        (json.dumps(completion("a", "content_filter")).encode(), "application/json", "content-filter"),
-    ],
-)
-def test_what_is_no_answer_is_an_error_with_a_class(server: Server, body: bytes, kind: str, error: str) -> None:
-    server.script = [fail(200, body, kind=kind)]
-    response = ask(engine(server), "a")[0]
-    assert (response.status, response.error, response.text) == ("error", error, "")
+def test_a_retry_after_of_an_hour_ends_the_run(server: Server, tmp_path: Path) -> None:
+    """At once, and for the few that are missing only: they get their status."""
+    server.script = [echo, fail(429, {"error": {"code": "daily_limit"}}, Retry_After="3600")]
+    with pytest.raises(PrimumError, match=r"tiny: 127.0.0.1 .* 3,600 s.*http-429 daily_limit.*1 answers are kept"):
+        ask(engine(server, tmp_path), "a", "b")
+    assert len(server.requests) == 2
+    server.script = [*[echo] * 4, fail(429, Retry_After="3600")]
+    answers = ask(engine(server, tmp_path), *"abcdef")
+    assert [answer.error for answer in answers] == ["", "", "", "", "", "http-429"]
+    assert len(server.requests) == 2 + 5
 
 
 def test_a_marked_refusal_is_the_answer_and_a_cut_one_says_so(server: Server) -> None:
@@ -202,12 +203,14 @@ def test_what_no_request_survives_ends_the_run(
     assert len(Journal(tmp_path)) == 2
 
 
-def test_a_dead_endpoint_ends_the_run(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_engine, "ATTEMPTS", 1)
-    server.reply = fail(503)
-    with pytest.raises(PrimumError, match="20 requests in a row failed, the last with http-503"):
-        ask(engine(server), *(f"r{i}" for i in range(50)))
-    assert len(server.requests) == openai_engine.GIVE_UP_AFTER
+def test_a_dead_endpoint_ends_the_run(server: Server) -> None:
+    """By the time without an answer, whatever was sent at once: 30 s take no longer here, with a clock that runs fast."""
+    server.script, server.reply = [echo], fail(503, {"error": {"type": "overloaded_error"}})
+    opened = engine(server, concurrency=16, patience=0.5)
+    with pytest.raises(PrimumError, match=r"has not answered for .* \(the last with http-503 overloaded_error\)"):
+        ask(opened, *(f"r{i}" for i in range(50)))
+    # Those that were under way together, and then one alone after each pause.
+    assert 16 < len(server.requests) < 40
 
 
 def test_a_rerun_pays_only_for_the_missing(server: Server, tmp_path: Path) -> None:
