@@ -348,6 +348,9 @@ def test_no_key_of_an_experiment_is_left_out() -> None:
         "endpoint",
         "base_url",
         "key_env",
+        "price",
+        "prompt",
+        "completion",
         "modules",
         "alpha",
         "dropout",
@@ -355,7 +358,7 @@ def test_no_key_of_an_experiment_is_left_out() -> None:
         "label",
         "best",
     }
-    catalog = {"path", "url", "sha256", "adapter", "files", "options", "citation"}
+    catalog = {"path", "url", "sha256", "adapter", "files", "options", "citation", "rows"}
     assert fields - tried == elsewhere | catalog
 
 

@@ -14,11 +14,10 @@ from pathlib import Path
 
 from primum.artifact.manifest import Manifest
 from primum.audit.memory import BYTES, parameters_of
+from primum.audit.questions import UNKNOWN, Amount, counted, judge_tokens
 from primum.cluster.resources import asked_resources
-from primum.dag.curation import PAIRS, ROWS
+from primum.dag.curation import PAIRS
 from primum.dag.dag import TRAINING
-from primum.dag.judges import canaries
-from primum.dag.judging import CANARY, CRITERIA, GENERATION, GRADED, JUDGEMENT
 from primum.dag.state import JobState
 from primum.dag.training import AUDIT, MODEL, PACKED, REFERENCE
 from primum.dag.workflow import Workflow
@@ -40,24 +39,7 @@ FORWARD_FLOPS = 2
 HUB_BYTES = 2  # a parameter: bfloat16 or float16
 CHECKPOINT_BYTES = 12  # a parameter: weights and two moments, in float32
 CHECKPOINTS = 2  # as many as training keeps
-CRITERIA_A_RESPONSE = 12  # HealthBench has 11.4
-CHARACTERS_A_TOKEN = 3  # of a judge's template and policy; English has about 4
-REQUEST_TOKENS = 256  # a request, and what the chat template adds
 _SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9.])", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Amount:
-    """A sum of which ``unknown`` parts are not known."""
-
-    value: float = 0
-    unknown: int = 0
-
-    def __add__(self, other: Amount) -> Amount:
-        return Amount(self.value + other.value, self.unknown + other.unknown)
-
-
-UNKNOWN = Amount(0, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +67,7 @@ def cost_of(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Cost
         limit=asked.gpus * asked.minutes / 60,
         estimate=_estimate(run, job, known) if asked.gpus else None,
         disk=_disk(run, job, known),
-        tokens=_judge_tokens(run, job, known),
+        tokens=judge_tokens(run, job, known),
     )
 
 
@@ -161,7 +143,7 @@ def training_steps(run: Workflow, model: str, known: Mapping[str, Manifest]) -> 
     if isinstance(entry, DPOModel):
         examples = _examples(entry, _pairs(run, model, entry, known))
     elif isinstance(entry, PretrainedModel | SFTModel):
-        examples = _examples(entry, _count(known.get(run.dag.path(PACKED, model=model)), "chunks"))
+        examples = _examples(entry, counted(known.get(run.dag.path(PACKED, model=model)), "chunks"))
     else:
         return None
     return None if examples is None else examples / entry.optimization.batch
@@ -174,7 +156,7 @@ def tokens_a_step(entry: TrainedModel) -> int:
 
 def _pairs(run: Workflow, model: str, entry: DPOModel, known: Mapping[str, Manifest]) -> float | None:
     found = known.get(run.dag.path(REFERENCE, model=model)) or known.get(run.dag.path(PAIRS, preferences=entry.data))
-    return _count(found, "kept")
+    return counted(found, "kept")
 
 
 def training_tokens(run: Workflow, model: str, known: Mapping[str, Manifest]) -> float | None:
@@ -200,17 +182,13 @@ def _examples(entry: TrainedModel, there_are: float | None) -> float | None:
     return max(1, round(math.ceil(there_are / optimization.batch) * optimization.epochs)) * optimization.batch
 
 
-def _count(manifest: Manifest | None, key: str) -> float | None:
-    return None if manifest is None or key not in manifest.counts else float(manifest.counts[key])
-
-
 def _estimate(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Amount | None:
     """GPU-hours of training, and of reference log-probabilities, at ``UTILISATION``; None for other stages."""
     entry = run.experiment.models.get(job.name)
     if job.stage == "reference" and isinstance(entry, DPOModel):
         if job.missing == (run.dag.path(AUDIT, model=job.name),):
             return Amount()  # which asks no model
-        pairs = _count(known.get(run.dag.path(PAIRS, preferences=entry.data)), "kept")
+        pairs = counted(known.get(run.dag.path(PAIRS, preferences=entry.data)), "kept")
         tokens = None if pairs is None else pairs * 2 * entry.max_length
         size, flops = parameters(run, run.experiment.parents(job.name)[-1], known), FORWARD_FLOPS
     elif job.stage in TRAINING:
@@ -247,53 +225,3 @@ def _disk(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Amount
         return Amount()  # an endpoint's address
     size = parameters(run, job.name, known)
     return UNKNOWN if size is None else Amount(size * weight)
-
-
-# Judge tokens ---------------------------------------------------------------------------------------------------------
-
-
-def _judge_tokens(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Amount | None:
-    """Tokens that a judge reads and writes for what is missing; None for other stages and for judges without a model."""
-    if job.target != "judge" or job.stage == "verdicts":
-        return None
-    e, path = run.experiment, run.dag.path
-    name, _, model = job.name.partition("/")
-    judge = e.judges[name]
-    if judge.model is None:
-        return None
-    common = job.job.plan.common
-    asked = len(common["template"]) + max(map(len, common.get("policies", {}).values()), default=0)
-    each = math.ceil(asked / CHARACTERS_A_TOKEN) + REQUEST_TOKENS + e.sampling.max_tokens + judge.sampling.max_tokens
-    engine = e.engine_of(judge.model)
-    if engine.kind != "openai":
-        each = min(each, engine.max_length)  # longer questions are not asked
-    rows: list[float | None]
-    if job.stage == "agreement":
-        tested: dict[str, float | None] = {path(CANARY, judge=name): float(len(canaries(run.dag)))}
-        tested |= {path(GRADED, judge=name): _count(known.get(path(ROWS, dataset=judge.graded or "")), "rows")}
-        rows = [count for each, count in tested.items() if each in job.missing]
-    elif job.stage == "grade":
-        each *= CRITERIA_A_RESPONSE
-        rows = [
-            responses(run, model, prompts, known)
-            for judge_name, model, prompts in run.dag.graded()
-            if path(CRITERIA, judge=judge_name, model=model, prompts=prompts) in job.missing
-        ]
-    else:
-        missing = [
-            prompts
-            for prompts in judge.prompts
-            if path(JUDGEMENT, judge=name, model=model, prompts=prompts) in job.missing
-        ]
-        rows = [responses(run, model, prompts, known) for prompts in missing]
-    return sum((UNKNOWN if count is None else Amount(count * each) for count in rows), Amount())
-
-
-def responses(run: Workflow, model: str, prompts: str, known: Mapping[str, Manifest]) -> float | None:
-    """How many responses of ``model`` to a prompt set there are or will be, at most: None before that is known."""
-    made = _count(known.get(run.dag.path(GENERATION, model=model, prompts=prompts)), "rows")
-    if made is not None:
-        return made
-    entry = run.experiment.prompts[prompts]
-    bounds = [_count(known.get(run.dag.path(ROWS, dataset=entry.dataset)), "rows"), entry.take]
-    return min((bound for bound in bounds if bound is not None), default=None)

@@ -6,10 +6,12 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from primum.audit import cost
+from primum.audit import cost, questions
 from primum.audit.adopt import command
-from primum.audit.cost import Amount, Cost, cost_of
+from primum.audit.cost import Cost, cost_of
 from primum.audit.differences import adoptable_jobs, pieces
+from primum.audit.endpoints import ENDPOINTS_HEAD, bill_rows, bills
+from primum.audit.questions import Amount, number, spoken
 from primum.audit.trainings import MEMORY_HEAD, STEPS_HEAD, grouped, memory_rows, step_rows, trainings
 from primum.cluster.site import load_site
 from primum.dag.dag import TARGETS
@@ -22,6 +24,11 @@ _WIDTH = 98
 _OF_TRAININGS = (
     "GB a GPU: an upper bound, with 2 GB for CUDA itself; 'fits' where slurm/site.yaml says gpu_memory_gb. Tokens and "
     "GPU-h are at the paper's steps where the data is not here yet to tell others."
+)
+_OF_ENDPOINTS = (
+    "Endpoints: every response and verdict at its max_tokens, and what is asked as for judge tokens; what is here is counted "
+    "as the endpoint stated it, whoever paid. Dollars at the model's 'price'. Attempts that brought no answer are in neither. "
+    "A + says that more is to come which nobody can count yet, such as the questions of benchmarks."
 )
 _HEAD = (
     ("", "", "up to", "in", "to", "GPUs", "nodes", "GPU-h", "GPU-h", "disk", "judge"),
@@ -80,6 +87,9 @@ def print_plan(run: Workflow) -> None:
         print("\n".join(table([*MEMORY_HEAD, *grouped(memory_rows(found, site.gpu_memory_gb))])) + "\n")
         print("\n".join(table([*STEPS_HEAD, *grouped(step_rows(found))])) + "\n")
         print(textwrap.fill(_OF_TRAININGS, _WIDTH, subsequent_indent="  "))
+    if found_bills := bills(run, state):
+        print("\n".join(table([*ENDPOINTS_HEAD, *bill_rows(found_bills)])) + "\n")
+        print(textwrap.fill(_OF_ENDPOINTS, _WIDTH, subsequent_indent="  "))
     for text in _assumptions(total):
         print(textwrap.fill(text, _WIDTH, subsequent_indent="  "))
     print(textwrap.fill(f"Budget: {_spoken(run, total)}.", _WIDTH, subsequent_indent="  "))
@@ -151,25 +161,9 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
     return lines
 
 
-def number(value: float) -> str:
-    """To be read, not to be reckoned with: 1.2M, 2,742, 46.9, 0.031."""
-    if value >= 1e6:
-        return f"{value / 1e6:,.1f}M"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}" if value >= 1 else f"{value:.2g}"
-
-
 def exact(value: float) -> str:
     """Every digit before the point, as a budget has them."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.4g}"
-
-
-def spoken(amount: Amount | None) -> str:
-    """``12``, ``at least 12`` where a part is unknown, ``unknown`` where all is, ``-`` where nothing is estimated."""
-    if amount is None:
-        return "-"
-    if not amount.unknown:
-        return number(amount.value)
-    return f"at least {number(amount.value)}" if amount.value else "unknown"
 
 
 def _assumptions(total: Line) -> list[str]:
@@ -191,9 +185,10 @@ def _assumptions(total: Line) -> list[str]:
         )
     if total.total("tokens"):
         texts.append(
-            f"Judge tokens: responses x (template and policy at {cost.CHARACTERS_A_TOKEN} characters a token + "
-            f"{cost.REQUEST_TOKENS} for the request + max_tokens of response and of verdict; a local judge's max_length "
-            f"at most), {cost.CRITERIA_A_RESPONSE} times where criteria are judged. How many responses is unknown until prompts "
-            "are read or have a 'take'. The second question about an answer that is no verdict is not counted."
+            f"Judge tokens: responses x (template and policy at {questions.CHARACTERS_A_TOKEN} characters a token + "
+            f"{questions.REQUEST_TOKENS} for the request + max_tokens of response and of verdict; a local judge's max_length "
+            f"at most), {questions.CRITERIA_A_RESPONSE} times where criteria are judged. How many responses is unknown until "
+            "prompts are read, or have a 'take', or the catalog has their dataset's 'rows'. The second question about an answer "
+            "that is no verdict is not counted."
         )
     return texts

@@ -32,6 +32,7 @@ from primum.engine.protocol import (
     Response,
     clean,
     conversation_seed,
+    tokens_spent,
 )
 from primum.errors import PrimumError
 from primum.experiment.types import Sampling
@@ -62,8 +63,9 @@ class OpenAIEngine:
     ``seconds`` limits an attempt as a whole, however slowly the answer trickles in. A failure that comes and goes is tried again,
     a bounded number of times a request (:mod:`primum.engine.answer`). After ``patience`` seconds of failures alone, or where the
     endpoint asks for a longer pause, it gives up. What a model does not take, such as ``temperature``, is left out once
-    it was refused; ``left_out`` has its names. ``phi`` is what is done about identifiers in what is asked
-    (:mod:`primum.engine.outgoing`): if nothing is said, ``warn``, or nothing for an endpoint on this machine.
+    it was refused; ``left_out`` has its names. ``spent`` counts answers and their tokens, also those of the journal.
+    ``phi`` is what is done about identifiers in what is asked (:mod:`primum.engine.outgoing`): if nothing is said, ``warn``, or
+    nothing for an endpoint on this machine.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class OpenAIEngine:
         self.surrogates = 0
         self.identifiers: Counter[str] = Counter()
         self.left_out: tuple[str, ...] = ()
+        self.spent: Counter[str] = Counter()
         self._phi = phi or (None if endpoint.is_here else "warn")
         self._folder, self._progress = journal, progress
         self._endpoint, self._concurrency = endpoint, concurrency
@@ -138,6 +141,8 @@ class OpenAIEngine:
         report(len(keys), tokens)
         self._failed += sum(times[key] for key, answer in answers.items() if _failed(answer))
         keep_work(self._folder, self._failed)
+        paid = [answer for answer in answers.values() if not _failed(answer)]
+        self.spent.update({"answers": len(paid), **tokens_spent(paid)})
         responses = []
         for key in keys:
             text, replaced = clean(answers[key].text)

@@ -57,13 +57,12 @@ def tokens_spent(responses: Sequence[Response]) -> dict[str, int]:
 
 
 def identified(engine: Engine) -> dict[str, Any]:
-    """What is said of a result beside its cost: what identifies somebody in what was asked, and which settings were left out.
-
-    Nothing where there is neither. Local engines take every setting.
+    """What is said of a result beside its cost: what identifies somebody in what was asked, and of an endpoint what its answers
+    cost (``spent``) and which settings were left out. Nothing where there is none of it.
     """
     found = {"identifiers": dict(sorted(engine.identifiers.items()))} if engine.identifiers else {}
-    left_out = getattr(engine, "left_out", ())
-    return {**found, "left_out": list(left_out)} if left_out else found
+    of_endpoint = {name: getattr(engine, name, None) for name in ("spent", "left_out")}
+    return {**found, **{name: value for name, value in of_endpoint.items() if value}}
 
 
 def refuse_many_errors(name: str, responses: Sequence[Response], most: float = MOST_ERRORS) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
-from primum.experiment.types import Frozen, HubId, RelativePath, Revision
+from primum.experiment.types import AtLeastOne, Frozen, HubId, RelativePath, Revision
 
 # No part of a path begins with a dot, since a mirror has folders of these names.
 _ADDRESS = r"^https://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?(/[A-Za-z0-9_~+-][A-Za-z0-9_.~+-]*)+$"
@@ -59,7 +59,10 @@ class DataFile(Frozen):
 
 
 class Dataset(Frozen):
-    """Raw files of one upstream dataset and the adapter that reads them (see ``primum.curate.adapters``)."""
+    """Raw files of one upstream dataset and the adapter that reads them (see ``primum.curate.adapters``).
+
+    ``rows`` is how many are read of the files at their pin, for `primum plan` until they are here; in no spec.
+    """
 
     adapter: str
     files: tuple[DataFile, ...] = Field(min_length=1)
@@ -70,6 +73,7 @@ class Dataset(Frozen):
     title: str = ""
     license: str = ""
     citation: str = ""
+    rows: AtLeastOne | None = None
 
     @model_validator(mode="after")
     def _repositories_have_a_revision(self) -> Dataset:

@@ -65,6 +65,13 @@ class HubModel(_Templated):
     shape: Shape | None = None
 
 
+class Price(Frozen):
+    """Dollars a million tokens, those that are sent (``prompt``) and those that come back. For `primum plan`, in no spec."""
+
+    prompt: Annotated[Number, Field(ge=0)]
+    completion: Annotated[Number, Field(ge=0)]
+
+
 class EndpointModel(_Model):
     """A model behind an OpenAI-compatible endpoint; the key comes from the environment variable ``key_env``.
 
@@ -76,6 +83,7 @@ class EndpointModel(_Model):
     base_url: str = "https://api.openai.com/v1"
     key_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] = "OPENAI_API_KEY"
     phi: Literal["warn", "redact", "stop"] | None = None
+    price: Price | None = None
 
 
 class Optimization(Frozen):

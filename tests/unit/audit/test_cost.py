@@ -10,15 +10,13 @@ from shipped import ROOT, open_shipped
 
 from primum.artifact.manifest import Manifest
 from primum.audit.cost import (
-    UNKNOWN,
-    Amount,
     architecture_parameters,
     cost_of,
     nominal_parameters,
     parameters,
-    responses,
     training_tokens,
 )
+from primum.audit.questions import UNKNOWN, Amount, responses
 from primum.dag.curation import PAIRS, ROWS
 from primum.dag.judging import CANARY, CRITERIA, GENERATION, GRADED, JUDGEMENT
 from primum.dag.state import JobState
@@ -156,6 +154,13 @@ def test_how_many_responses_there_will_be(tmp_path: Path) -> None:
     assert responses(open_shipped(tmp_path, "demo"), "sft", "benign", {}) is None
 
 
+def _longest() -> int:
+    """The characters of the longest question to the judge, beside what is judged."""
+    template = (ROOT / "data/rubrics/harm-1-5.j2").read_text(encoding="utf-8")
+    policies = yaml.safe_load((ROOT / "data/policies/general-use.yaml").read_text(encoding="utf-8"))
+    return len(template) + max(map(len, policies.values()))
+
+
 def test_judge_tokens(tmp_path: Path) -> None:
     run = open_shipped(tmp_path, "med-safety")
     judge, model = "general-harm-gpt-3.5", "llama-7b"
@@ -163,15 +168,11 @@ def test_judge_tokens(tmp_path: Path) -> None:
         run.dag.path(JUDGEMENT, judge=judge, model=model, prompts=prompts) for prompts in ("advbench", "xstest-safe")
     ]
     job = _to_run(run, "judge", f"{judge}/{model}", *missing)
-    assert cost_of(run, job, {}).tokens == Amount(0, 2)
-    template = (ROOT / "data/rubrics/harm-1-5.j2").read_text(encoding="utf-8")
-    policies = yaml.safe_load((ROOT / "data/policies/general-use.yaml").read_text(encoding="utf-8"))
-    longest = len(template) + max(map(len, policies.values()))
-    each = -(-longest // 3) + 256 + 512 + 512
-    known = {run.dag.path(ROWS, dataset="advbench-goals"): _counted(rows=520)}
-    assert cost_of(run, job, known).tokens == Amount(520 * each, 1)
-    known[run.dag.path(ROWS, dataset="xstest-safe")] = _counted(rows=250)
-    assert cost_of(run, job, known).tokens == Amount(770 * each)
+    # As the catalog says, until they are read.
+    each = -(-_longest() // 3) + 256 + 512 + 512
+    assert cost_of(run, job, {}).tokens == Amount((520 + 250) * each)
+    known = {run.dag.path(ROWS, dataset="advbench-goals"): _counted(rows=500)}
+    assert cost_of(run, job, known).tokens == Amount((500 + 250) * each)
     assert cost_of(run, _to_run(run, "verdicts", "verdicts"), known).tokens is None
 
 

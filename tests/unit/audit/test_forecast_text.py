@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from shipped import ROOT, open_shipped
 
-from primum.audit.cost import UNKNOWN, Amount
-from primum.audit.forecast import check_budget, forecast, number, print_plan, spoken, table
+from primum.audit.forecast import check_budget, forecast, print_plan, table
+from primum.audit.questions import UNKNOWN, Amount, number, spoken
 from primum.cli import main
 from primum.dag.workflow import open_workflow
 from primum.errors import PrimumError

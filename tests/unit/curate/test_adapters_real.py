@@ -84,6 +84,8 @@ def real(name: str) -> tuple[list[Any], Counter[str]]:
 def test_counts(name: str, rows: int, drops: dict[str, int]) -> None:
     kept, dropped = real(name)
     assert (len(kept), dropped) == (rows, drops)
+    # What `primum plan` goes by before they are read.
+    assert catalog("datasets")[name].rows in (None, rows)
 
 
 @pytest.mark.skipif(not MEDQUAD.is_file(), reason=f"no {MEDQUAD.name} in {REAL} (set PRIMUM_REAL_DATA)")

@@ -191,7 +191,10 @@ def test_what_a_model_does_not_take_is_learned_once_said_and_recorded(
     opened = engine(server, concurrency=8)
     assert ask(opened, *(f"r{i}" for i in range(40))) == [Response(f"R{i}", "stop", 3, 2) for i in range(40)]
     assert len(server.requests) == 40 + len(names)
-    assert identified(opened) == {"left_out": sorted(names)}
+    assert identified(opened) == {
+        "left_out": tuple(sorted(names)),
+        "spent": {"answers": 40, "prompt_tokens": 120, "completion_tokens": 80},
+    }
     said = capsys.readouterr().err
     assert said.count("\n") == len(names)
     assert all(f"tiny: takes no {name} (http-400" in said for name in names)
@@ -207,7 +210,7 @@ def test_the_other_name_of_the_limit_is_tried_once(server: Server) -> None:
     opened = engine(server, concurrency=8)
     assert [r.status for r in ask(opened, *"abcdefgh")] == ["stop"] * 8
     assert [request.get("max_completion_tokens") for request in server.requests] == [None, *[8] * 8]
-    assert identified(opened) == {}
+    assert "left_out" not in identified(opened)
     server.reply = takes_no(
         "max_tokens", "max_completion_tokens", body=lambda name: {"error": {**error, "param": name}}
     )
@@ -259,6 +262,17 @@ def test_a_rerun_asks_for_what_failed_alone(server: Server, tmp_path: Path) -> N
     assert [answer.text for answer in ask(engine(server, tmp_path), *texts)] == [text.upper() for text in texts]
     assert [request["messages"][0]["content"] for request in server.requests] == ["r7"]
     assert failed_in(tmp_path) == 0
+
+
+def test_what_answers_cost_is_counted_once(server: Server, tmp_path: Path) -> None:
+    """Also of those in the journal: it is what the result cost, not what this run did."""
+    server.script = [echo, reply(400)]
+    opened = engine(server, tmp_path)
+    ask(opened, *"abaaaa")
+    assert identified(opened)["spent"] == {"answers": 1, "prompt_tokens": 3, "completion_tokens": 2}
+    opened = engine(server, tmp_path)
+    ask(opened, *"abaaaa")
+    assert identified(opened)["spent"] == {"answers": 2, "prompt_tokens": 6, "completion_tokens": 4}
 
 
 def test_answers_are_written_in_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

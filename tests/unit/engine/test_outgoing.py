@@ -73,7 +73,7 @@ def test_nothing_is_looked_for_where_nothing_leaves_the_machine(
     opened = engine(server, tmp_path)
     assert [response.status for response in ask(opened)] == ["stop", "stop"]
     assert sent(server) == [["You help Dr. Brown.", "Mr. Smith came on 3/14/2019."], ["What is 120/80?"]]
-    assert identified(opened) == {}
+    assert "identifiers" not in identified(opened)
     assert capsys.readouterr().err == ""
     assert not (tmp_path / NAME).exists()
 
@@ -96,7 +96,7 @@ def test_what_is_sent_elsewhere_is_counted_before_it_is_sent(
     ]
     # As it is: the second attempt of the first request, and the second request.
     assert sent(server)[1:] == [["You help Dr. Brown.", "Mr. Smith came on 3/14/2019."], ["What is 120/80?"]]
-    assert identified(opened) == {"identifiers": {"date": 1, "name": 2}}
+    assert identified(opened)["identifiers"] == {"date": 1, "name": 2}
     places = [json.loads(line) for line in (tmp_path / NAME).read_text().splitlines()]
     assert places == [
         {"request": 0, "message": 0, "start": 13, "end": 18, "kind": "name"},

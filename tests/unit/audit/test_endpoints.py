@@ -1,0 +1,114 @@
+"""The bill of models behind endpoints, reckoned by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shipped import ROOT, open_shipped
+
+from primum.artifact.manifest import Manifest
+from primum.audit.endpoints import bill_rows, bills
+from primum.audit.forecast import print_plan
+from primum.audit.questions import Amount
+from primum.dag.dag import Dag
+from primum.dag.evaluation import JUDGEMENT
+from primum.dag.state import JobState, RunState
+from primum.dag.workflow import Workflow
+
+# 16 requests of the demo's prompts, answered and judged by two models behind endpoints.
+CHANGED: dict[str, Any] = {
+    "models": {
+        "asked": {"endpoint": "a", "engine": {"kind": "openai"}},
+        "judge": {"endpoint": "j", "engine": {"kind": "openai"}, "price": {"prompt": 2.5, "completion": 10}},
+    },
+    "evaluate": {"models": ["asked"], "prompts": ["benign"], "judges": ["harm"]},
+    "prompts": {"benign": {"dataset": "demo-xstest-safe", "kind": "benign", "take": 16}},
+    "judges": {
+        "harm": {
+            "kind": "rubric",
+            "model": "judge",
+            "template": "data/rubrics/demo-harm.j2",
+            "prompts": ["benign"],
+            "sampling": {"max_tokens": 32},
+        }
+    },
+    **{name: {} for name in ("mixtures", "preferences", "rankers", "benchmarks", "resources", "overrides")},
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workflow:
+    monkeypatch.delenv("PRIMUM_STORE", raising=False)
+    return open_shipped(tmp_path, "demo", **CHANGED)
+
+
+def _state(run: Workflow, known: dict[str, Manifest]) -> RunState:
+    states = []
+    for job in run.dag.jobs:
+        missing = tuple(path for path in job.paths if path not in known)
+        states.append(JobState(job, "to run" if missing else "up to date", missing, (), ()))
+    return RunState(tuple(states), known, frozenset(), frozenset(), frozenset())
+
+
+def test_what_is_to_come_and_what_was_spent(run: Workflow) -> None:
+    """The judge has 16 questions to come, of (template / 3 + 256 + 48) tokens and 32 back, 2.5 and 10 dollars a million."""
+    each = -(-len((ROOT / "data/rubrics/demo-harm.j2").read_text(encoding="utf-8")) // 3) + 256 + 48
+    found = bills(run, _state(run, {}))
+    assert list(found) == ["asked", "judge"]
+    assert (found["asked"].requests, found["asked"].prompt, found["asked"].completion) == (
+        Amount(16),
+        Amount(16 * 256),
+        Amount(16 * 48),
+    )
+    assert found["asked"].to_pay is None
+    assert (found["judge"].requests, found["judge"].prompt) == (Amount(16), Amount(16 * each))
+    assert found["judge"].to_pay == Amount((16 * each * 2.5 + 16 * 32 * 10) / 1e6)
+    assert found["judge"].paid == Amount(0)
+
+    spent = {"answers": 16, "prompt_tokens": 400_000, "completion_tokens": 50_000}
+    judged = run.dag.path(JUDGEMENT, judge="harm", model="asked", prompts="benign")
+    made = Manifest("table", "judge", {}, {}, "k", "c", {}, run={"cost": {"spent": spent}})
+    found = bills(run, _state(run, {judged: made}))
+    assert (found["judge"].to_pay, found["judge"].paid) == (Amount(0), Amount(1.5))
+    rows = {name: cells for name, *cells in bill_rows(found)}
+    assert rows["judge"] == ["0", "0", "0", "0", "16", "400,000", "50,000", "1.5"]
+    assert rows["asked"][3] == rows["asked"][7] == "-"
+
+
+def test_what_nobody_knows_stays_unknown(tmp_path: Path) -> None:
+    changed = {**CHANGED, "prompts": {"benign": {"dataset": "demo-xstest-safe", "kind": "benign"}}}
+    run = open_shipped(tmp_path, "demo", **changed)
+    assert bills(run, _state(run, {}))["judge"].to_pay == Amount(0, 1)
+
+
+def test_prices_and_numbers_of_rows_change_no_result(tmp_path: Path) -> None:
+    plain, priced = dict(CHANGED["models"]["judge"]), CHANGED["models"]["judge"]
+    del plain["price"]
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    with_price = open_shipped(tmp_path / "a", "demo", **CHANGED)
+    models = {**CHANGED["models"], "judge": plain}
+    without = open_shipped(tmp_path / "b", "demo", **{**CHANGED, "models": models})
+    assert priced["price"]
+    assert [job.spec for job in with_price.dag.jobs] == [job.spec for job in without.dag.jobs]
+    sized = with_price.experiment.model_copy(
+        update={
+            "datasets": {
+                name: each.model_copy(update={"rows": 7}) for name, each in with_price.experiment.datasets.items()
+            }
+        }
+    )
+    again = Dag(sized, ROOT, with_price.dag.results)
+    assert [job.spec for job in again.jobs] == [job.spec for job in with_price.dag.jobs]
+
+
+def test_the_plan_prints_it(run: Workflow, capsys: pytest.CaptureFixture[str]) -> None:
+    print_plan(run)
+    printed = capsys.readouterr().out
+    assert "Dollars at the model's 'price'" in printed
+    (line,) = (
+        line for line in printed.splitlines() if line.startswith("judge ") and "unknown" not in line and "16" in line
+    )
+    assert line.split()[1] == "16"
