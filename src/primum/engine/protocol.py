@@ -61,8 +61,9 @@ def identified(engine: Engine) -> dict[str, Any]:
     cost (``spent``) and which settings were left out. Nothing where there is none of it.
     """
     found = {"identifiers": dict(sorted(engine.identifiers.items()))} if engine.identifiers else {}
-    of_endpoint = {name: getattr(engine, name, None) for name in ("spent", "left_out")}
-    return {**found, **{name: value for name, value in of_endpoint.items() if value}}
+    spent, left_out = getattr(engine, "spent", None), getattr(engine, "left_out", None)
+    # Plain ones: a manifest is copied field by field, and a Counter would count its pairs.
+    return {**found, **({"spent": dict(spent)} if spent else {}), **({"left_out": list(left_out)} if left_out else {})}
 
 
 def refuse_many_errors(name: str, responses: Sequence[Response], most: float = MOST_ERRORS) -> None:

@@ -192,7 +192,7 @@ def test_what_a_model_does_not_take_is_learned_once_said_and_recorded(
     assert ask(opened, *(f"r{i}" for i in range(40))) == [Response(f"R{i}", "stop", 3, 2) for i in range(40)]
     assert len(server.requests) == 40 + len(names)
     assert identified(opened) == {
-        "left_out": tuple(sorted(names)),
+        "left_out": sorted(names),
         "spent": {"answers": 40, "prompt_tokens": 120, "completion_tokens": 80},
     }
     said = capsys.readouterr().err
