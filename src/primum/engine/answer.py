@@ -20,8 +20,12 @@ _FILTERED = frozenset(
     | {"data_inspection_failed", "moderation_blocked"}
 )
 _SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "insufficient_balance"})
-_TOO_LONG = frozenset({"context_length_exceeded"})
+_TOO_LONG = frozenset({"context_length_exceeded", "request_too_large"})
+# Where an endpoint has no code for it: vLLM's server, Anthropic; DeepSeek, OpenAI's own moderation of prompts.
+_TOO_LONG_WORDS = re.compile(r"maximum context length|prompt is too long|context window")
+_FILTERED_WORDS = re.compile(r"content exists risk|prompt was flagged|input was flagged|content management policy")
 _TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+_OF_REQUESTS = frozenset({400, 403, 413, 422})
 _NOT_TAKEN = frozenset({"unsupported_parameter", "unsupported_value", "unknown_parameter", "extra_forbidden"})
 _NOT_TAKEN_WORDS = re.compile(
     r"unsupported|not support|not allowed|not permitted|deprecated|unknown|unrecogni[sz]ed|unexpected|extra |cannot both"
@@ -107,13 +111,14 @@ def read_refusal(status: int, error: Mapping[str, Any], sent: Sequence[str]) -> 
     codes = _codes(error)
     name = f"http-{status}" + (f" {codes[0]}" if codes else "")
     known = {code.lower() for code in codes}
-    metadata = error.get("metadata")
+    metadata, words = error.get("metadata"), _words(error)
     if known & _SPENT or status == 402:
         return Spent()
-    if known & _TOO_LONG:
+    if known & _TOO_LONG or (status in _OF_REQUESTS and _TOO_LONG_WORDS.search(words)):
         return Response("", "prompt-too-long")
     # OpenRouter has status 403 for what a moderation stopped, and its reasons beside.
-    if known & _FILTERED or (isinstance(metadata, Mapping) and metadata.get("reasons")):
+    stopped = isinstance(metadata, Mapping) and metadata.get("reasons")
+    if known & _FILTERED or stopped or (status in _OF_REQUESTS and _FILTERED_WORDS.search(words)):
         return Response("", "error", error=CONTENT_FILTER)
     if status in _TRANSIENT:
         return Again(name, LIMITED_TRIES, limited=True) if status == 429 else Again(name)
@@ -125,6 +130,11 @@ def _error(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if isinstance(error, str) and error:
         return {"message": error}
     return error if isinstance(error, Mapping) and error else None
+
+
+def _words(error: Mapping[str, Any]) -> str:
+    message = error.get("message")
+    return message.lower() if isinstance(message, str) else ""
 
 
 def _codes(error: Mapping[str, Any]) -> list[str]:
@@ -141,8 +151,7 @@ def _parameter(error: Mapping[str, Any], codes: set[str], sent: Sequence[str]) -
         place = detail.get("loc") if isinstance(detail, Mapping) else None
         if isinstance(place, list) and place and place[-1] in sent and detail.get("type") in _NOT_TAKEN:
             return str(place[-1])
-    message = error.get("message")
-    words = message.lower() if isinstance(message, str) else ""
+    words = _words(error)
     if not (codes & _NOT_TAKEN or _NOT_TAKEN_WORDS.search(words)):
         return ""
     if (named := error.get("param")) in sent:

@@ -156,6 +156,42 @@ def test_content_in_parts(server: Server) -> None:
     ]
 
 
+TOO_LONG = Response("", "prompt-too-long")
+FILTERED = Response("", "error", error="content-filter")
+VLLM = "This model's maximum context length is 64 tokens. However, you requested 80 tokens."
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (400, {"object": "error", "message": VLLM, "type": "BadRequestError", "code": 400}, TOO_LONG),
+        (400, {"error": {"message": VLLM, "type": "BadRequestError", "code": 400}}, TOO_LONG),
+        (413, {"error": {"type": "request_too_large"}}, TOO_LONG),
+        (400, {"error": {"message": "Content Exists Risk", "code": "invalid_request_error"}}, FILTERED),
+        (
+            400,
+            {"error": {"message": "Invalid prompt: your prompt was flagged as ...", "code": "invalid_prompt"}},
+            FILTERED,
+        ),
+        (400, {"error": {"code": "data_inspection_failed"}}, FILTERED),
+        (403, {"error": {"code": 403, "metadata": {"reasons": ["violence"], "flagged_input": "x"}}}, FILTERED),
+        (400, {"error": "no"}, Response("", "error", error="http-400")),
+    ],
+)
+def test_refusals_of_a_request_in_the_words_of_other_providers(
+    server: Server, status: int, body: Any, expected: Response
+) -> None:
+    server.script = [reply(status, body)]
+    assert ask(engine(server), "a") == [expected]
+    assert len(server.requests) == 1
+
+
+def test_an_account_that_is_spent(server: Server) -> None:
+    server.reply = reply(402, {"error": {"message": "Insufficient credits"}})
+    with pytest.raises(PrimumError, match="TEST_KEY: the quota is spent"):
+        ask(engine(server), "a")
+
+
 # What models do not take ----------------------------------------------------------------------------------------------
 
 
