@@ -2,52 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import multiprocessing
-import os
-import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
-from chat_server import Reply, Server, completion, echo, misbehaving_server, send
+from chat_server import Reply, Server, completion, echo, send
+from endpoint_asked import KEY, A, ask, engine, reply
 
 from primum.artifact.work import failed_in
 from primum.engine.answer import PAID_TRIES
-from primum.engine.endpoint import Endpoint
-from primum.engine.journal import NAME, Journal
-from primum.engine.openai_engine import REFUSED_AT_FIRST, OpenAIEngine
+from primum.engine.openai_engine import REFUSED_AT_FIRST
 from primum.engine.protocol import Response, identified
 from primum.errors import PrimumError
 from primum.experiment.types import Sampling
-from primum.progress import Progress
-from primum.text.rows import Message
-
-KEY = "sk-secret-0123456789abcdef"
-GREEDY = Sampling(max_tokens=8)
-A = Response("A", "stop", 3, 2)
 
 
 @pytest.fixture(autouse=True)
 def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_KEY", KEY)
-
-
-def engine(server: Server, journal: Path | None = None, concurrency: int = 1) -> OpenAIEngine:
-    endpoint = Endpoint("tiny", server.url, "TEST_KEY")
-    return OpenAIEngine(endpoint, concurrency, journal, Progress("test"), 5.0, backoff=0.001)
-
-
-def ask(opened: OpenAIEngine, *texts: str, sampling: Sampling = GREEDY) -> list[Response]:
-    return opened.chat([[Message("user", text)] for text in texts], sampling, 0, lambda done, tokens: None)
-
-
-def reply(status: int, body: Any = b"{}", **headers: str) -> Reply:
-    return lambda handler, _: send(
-        handler, status, body if isinstance(body, bytes) else json.dumps(body).encode(), **headers
-    )
 
 
 def choice(message: Any, finish: str | None, **more: Any) -> dict[str, Any]:
@@ -278,105 +252,3 @@ def test_an_endpoint_that_refuses_everything_is_asked_a_few_times(server: Server
 def test_a_code_that_is_none_is_not_shown(server: Server, code: Any) -> None:
     server.reply = reply(400, {"error": {"code": code}})
     assert ask(engine(server), "a")[0].error == "http-400"
-
-
-# What is paid for ------------------------------------------------------------------------------------------------------
-
-
-def test_a_rerun_asks_for_what_failed_alone(server: Server, tmp_path: Path) -> None:
-    """What failed, and how many, is written beside the journal, until nothing did."""
-    failing = reply(200, completion(None))
-    server.reply = lambda handler, request: (failing if request["messages"][0]["content"] == "r7" else echo)(
-        handler, request
-    )
-    texts = [f"r{i}" for i in range(20)]
-    first = ask(engine(server, tmp_path, concurrency=4), *texts)
-    assert [answer.error for answer in first] == [""] * 7 + ["no-content"] + [""] * 12
-    assert failed_in(tmp_path) == 1
-    del server.requests[:]
-    server.reply = echo
-    assert [answer.text for answer in ask(engine(server, tmp_path), *texts)] == [text.upper() for text in texts]
-    assert [request["messages"][0]["content"] for request in server.requests] == ["r7"]
-    assert failed_in(tmp_path) == 0
-
-
-def test_what_answers_cost_is_counted_once(server: Server, tmp_path: Path) -> None:
-    """Also of those in the journal: it is what the result cost, not what this run did."""
-    server.script = [echo, reply(400)]
-    opened = engine(server, tmp_path)
-    ask(opened, *"abaaaa")
-    assert identified(opened)["spent"] == {"answers": 1, "prompt_tokens": 3, "completion_tokens": 2}
-    opened = engine(server, tmp_path)
-    ask(opened, *"abaaaa")
-    assert identified(opened)["spent"] == {"answers": 2, "prompt_tokens": 6, "completion_tokens": 4}
-
-
-def test_answers_are_written_in_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the disk is slow those that come wait together; each is known once it is there."""
-    synced = []
-
-    def slow(handle: int) -> None:
-        time.sleep(0.02)
-        synced.append((tmp_path / NAME).read_bytes().count(b"\n"))
-
-    monkeypatch.setattr(os, "fsync", slow)
-    journal = Journal(tmp_path)
-
-    async def keep(number: int) -> None:
-        await journal.keep(str(number), A)
-        assert synced[-1] > number
-        assert journal.find(str(number)) == A
-
-    async def all_at_once() -> None:
-        await asyncio.gather(*(keep(number) for number in range(100)))
-        cancelled = asyncio.create_task(journal.keep("cancelled", A))
-        await asyncio.sleep(0)
-        cancelled.cancel()
-        await journal.close()
-
-    asyncio.run(all_at_once())
-    assert synced == [100, 101]
-    assert Journal(tmp_path).find("cancelled") == A
-
-
-def test_a_full_disk_ends_the_run_on_one_line(server: Server, tmp_path: Path) -> None:
-    (tmp_path / NAME).mkdir()
-    with pytest.raises(PrimumError, match="cannot be read"):
-        engine(server, tmp_path)
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    with pytest.raises(PrimumError, match=r"journal\.jsonl: cannot be written"):
-        ask(engine(server, blocked, concurrency=4), *"abcdefgh")
-
-
-def test_a_kill_costs_what_was_under_way(server: Server, tmp_path: Path) -> None:
-    def paced(handler: BaseHTTPRequestHandler, request: dict[str, Any]) -> None:
-        time.sleep(0.01)
-        echo(handler, request)
-
-    server.reply = paced
-    texts = [f"r{i}" for i in range(60)]
-    process = multiprocessing.get_context("fork").Process(
-        target=lambda: ask(engine(server, tmp_path, concurrency=4), *texts)
-    )
-    process.start()
-    # Its requests are counted here: the server runs in this process.
-    while len(server.requests) < 20:
-        assert process.is_alive()
-        time.sleep(0.002)
-    process.kill()
-    process.join()
-    answers = ask(engine(server, tmp_path, concurrency=4), *texts)
-    assert [answer.text for answer in answers] == [f"R{i}" for i in range(60)]
-    assert 60 <= len(server.requests) <= 60 + 4
-
-
-def test_no_proxy_gets_what_is_sent(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One of HTTP_PROXY would see key and prompts."""
-    with misbehaving_server() as proxy:
-        for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
-            monkeypatch.setenv(name, proxy.url.removesuffix("/v1"))
-        for name in ("NO_PROXY", "no_proxy"):
-            monkeypatch.delenv(name, raising=False)
-        assert ask(engine(server), "a") == [A]
-        assert (len(server.requests), proxy.requests) == (1, [])
