@@ -7,6 +7,7 @@ import errno
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ class Journal:
 
     def __init__(self, folder: Path | None) -> None:
         self._answers: dict[str, Response] = {}
-        self._waiting: list[tuple[str, Response, asyncio.Future[None]]] = []
-        self._writer: asyncio.Task[None] | None = None
+        self._waiting: dict[str, Response] = {}
+        self._next: asyncio.Task[None] | None = None  # writes those that wait
+        self._last: asyncio.Task[None] | None = None
         self._path = None if folder is None else folder / NAME
         if self._path is None or not self._path.exists():
             return
@@ -60,32 +62,25 @@ class Journal:
 
         An answer whose keeper is cancelled is kept all the same, by :meth:`close` at the latest.
         """
-        written = asyncio.get_running_loop().create_future()
-        self._waiting.append((key, response, written))
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write())
-        await written
+        if self._next is None:
+            self._next = self._last = asyncio.create_task(self._write(self._last))
+        self._waiting[key] = response
+        await asyncio.shield(self._next)
 
     async def close(self) -> None:
         """Wait for what is being written."""
-        if self._writer is not None:
-            await self._writer
+        if self._last is not None:
+            with suppress(PrimumError):  # its keepers have it
+                await self._last
 
-    async def _write(self) -> None:
-        while self._waiting:
-            group, self._waiting = self._waiting, []
-            try:
-                # Elsewhere: a slow disk must not keep answers from being read.
-                await asyncio.to_thread(self._append, b"".join(_line(key, response) for key, response, _ in group))
-            except PrimumError as error:
-                for *_, written in group:
-                    if not written.done():
-                        written.set_exception(error)
-                continue
-            for key, response, written in group:
-                self._answers[key] = response
-                if not written.done():
-                    written.set_result(None)
+    async def _write(self, before: asyncio.Task[None] | None) -> None:
+        """Write those that came while the group before was written."""
+        if before is not None and not before.done():
+            await asyncio.wait([before])
+        group, self._waiting, self._next = self._waiting, {}, None
+        # Elsewhere: a slow disk must not keep answers from being read.
+        await asyncio.to_thread(self._append, b"".join(_line(key, response) for key, response in group.items()))
+        self._answers.update(group)
 
     def _append(self, lines: bytes) -> None:
         if self._path is None:

@@ -12,7 +12,7 @@ import random
 import ssl
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +49,16 @@ LIMITS = ("max_tokens", "max_completion_tokens")
 _REFUSED = {401: "the key is not accepted", 403: "the key may not use this model", 404: "there is no such model there"}
 
 
-class _GaveUpError(Exception):
+@dataclass(frozen=True, slots=True)
+class _GaveUp:
     """Nothing is asked any more: ``why``, and the ``error`` of what was not."""
 
-    def __init__(self, why: str, error: str) -> None:
-        super().__init__(why)
-        self.why, self.error = why, error
+    why: str
+    error: str
+
+
+class _GaveUpError(Exception):
+    """Ends the workers."""
 
 
 class OpenAIEngine:
@@ -106,7 +110,7 @@ class OpenAIEngine:
         is sent.
         """
         cleaned: list[Conversation] = [
-            [replace(m, content=clean(m.content)[0]) for m in conversation] for conversation in conversations
+            [replace(m, content=clean(m.content)[0]) for m in messages] for messages in conversations
         ]
         if self._phi is not None:
             cleaned, kinds = checked(cleaned, self._endpoint, self._phi, self._folder, self._progress)
@@ -128,16 +132,13 @@ class OpenAIEngine:
             done, tokens = done + times[key], tokens + answer.prompt_tokens + answer.completion_tokens
             report(done, tokens)
 
-        if asked:
-            try:
-                asyncio.run(self._ask_all(asked, sampling, finished))
-            except _GaveUpError as error:
-                lost = sum(times[key] for key in keys if key not in answers or _failed(answers[key]))
-                if lost > MOST_ERRORS * len(keys):
-                    kept = f"{len(self._journal):,} answers are kept"
-                    raise PrimumError(f"{self._endpoint.model}: {error.why} ({kept})") from None
-                self._progress.say(f"{self._endpoint.model}: {error.why}")
-                answers = {key: answers.get(key, Response("", "error", error=error.error)) for key in keys}
+        end = asyncio.run(self._ask_all(asked, sampling, finished)) if asked else None
+        if end is not None:
+            lost = sum(count for key, count in times.items() if key not in answers or _failed(answers[key]))
+            if lost > MOST_ERRORS * len(keys):
+                raise PrimumError(f"{self._endpoint.model}: {end.why} ({len(self._journal):,} answers are kept)")
+            self._progress.say(f"{self._endpoint.model}: {end.why}")
+            answers = {key: answers.get(key, Response("", "error", error=end.error)) for key in keys}
         report(len(keys), tokens)
         self._failed += sum(times[key] for key, answer in answers.items() if _failed(answer))
         keep_work(self._folder, self._failed)
@@ -156,15 +157,19 @@ class OpenAIEngine:
         asked: Mapping[str, tuple[Conversation, int | None]],
         sampling: Sampling,
         finished: Callable[[str, Response], None],
-    ) -> None:
+    ) -> _GaveUp | None:
         waiting = iter(asked.items())
         limiter = Limiter(self._concurrency, self._backoff)
         refused, answered = 0, False
+        end: _GaveUp | None = None
 
         async def worker(client: openai.AsyncOpenAI) -> None:
-            nonlocal refused, answered
+            nonlocal refused, answered, end
             for key, (messages, seed) in waiting:
                 answer = await self._ask(client, limiter, messages, sampling, seed)
+                if isinstance(answer, _GaveUp):
+                    end = answer
+                    raise _GaveUpError
                 if not _failed(answer):
                     answered = True
                     await self._journal.keep(key, answer)
@@ -172,16 +177,15 @@ class OpenAIEngine:
                 refused += answer.error.startswith("http-")
                 if not answered and refused >= REFUSED_AT_FIRST:
                     why = f"the first {refused} requests were refused ({answer.error}): check the model's endpoint"
-                    raise _GaveUpError(why, answer.error)
+                    end = _GaveUp(why, answer.error)
+                    raise _GaveUpError
 
         # A redirect could carry prompts and key to another host: it is an answer with status 3xx, not an instruction. So could a
         # proxy that a variable names; a site's own certificates count all the same.
         own = any(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+        verify = ssl.create_default_context() if own else True
         async with openai.DefaultAsyncHttpxClient(
-            follow_redirects=False,
-            timeout=self._seconds,
-            trust_env=False,
-            verify=ssl.create_default_context() if own else True,
+            follow_redirects=False, timeout=self._seconds, trust_env=False, verify=verify
         ) as http:
             client = openai.AsyncOpenAI(
                 api_key=self._key,
@@ -195,13 +199,14 @@ class OpenAIEngine:
                     for _ in range(min(self._concurrency, len(asked))):
                         group.create_task(worker(client))
             except ExceptionGroup as errors:
-                ours = [error for error in errors.exceptions if isinstance(error, PrimumError | _GaveUpError)]
+                ours = [error for error in errors.exceptions if isinstance(error, PrimumError)]
                 if ours:
-                    # What ends all runs is said before what may have ended this one.
-                    raise min(ours, key=lambda error: isinstance(error, _GaveUpError)) from None
-                raise
+                    raise ours[0] from None
+                if end is None:
+                    raise
             finally:
                 await self._journal.close()
+        return end
 
     async def _ask(
         self,
@@ -210,12 +215,11 @@ class OpenAIEngine:
         messages: Conversation,
         sampling: Sampling,
         seed: int | None,
-    ) -> Response:
+    ) -> Response | _GaveUp:
         tries: Counter[bool] = Counter()
         while True:
             number = await limiter.start()
-            request = self._request(messages, sampling, seed)
-            reply, headers = await self._attempt(client, request)
+            reply, headers = await self._attempt(client, self._request(messages, sampling, seed))
             if isinstance(reply, Again | Refused) and self._key in reply.error:
                 reply = replace(reply, error=reply.error.split()[0])
             if isinstance(reply, Response):
@@ -231,14 +235,16 @@ class OpenAIEngine:
                 if self._learn(reply):
                     continue
                 if reply.status in _REFUSED:
-                    where = f"check the endpoint and {self._endpoint.key_env}"
-                    raise PrimumError(f"{self._endpoint.model}: {_REFUSED[reply.status]} ({reply.error}): {where}")
+                    model, key = self._endpoint.model, self._endpoint.key_env
+                    raise PrimumError(
+                        f"{model}: {_REFUSED[reply.status]} ({reply.error}): check the endpoint and {key}"
+                    )
                 return Response("", "error", error=reply.error)
             shared = reply.limited or retry_after(headers) is not None
             pause = limiter.refused(number, headers) if shared else limiter.failed(number, headers)
             if limiter.without_answer() > self._patience:
                 why = f"{self._endpoint.host} has not answered for {limiter.without_answer():,.0f} s, or asks to wait so long"
-                raise _GaveUpError(f"{why} (the last with {reply.error}): run again when it does", reply.error)
+                return _GaveUp(f"{why} (the last with {reply.error}): run again when it does", reply.error)
             if pause >= TOLD_FROM:
                 self._progress.say(f"{self._endpoint.model}: {reply.error}: waiting {pause:.0f} s")
             tries[reply.limited] += 1

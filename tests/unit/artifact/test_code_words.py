@@ -300,7 +300,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("train/common.py", "not math.isfinite(float(value))", "math.isnan(float(value))",
          {"pretrain", "sft", "reference", "dpo"}),
         # What an endpoint's failure is called is in the rows of responses.
-        ("engine/openai_engine.py", '_AgainError("timeout")', '_AgainError("too late")',
+        ("engine/openai_engine.py", 'Again("timeout")', 'Again("too late")',
          {"sample", "rank", "generate", "judge", "grade", "agreement", "answer"}),
         ("engine/openai_engine.py", "the quota is spent", "no quota is left", set()),
         ("curate/adapters/choice.py", "files: Sequence[RawFile]", "files: list[RawFile]", {"read"}),
