@@ -25,13 +25,13 @@ from primum.engine.journal import Journal, answer_key
 from primum.engine.limiter import Limiter, retry_after
 from primum.engine.outgoing import checked
 from primum.engine.protocol import (
-    CONTENT_FILTER,
     MOST_ERRORS,
     Conversation,
     Report,
     Response,
     clean,
     conversation_seed,
+    failed,
     tokens_spent,
 )
 from primum.errors import PrimumError
@@ -134,15 +134,15 @@ class OpenAIEngine:
 
         end = asyncio.run(self._ask_all(asked, sampling, finished)) if asked else None
         if end is not None:
-            lost = sum(count for key, count in times.items() if key not in answers or _failed(answers[key]))
+            lost = sum(count for key, count in times.items() if key not in answers or failed(answers[key]))
             if lost > MOST_ERRORS * len(keys):
                 raise PrimumError(f"{self._endpoint.model}: {end.why} ({len(self._journal):,} answers are kept)")
             self._progress.say(f"{self._endpoint.model}: {end.why}")
             answers = {key: answers.get(key, Response("", "error", error=end.error)) for key in keys}
         report(len(keys), tokens)
-        self._failed += sum(times[key] for key, answer in answers.items() if _failed(answer))
+        self._failed += sum(times[key] for key, answer in answers.items() if failed(answer))
         keep_work(self._folder, self._failed)
-        paid = [answer for answer in answers.values() if not _failed(answer)]
+        paid = [answer for answer in answers.values() if not failed(answer)]
         self.spent.update({"answers": len(paid), **tokens_spent(paid)})
         responses = []
         for key in keys:
@@ -170,7 +170,7 @@ class OpenAIEngine:
                 if isinstance(answer, _GaveUp):
                     end = answer
                     raise _GaveUpError
-                if not _failed(answer):
+                if not failed(answer):
                     answered = True
                     await self._journal.keep(key, answer)
                 finished(key, answer)
@@ -292,11 +292,6 @@ class OpenAIEngine:
             self.left_out = tuple(sorted({*self.left_out, name}))
             self._progress.say(f"{model}: takes no {name} ({reply.error}): asked without it, at the endpoint's own")
         return bool(name)
-
-
-def _failed(answer: Response) -> bool:
-    """Whether a rerun should ask again. An endpoint that filtered an answer has answered."""
-    return answer.status == "error" and answer.error != CONTENT_FILTER
 
 
 __all__ = ["Endpoint", "OpenAIEngine", "read_endpoint"]

@@ -66,13 +66,17 @@ def identified(engine: Engine) -> dict[str, Any]:
     return {**found, **({"spent": dict(spent)} if spent else {}), **({"left_out": list(left_out)} if left_out else {})}
 
 
+def failed(response: Response) -> bool:
+    """Whether it is worth asking again. An endpoint that filtered an answer has answered."""
+    return response.status == "error" and response.error != CONTENT_FILTER
+
+
 def refuse_many_errors(name: str, responses: Sequence[Response], most: float = MOST_ERRORS) -> None:
     """PrimumError, with the errors' classes, when more than this share of the requests failed.
 
     Those that an endpoint's own content filter stopped have not.
     """
-    failed = (response.error for response in responses if response.status == "error")
-    errors = Counter(error for error in failed if error != CONTENT_FILTER)
+    errors = Counter(response.error for response in responses if failed(response))
     if errors.total() > most * len(responses):
         kinds = ", ".join(f"{error} {count}" for error, count in errors.most_common())
         remedy = f"run again{f', {_TEMPLATE}' if REFUSED in errors else ''}"

@@ -258,7 +258,7 @@ def test_every_item_has_a_status(tmp_path: Path, server: Server, capsys: pytest.
 
 def test_a_failed_request_fails_the_job_and_a_rerun_pays_for_it_alone(tmp_path: Path, server: Server) -> None:
     server.script = [say("A"), refuse(400, "bad"), say("C")]
-    with pytest.raises(PrimumError, match=r"^b: 1 of 3 requests failed \(http-400 1\): run again$"):
+    with pytest.raises(PrimumError, match=r"^b: 1 of 3 requests failed \(http-400 bad 1\): run again$"):
         score(tmp_path, server, rows(3))
     journal = tmp_path / "work" / "b" / NAME
     assert len(journal.read_text().splitlines()) == 2
@@ -274,7 +274,7 @@ def test_one_failure_in_twenty_is_published(tmp_path: Path, server: Server) -> N
     server.reply = say("A")
     answered, result = score(tmp_path, server, rows(20))
     assert result.counts["error"] == 1
-    assert answered.counts["errors"] == {"http-400": 1}
+    assert answered.counts["errors"] == {"http-400 bad": 1}
     # Rows 0, 3, ..., 18 have the answer A; row 0 failed.
     assert result.counts["correct"] == 6
 
