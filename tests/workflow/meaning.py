@@ -391,6 +391,8 @@ class Meaning:
                 return {f"rank_responses {each}" for each, entry in self.sampled().items() if entry["ranker"] == name}
             case ["models", model, "title" | "size_class"] | ["models", model, "axes", *_]:
                 return presented
+            case ["models", _, "family", *_]:
+                return set()  # no prompts of the demo have a published wording
             case ["models", model, "engine", *_]:
                 judging = {
                     job for name in self.judges if self._judge(name).get("model") == model for job in self.asking(name)
@@ -487,7 +489,7 @@ class Meaning:
                 return own | presented
             case ["dpo", "beta"]:
                 return trained | self._ranked_by(model)
-            case ["sft", "chunk_tokens" | "train_on_inputs"]:
+            case ["sft", "chunk_tokens" | "train_on_inputs" | "packing"]:
                 return packed
             case ["sft", "seed" | "template" | "fold_system"]:
                 return packed | trained

@@ -59,6 +59,8 @@ _ADDED: dict[tuple[Any, ...], Any] = {
     ("models", "sft", "threads"): 2,
     ("models", "sft", "size_class"): "medium",
     ("models", "sft", "axes"): {"n": 200},
+    ("models", "sft", "family"): "llama2",
+    ("models", "sft", "packing"): False,
     ("models", "sft", "attention"): "varlen",
     ("models", "sft", "attention_reset"): False,
     ("models", "sft", "train_on_inputs"): True,
@@ -87,6 +89,8 @@ _ADDED: dict[tuple[Any, ...], Any] = {
     ("models", "sft", "optimization", "optimizer"): "rmsprop",
     ("models", "sft", "optimization", "max_grad_norm"): 0.5,
     ("models", "sft", "optimization", "warmup_ratio"): 0.5,
+    ("models", "sft", "optimization", "warmup_steps"): 3,
+    ("models", "sft", "optimization", "drop_last"): True,
     ("models", "sft", "optimization", "checkpoint_steps"): 7,
     ("models", "dpo-1", "optimization", "weight_decay"): 0.5,
     ("preferences", "on-policy-2", "take"): 3,
@@ -357,6 +361,10 @@ def test_no_key_of_an_experiment_is_left_out() -> None:
         # Of other kinds of ranker (test_rankings).
         "label",
         "best",
+        # Of published code (test_dag).
+        "wording",
+        "published",
+        "policy",
     }
     catalog = {"path", "url", "sha256", "adapter", "files", "options", "citation", "rows"}
     assert fields - tried == elsewhere | catalog

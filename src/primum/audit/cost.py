@@ -172,14 +172,16 @@ def training_tokens(run: Workflow, model: str, known: Mapping[str, Manifest]) ->
 
 
 def _examples(entry: TrainedModel, there_are: float | None) -> float | None:
-    """Chunks or pairs over the whole run, the last batch of an epoch full, as ``primum.train`` counts steps."""
+    """Chunks or pairs over the whole run, the last batch of an epoch full, or dropped, as ``primum.train`` counts steps."""
     optimization = entry.optimization
     if optimization.steps is not None:
         return optimization.steps * optimization.batch
     if there_are is None or optimization.epochs is None:
         return None
     there_are -= entry.held_out.take if entry.held_out else 0
-    return max(1, round(math.ceil(there_are / optimization.batch) * optimization.epochs)) * optimization.batch
+    batches = there_are / optimization.batch
+    whole = max(1, math.floor(batches) if optimization.drop_last else math.ceil(batches))
+    return max(1, round(whole * optimization.epochs)) * optimization.batch
 
 
 def _estimate(run: Workflow, job: JobState, known: Mapping[str, Manifest]) -> Amount | None:

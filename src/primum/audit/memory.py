@@ -14,7 +14,7 @@ from primum.experiment.types import Resources
 
 _MASTER = 4  # bytes of a weight or gradient as it is kept: float32
 _MOMENTS = {"adamw": 8, "rmsprop": 4}  # bytes a trained weight
-BYTES = {"float32": 4, "bfloat16": 2}
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _TILE = (4096, 32_768)  # of TRL's fused head: tokens and vocabulary whose logits exist at a time
 _RESERVE = 2e9  # CUDA's own, and what lies between tensors
 

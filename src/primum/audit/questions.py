@@ -14,6 +14,7 @@ from primum.dag.state import JobState
 from primum.dag.workflow import Workflow
 
 CRITERIA_A_RESPONSE = 12  # HealthBench has 11.4
+PUBLISHED_CHARACTERS = 7000  # of MedSafetyBench's longer policy, rubric and steps, which are in no spec
 CHARACTERS_A_TOKEN = 3  # of a judge's template and policy; English has about 4
 REQUEST_TOKENS = 256  # a request, and what the chat template adds
 
@@ -83,7 +84,8 @@ def judge_questions(run: Workflow, job: JobState, known: Mapping[str, Manifest])
     name, _, model = job.name.partition("/")
     judge = e.judges[name]
     common = job.job.plan.common
-    asked = len(common["template"]) + max(map(len, common.get("policies", {}).values()), default=0)
+    asked = PUBLISHED_CHARACTERS if judge.published else len(common["template"])
+    asked += max(map(len, common.get("policies", {}).values()), default=0)
     times = 1
     if job.stage == "agreement":
         tested: dict[str, float | None] = {path(CANARY, judge=name): float(len(canaries(run.dag)))}

@@ -17,7 +17,7 @@ from primum.curate.workers import in_order, processes, to_ipc
 from primum.errors import PrimumError
 from primum.text.audit import NAMED, Check, LabelsAcross, audit_table, refused_check
 from primum.text.chat import assistant_spans, check_spans
-from primum.text.packing import arrange, chunks
+from primum.text.packing import alone, arrange, chunks
 from primum.text.rows import ChatRow
 from primum.text.tokenizer import load_tokenizer
 
@@ -50,9 +50,12 @@ def _model(job: Job, model: str, items: Sequence[Item]) -> Iterator[Result]:
     by_output = {item.spec["output"]: item for item in items}
     with TemporaryDirectory(dir=work) as folder:
         samples, counts, found, sources = _samples(job, model, items[0], Path(folder))
-        bins = arrange(samples.lengths.tolist(), spec["chunk_tokens"], spec["seed"])
+        lengths = samples.lengths.tolist()
+        packing = spec.get("packing", True)
+        bins = arrange(lengths, spec["chunk_tokens"], spec["seed"]) if packing else alone(len(lengths), spec["seed"])
         counts["chunks"] = len(bins)
-        places = len(bins) * spec["chunk_tokens"]
+        # A chunk of one sample has no place for another: it is padded to the longest of its batch alone.
+        places = len(bins) * spec["chunk_tokens"] if packing else sum(lengths)
         across = LabelsAcross(samples.fingerprints)
 
         def audit(lost: int) -> pa.Table | None:

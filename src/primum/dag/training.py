@@ -45,6 +45,12 @@ def _dump(value: Frozen) -> dict[str, Any]:
     return dumped
 
 
+def _optimization(model: TrainedModel) -> dict[str, Any]:
+    """The optimizer's settings for a spec; those that came later only where they are given, so that older results hold."""
+    dumped, plain = _dump(model.optimization), {"drop_last": False, "warmup_steps": None}
+    return {key: value for key, value in dumped.items() if key not in plain or value != plain[key]}
+
+
 def _of_kind(*kinds: str) -> Callable[[Scope], list[str]]:
     """The models of these kinds that the tables need."""
 
@@ -85,6 +91,7 @@ def _pack(scope: Scope, name: str) -> Plan:
         "train_on_inputs": model.train_on_inputs,
         "seed": _seed(scope, name),
         **_template(scope, model),
+        **({} if model.packing else {"packing": False}),
     }
     inputs = {"mixture": [scope.path(MIXTURE, mixture=model.data)], "model": [scope.path(MODEL, model=model.start)]}
     outputs = [
@@ -105,7 +112,7 @@ def _pretrain(scope: Scope, name: str) -> Plan:
     assert isinstance(model, PretrainedModel)  # noqa: S101 - the rule's wildcard constraint
     spec = {
         "architecture": _dump(model.architecture),
-        "optimization": _dump(model.optimization),
+        "optimization": _optimization(model),
         "held_out": _held_out(model),
         "chunk_tokens": model.chunk_tokens,
         "threads": model.threads,
@@ -119,7 +126,7 @@ def _sft(scope: Scope, name: str) -> Plan:
     model = scope.experiment.models[name]
     assert isinstance(model, SFTModel)  # noqa: S101
     spec = {
-        "optimization": _dump(model.optimization),
+        "optimization": _optimization(model),
         "held_out": _held_out(model),
         "attention": model.attention,
         "attention_reset": model.attention_reset,
@@ -154,7 +161,7 @@ def _dpo(scope: Scope, name: str) -> Plan:
     model = scope.experiment.models[name]
     assert isinstance(model, DPOModel)  # noqa: S101
     spec = {
-        "optimization": _dump(model.optimization),
+        "optimization": _optimization(model),
         "held_out": _held_out(model),
         "beta": model.beta,
         "threads": model.threads,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from primum.experiment.types import (
     AtLeastOne,
@@ -22,16 +22,21 @@ from primum.experiment.types import (
 
 
 class _Model(Frozen):
-    """``axes`` are the values of the grid that made the entry, by axis: for tables and figures, in no spec."""
+    """``axes`` are the values of the grid that made the entry, by axis: for tables and figures, in no spec.
+
+    ``family`` is the one whose published wording the model is asked in, where prompts have a ``wording``; a model that is trained
+    here has that of the model it starts from.
+    """
 
     title: str = ""
     size_class: Literal["small", "medium", "large"] = "small"
     engine: Engine | None = None
+    family: str = ""
     axes: dict[str, bool | int | float | str] = {}
 
 
 class _Templated(_Model):
-    """``template`` takes the place of the model's chat template: ``alpaca``, ``plain``, or a file of the project (jinja2).
+    """``template`` takes the place of the model's chat template: ``alpaca``, ``plain``, ``bare``, or a file of the project.
 
     ``fold_system`` puts a system turn at the beginning of the first user turn, for templates that refuse one. Both become part
     of the model's own files, so that data, generation and scoring all follow them.
@@ -90,7 +95,9 @@ class Optimization(Frozen):
     """The optimizer's settings: ``epochs`` or ``steps``, with a linear warm-up and then a cosine (or linear) decay.
 
     ``batch`` counts packed chunks (pretrain, sft) or pairs (dpo) an optimizer step, over all devices;
-    ``micro_batch`` how many of them a device holds at once.
+    ``micro_batch`` how many of them a device holds at once. ``drop_last`` leaves out what does not fill an epoch's last batch.
+    The warm-up is a share of all steps, or ``warmup_steps``, however many steps there are.
+    ``float16`` is for one GPU: weights are float32, computed with in float16, and the loss is scaled.
     """
 
     learning_rate: Positive
@@ -98,14 +105,22 @@ class Optimization(Frozen):
     micro_batch: AtLeastOne | None = None
     epochs: Positive | None = None
     steps: AtLeastOne | None = None
+    drop_last: bool = False
     warmup_ratio: Share = 0.03
+    warmup_steps: Count | None = None
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     optimizer: Literal["adamw", "rmsprop"] = "adamw"
     betas: tuple[Number, Number] = (0.9, 0.999)
     weight_decay: Annotated[Number, Field(ge=0)] = 0.0
     max_grad_norm: Positive = 1.0
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     checkpoint_steps: Count = 0
+
+    @model_validator(mode="after")
+    def _one_warm_up(self) -> Optimization:
+        if self.warmup_steps is not None and "warmup_ratio" in self.model_fields_set:
+            raise ValueError("'warmup_steps' and 'warmup_ratio' are two warm-ups: give one")
+        return self
 
 
 class Architecture(Frozen):
@@ -185,6 +200,7 @@ class DPOLimits(_Limits):
 class SFTModel(_Templated, _Trained):
     """Supervised fine-tuning of ``from`` on a mixture; samples are packed into chunks of ``chunk_tokens``.
 
+    With ``packing: false`` each sample is a chunk of its own, so that a batch has as many samples as it says.
     ``limits`` are those of the packed samples' audit, in its spec alone.
     ``attention_reset`` keeps packed samples from attending to one another; ``train_on_inputs`` puts the loss on prompts too.
     ``attention`` is the kernel: ``varlen`` is flash attention, on GPUs several times as fast on packed chunks as ``sdpa``,
@@ -194,6 +210,7 @@ class SFTModel(_Templated, _Trained):
     train: Literal["sft"]
     start: Name = Field(alias="from")
     chunk_tokens: AtLeastOne = 8192
+    packing: bool = True
     limits: SFTLimits = SFTLimits()
     attention: Literal["sdpa", "flex_attention", "varlen"] = "sdpa"
     attention_reset: bool = True

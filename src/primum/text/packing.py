@@ -71,6 +71,13 @@ def arrange(lengths: Sequence[int], chunk_tokens: int, seed: int) -> list[list[i
     return bins
 
 
+def alone(samples: int, seed: int) -> list[list[int]]:
+    """As :func:`arrange`, with each sample in a chunk of its own."""
+    bins = [[number] for number in range(samples)]
+    random.Random(seed).shuffle(bins)
+    return bins
+
+
 def pack(samples: Sequence[Sample], chunk_tokens: int, seed: int) -> pa.Table:
     """Samples as chunks of at most ``chunk_tokens`` tokens (schema ``PACKED``), in the order of :func:`arrange`."""
     bins = arrange([len(sample.input_ids) for sample in samples], chunk_tokens, seed)

@@ -52,18 +52,20 @@ def arguments(item: Mapping[str, Any], examples: int, work: Path, devices: Devic
         raise PrimumError(f"optimization.batch={batch} is no multiple of micro_batch={micro} x {world} devices")
     if (optimization["steps"] is None) == (optimization["epochs"] is None):
         raise PrimumError("optimization: give either 'steps' or 'epochs'")
-    per_epoch = max(1, math.ceil(examples / batch))
+    drop_last = optimization.get("drop_last", False)
+    per_epoch = max(1, examples // batch if drop_last else math.ceil(examples / batch))
     steps = optimization["steps"] or max(1, round(per_epoch * optimization["epochs"]))
     checkpoints = optimization["checkpoint_steps"]
     fused = "_fused" if torch.cuda.is_available() else ""
     return {
         "output_dir": str(work / "checkpoints"),
         "max_steps": steps,
+        "dataloader_drop_last": drop_last,
         "per_device_train_batch_size": micro,
         "gradient_accumulation_steps": batch // (micro * world),
         "learning_rate": optimization["learning_rate"],
         "lr_scheduler_type": optimization["schedule"],
-        "warmup_steps": math.ceil(optimization["warmup_ratio"] * steps),
+        "warmup_steps": _warm_up(optimization, steps),
         "optim": {"adamw": f"adamw_torch{fused}", "rmsprop": "rmsprop"}[optimization["optimizer"]],
         "adam_beta1": optimization["betas"][0],
         "adam_beta2": optimization["betas"][1],
@@ -71,6 +73,7 @@ def arguments(item: Mapping[str, Any], examples: int, work: Path, devices: Devic
         "max_grad_norm": optimization["max_grad_norm"],
         # Said even where it is false: TRL's own default is true. A shared model has a policy of its own (set_precision).
         "bf16": optimization["dtype"] == "bfloat16" and not is_launched(),
+        "fp16": optimization["dtype"] == "float16",
         "use_cpu": not torch.cuda.is_available(),
         "seed": seed,
         "data_seed": seed,
@@ -89,18 +92,44 @@ def arguments(item: Mapping[str, Any], examples: int, work: Path, devices: Devic
     }
 
 
+def _warm_up(optimization: Mapping[str, Any], steps: int) -> int:
+    given: int | None = optimization.get("warmup_steps")
+    return math.ceil(optimization["warmup_ratio"] * steps) if given is None else given
+
+
+def check_dtype(name: str, dtype: str) -> None:
+    """PrimumError where a training cannot compute in ``dtype``: float16 needs its loss scaled, on one GPU."""
+    if dtype != "float16":
+        return
+    if not torch.cuda.is_available():
+        raise PrimumError(
+            f"{name}: optimization.dtype: float16 needs a GPU, and there is none here: use bfloat16 or float32"
+        )
+    if is_launched():
+        raise PrimumError(f"{name}: optimization.dtype: float16 is for one GPU: ask for one, or use bfloat16")
+
+
 class Watch(TrainerCallback):  # type: ignore[misc]
-    """Prints progress, and stops at a loss that is not finite."""
+    """Prints progress, and stops at a loss that is not finite.
+
+    In float16 a gradient that is not is no error: the step is left out, and the loss scaled less for the next one. ``skipped``
+    counts these.
+    """
 
     def __init__(self, name: str, progress: Progress, tokens_per_step: float) -> None:
         self._name = name
         self._progress = progress
         self._tokens = tokens_per_step
+        self.skipped = 0
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         for key in ("loss", "grad_norm", "eval_loss"):
             value = (logs or {}).get(key)
-            if value is not None and not math.isfinite(float(value)):
+            if value is None or math.isfinite(float(value)):
+                continue
+            if key == "grad_norm" and args.fp16:
+                self.skipped += 1
+            else:
                 raise PrimumError(
                     f"{self._name}: {key} is {value} at step {state.global_step}: lower the learning rate or check the data"
                 )
@@ -139,7 +168,8 @@ def fit(trainer: Any, name: str, work: Path, progress: Progress, tokens_per_step
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(CheckSharded())
     trainer.add_callback(held_out.AskAtLast())
-    trainer.add_callback(Watch(name, progress, tokens_per_step))
+    watch = Watch(name, progress, tokens_per_step)
+    trainer.add_callback(watch)
     trainer.add_callback(Vouch(progress))
     trainer.add_callback(interruption)
     checkpoint = whole_checkpoint(work, progress)
@@ -156,5 +186,9 @@ def fit(trainer: Any, name: str, work: Path, progress: Progress, tokens_per_step
         )
     if step < steps:
         raise PrimumError(f"{name}: stopped at step {step} of {steps}: run again")
+    if watch.skipped:
+        progress.say(f"{name}: {watch.skipped} of {steps} steps were left out, since a float16 gradient was too large")
+    if watch.skipped * 2 > steps:
+        raise PrimumError(f"{name}: more than half of its steps had no finite float16 gradient: use bfloat16")
     if not all_agree(all(bool(local(each).isfinite().all()) for each in trainer.model.parameters())):
         raise PrimumError(f"{name}: the trained weights are not finite: lower the learning rate")

@@ -16,7 +16,7 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference
 from primum.artifact.job import Job, Result
 from primum.text.tokenizer import load_tokenizer
 from primum.train import held_out
-from primum.train.common import arguments, fit, start
+from primum.train.common import arguments, check_dtype, fit, start
 from primum.train.loading import load_trainable
 from primum.train.order import InOrder
 from primum.train.saving import save
@@ -72,6 +72,7 @@ def run(job: Job) -> Iterator[Result]:
     """One model folder: safetensors, tokenizer, history.parquet with reward accuracies and margins."""
     for item in job.items:
         start(item.spec["threads"], item.spec["seed"])
+        check_dtype(item.name, item.spec["optimization"]["dtype"])
         source = item.one("model")
         model, tokenizer = load_trainable(source), load_tokenizer(source)
         model.config._name_or_path = ""  # nowhere to load it from again, whatever TRL has in mind

@@ -17,19 +17,24 @@ from torch.utils.data import Sampler
 
 
 class Order(Sampler[int]):
-    """``wanted`` indices below ``rows``: each once an epoch, the epochs' permutations drawn with ``seed``, ``seed`` + 1, ..."""
+    """``wanted`` indices below ``rows``: each once an epoch, the epochs' permutations drawn with ``seed``, ``seed`` + 1, ...
 
-    def __init__(self, rows: int, wanted: int, seed: int) -> None:
+    ``each`` is how many an epoch has, all of them if left out: whole batches alone where the last one is dropped.
+    """
+
+    def __init__(self, rows: int, wanted: int, seed: int, each: int | None = None) -> None:
         self._rows, self._wanted, self._seed = rows, wanted, seed
+        self._each = each or rows
 
     def __len__(self) -> int:
         return self._wanted
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator()
-        for epoch, first in enumerate(range(0, self._wanted, self._rows)):
+        for epoch, first in enumerate(range(0, self._wanted, self._each)):
             generator.manual_seed(self._seed + epoch)
-            yield from torch.randperm(self._rows, generator=generator)[: self._wanted - first].tolist()
+            taken = min(self._each, self._wanted - first)
+            yield from torch.randperm(self._rows, generator=generator)[:taken].tolist()
 
 
 class InOrder:
@@ -43,4 +48,5 @@ class InOrder:
         args = self.args
         # train_batch_size is a process' own; how many there are is in world_size.
         batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-        return Order(rows, args.max_steps * batch, args.data_seed)
+        each = rows // batch * batch if args.dataloader_drop_last else rows
+        return Order(rows, args.max_steps * batch, args.data_seed, each)

@@ -14,7 +14,7 @@ from primum.text.packing import Sample, pack
 from primum.text.rows import TextRow
 from primum.text.tokenizer import train_tokenizer
 from primum.train.chunks import train_on_chunks
-from primum.train.common import start
+from primum.train.common import check_dtype, start
 from primum.train.saving import save
 
 
@@ -26,6 +26,7 @@ def run(job: Job) -> Iterator[Result]:
             raise PrimumError(f"{item.name}: pretraining needs a mixture of text datasets")
         size = item.spec["architecture"]
         start(item.spec["threads"], item.spec["seed"])
+        check_dtype(item.name, item.spec["optimization"]["dtype"])
         texts = table.column("text").to_pylist()
         tokenizer = train_tokenizer(texts, size["vocab_size"])
         bos, eos = tokenizer.convert_tokens_to_ids([BOS, EOS])

@@ -10,7 +10,7 @@ from primum.errors import PrimumError
 from primum.text.tokenizer import load_tokenizer
 from primum.train import attention
 from primum.train.chunks import train_on_chunks
-from primum.train.common import start
+from primum.train.common import check_dtype, start
 from primum.train.loading import load_trainable
 from primum.train.saving import save
 
@@ -19,6 +19,7 @@ def run(job: Job) -> Iterator[Result]:
     """One model folder: safetensors, tokenizer, history.parquet. LoRA adapters are merged into the weights."""
     for item in job.items:
         start(item.spec["threads"], item.spec["seed"])
+        check_dtype(item.name, item.spec["optimization"]["dtype"])
         source = item.one("model")
         model = load_trainable(source)
         tokenizer = load_tokenizer(source, item.spec["template"], item.spec["fold_system"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,25 @@ def test_the_stage_counts_what_it_cuts_and_leaves_out(tmp_path: Path, tiny_model
         "chunks": 2,
     }
     assert max(lengths) == 64
+
+
+def test_without_packing_each_sample_is_a_chunk(tmp_path: Path, tiny_model: Path) -> None:
+    """Three rows that one chunk would hold; the same samples, and no place between them that could be filled."""
+    rows: list[Row] = [_row(0, "cough", "rest"), _row(1, "cough", "tea"), _row(2, "a cough", "rest and tea")]
+    packed = _pack(tmp_path / "1", tiny_model, rows, chunk_tokens=96).table
+    result = _pack(tmp_path / "2", tiny_model, rows, chunk_tokens=96, packing=False)
+    assert packed is not None
+    assert packed.num_rows == 1
+    assert result.table is not None
+    assert result.counts["packed"] == result.counts["chunks"] == 3
+    assert [len(lengths) for lengths in result.table.column("seq_lengths").to_pylist()] == [1, 1, 1]
+    (chunk,) = packed.to_pylist()
+    bounds = [sum(chunk["seq_lengths"][:n]) for n in range(4)]
+    samples = [tuple(chunk["input_ids"][a:b]) for a, b in pairwise(bounds)]
+    assert Counter(map(tuple, result.table.column("input_ids").to_pylist())) == Counter(samples)
+    other = _pack(tmp_path / "3", tiny_model, rows, chunk_tokens=96, packing=False, seed=2).table
+    assert other is not None
+    assert not other.equals(result.table), "the seed orders them"
 
 
 def test_with_loss_on_inputs_the_first_token_still_counts_as_unlearned(tmp_path: Path, tiny_model: Path) -> None:

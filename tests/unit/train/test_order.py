@@ -39,7 +39,20 @@ def test_the_batches_of_a_trainer_are_filled_and_are_as_many_as_its_steps() -> N
             gradient_accumulation_steps=accumulated,
             world_size=processes,
             data_seed=1,
+            dataloader_drop_last=False,
         )
         orders.append(list(trainer._get_train_sampler()))
     assert [len(order) for order in orders] == [12] * 4
     assert all(order == orders[0] for order in orders)
+
+
+def test_the_last_batch_of_an_epoch_is_dropped_where_that_is_asked() -> None:
+    """Of 7 rows in batches of 3 an epoch has 6; fewer rows than a batch has are taken again."""
+    arguments = {"train_batch_size": 3, "gradient_accumulation_steps": 1, "world_size": 1, "data_seed": 1}
+    trainer = InOrder()
+    trainer.train_dataset = range(7)
+    trainer.args = SimpleNamespace(max_steps=4, dataloader_drop_last=True, **arguments)
+    order = list(trainer._get_train_sampler())
+    assert order == [*list(Order(7, 7, 1))[:6], *list(Order(7, 7, 2))[:6]]
+    trainer.train_dataset = range(2)
+    assert list(trainer._get_train_sampler()) == list(Order(2, 12, 1))
