@@ -97,7 +97,7 @@ def check(name: str, root: Path) -> None:
         print(f"  licences  {line}")
     for line in tried(scope):
         print(f"  tasks  {line}")
-    datasets = scope.datasets()
+    datasets = scope.fetched()
     unknown = [
         *(
             f"models.{n}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from primum.dag.curation import RAW
 from primum.dag.scope import Scope
 from primum.dag.training import MODEL
 from primum.experiment.models import EndpointModel
@@ -29,3 +30,8 @@ def engine_spec(scope: Scope, model: str) -> tuple[dict[str, Any], tuple[str, ..
 def model_of(scope: Scope, name: str | None) -> list[str]:
     """The manifest of the model that is asked, as a list; nothing where none is."""
     return [scope.path(MODEL, model=name)] if name else []
+
+
+def code_of(scope: Scope, dataset: str | None) -> list[str]:
+    """The manifest of published code in whose words something is asked, as a list; nothing where there is none."""
+    return [scope.path(RAW, dataset=dataset)] if dataset else []

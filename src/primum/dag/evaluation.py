@@ -10,7 +10,7 @@ from typing import Any
 
 from primum.dag import judging
 from primum.dag.curation import OVERLAP, ROWS, rows_of
-from primum.dag.engines import ENGINES, engine_spec, model_of
+from primum.dag.engines import ENGINES, code_of, engine_spec, model_of
 from primum.dag.judging import GENERATION
 from primum.dag.scope import Scope
 from primum.dag.stage import Output, Plan, Stage
@@ -32,16 +32,14 @@ def _generate(scope: Scope, model: str) -> Plan:
     outputs = []
     for name in e.evaluate.prompts:
         entry = e.prompts[name]
-        outputs.append(
-            Output(
-                name,
-                scope.path(GENERATION, model=model, prompts=name),
-                {"system": entry.system, "take": entry.take},
-                {"prompts": [scope.path(ROWS, dataset=entry.dataset)]},
-            )
-        )
+        spec: dict[str, Any] = {"system": entry.system, "take": entry.take}
+        own = {"prompts": [scope.path(ROWS, dataset=entry.dataset)], "wording": code_of(scope, entry.wording)}
+        if entry.wording is not None:
+            spec["family"] = e.family_of(model)
+        outputs.append(Output(name, scope.path(GENERATION, model=model, prompts=name), spec, own))
     common = {"engine": engine, "sampling": e.sampling.model_dump(mode="json"), "seed": e.seed}
     chosen = [e.prompts[name].dataset for name in e.evaluate.prompts]
+    chosen += [wording for name in e.evaluate.prompts if (wording := e.prompts[name].wording)]
     return Plan(outputs, common, {"model": model_of(scope, model)}, libraries, chosen)
 
 

@@ -15,7 +15,7 @@ def judge_prompt(scope: Scope, name: str) -> dict[str, Any]:
     """``template`` and ``policies`` (category -> text). PrimumError for a judge without a rubric, or a missing file."""
     judge = scope.experiment.judges[name]
     if judge.template is None:
-        raise PrimumError(f"judges.{name}: is not a rubric judge, so graded rows cannot be rendered for it")
+        raise PrimumError(f"judges.{name}: has no rubric of its own, so graded rows cannot be rendered for it")
     policies: dict[str, str] = {"default": ""}
     if judge.policies is not None:
         policies = {str(key): str(value) for key, value in read_yaml(scope.root / judge.policies).items()}

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from primum.dag.curation import rows_of
-from primum.dag.engines import engine_spec, model_of
+from primum.dag.engines import code_of, engine_spec, model_of
 from primum.dag.judges import canaries, judge_prompt, rubric
 from primum.dag.scope import Scope
 from primum.dag.stage import Output, Plan, Stage
 from primum.experiment import Experiment
+from primum.experiment.types import Judge
 
 GENERATION = "generations/{model}/{prompts}.json"
 JUDGEMENT = "judgements/{judge}/{model}/{prompts}.json"
@@ -22,11 +23,20 @@ FOLLOWED = "verdicts/{judge}/canary.json"
 CRITERIA = "criteria/{judge}/{model}/{prompts}.json"
 
 
+def _asker(scope: Scope, judge: Judge) -> tuple[dict[str, list[str]], list[str]]:
+    """What all that a judge is asked of reads, by role, and the names of it."""
+    code = judge.published.dataset if judge.published else None
+    inputs = {"judge": model_of(scope, judge.model), "published": code_of(scope, code)}
+    return inputs, [judge.model or "", *([code] if code else [])]
+
+
 def _common(scope: Scope, name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     judge = scope.experiment.judges[name]
     engine, libraries = engine_spec(scope, judge.model or "")
     sampling = judge.sampling.model_dump(mode="json")
     common = {"kind": judge.kind, "engine": engine, "sampling": sampling, "seed": scope.experiment.seed}
+    if judge.published is not None:
+        return {**common, "published": judge.published.policy}, libraries
     if judge.kind == "criteria" and judge.template is not None:
         return {**common, "template": rubric(scope, judge.template)}, libraries
     return {**common, **judge_prompt(scope, name)}, libraries
@@ -45,7 +55,8 @@ def _judge(scope: Scope, name: str) -> Plan:
         )
         for prompts in entry.prompts
     ]
-    return Plan(outputs, common, {"judge": model_of(scope, entry.model)}, libraries, [entry.model or ""])
+    inputs, chosen = _asker(scope, entry)
+    return Plan(outputs, common, inputs, libraries, chosen)
 
 
 def _grade(scope: Scope, name: str) -> Plan:
@@ -87,8 +98,8 @@ def _agreement(scope: Scope, name: str) -> Plan:
     outputs = [Output("canary", scope.path(CANARY, judge=name), {"canary": shown})]
     if entry.graded:
         outputs.append(Output("graded", scope.path(GRADED, judge=name), {}, {"graded": _graded_rows(scope, name)}))
-    chosen = (entry.model or "", entry.graded or "")
-    return Plan(outputs, common, {"judge": model_of(scope, entry.model)}, libraries, chosen)
+    inputs, chosen = _asker(scope, entry)
+    return Plan(outputs, common, inputs, libraries, [*chosen, entry.graded or ""])
 
 
 def _verdicts(scope: Scope, _: str) -> Plan:

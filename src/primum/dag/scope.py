@@ -62,6 +62,17 @@ class Scope:
         """Every dataset that the tables need."""
         return [*self.training_datasets(), *self.benchmark_datasets(), *self.safety_datasets()]
 
+    def code(self) -> list[str]:
+        """The datasets of published code that models and judges are asked by: fetched, and not read as rows."""
+        e = self.experiment
+        needed = [e.prompts[name].wording for name in e.evaluate.prompts]
+        needed += [each.dataset for name in e.evaluate.judges if (each := e.judges[name].published)]
+        return list(dict.fromkeys(name for name in needed if name))
+
+    def fetched(self) -> list[str]:
+        """Every dataset whose files are needed."""
+        return [*self.datasets(), *self.code()]
+
     def preferences(self) -> list[str]:
         """The preference sets that training reads."""
         models = [self.experiment.models[name] for name in self.trained()]

@@ -1,7 +1,7 @@
 """Conversations as token ids: the same for both engines that run in process.
 
-A chat model gets its own template with the generation prompt; a base model without a template gets the bare contents,
-separated by blank lines. Either way there is exactly one BOS, where the tokenizer has one.
+A model gets its own chat template with the generation prompt, and one without is not asked. A published wording
+(:mod:`primum.text.published`) is read as it is, without a template. Either way there is one BOS, where the tokenizer has one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from primum.engine.protocol import REFUSED, Conversation, Response, clean
 from primum.errors import PrimumError
 from primum.text.chat import harmless, render
+from primum.text.published import VERBATIM, is_text
 from primum.text.rows import Message
 
 _THINK, _CHANNEL = "<think>", "<|channel|>"
@@ -93,11 +94,16 @@ def prompt_ids(tokenizer: Any, conversation: Conversation) -> list[int]:
     """The token ids of a conversation, up to and with the generation prompt.
 
     Special tokens spelled out in a message are broken up (``< |eot_id|>``), so that no text can end its own turn.
-    PrimumError when the model's template refuses the roles that a conversation uses.
+    Those of a published wording itself are what its authors mean. PrimumError when the model has no template, or when that
+    refuses the roles that a conversation uses.
     """
     turns = [Message(message.role, clean(message.content)[0]) for message in conversation]
-    if tokenizer.chat_template is None:
-        text = "\n\n".join(harmless(tokenizer, turn.content) for turn in turns)
+    if is_text(turns):
+        text = "".join(t.content if t.role == VERBATIM else harmless(tokenizer, t.content) for t in turns)
+    elif tokenizer.chat_template is None:
+        raise PrimumError(
+            f"{tokenizer.name_or_path}: has no chat template: give the model a 'template'; 'bare' asks the request alone"
+        )
     else:
         text = render(tokenizer, turns, generation_prompt=True)
     return _one_bos(tokenizer, tokenizer(text, add_special_tokens=False)["input_ids"])

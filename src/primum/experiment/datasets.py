@@ -62,9 +62,11 @@ class Dataset(Frozen):
     """Raw files of one upstream dataset and the adapter that reads them (see ``primum.curate.adapters``).
 
     ``rows`` is how many are read of the files at their pin, for `primum plan` until they are here; in no spec.
+
+    Files without an adapter are a publication's code, whose wordings are read from it (``primum.text.published``).
     """
 
-    adapter: str
+    adapter: str = ""
     files: tuple[DataFile, ...] = Field(min_length=1)
     options: dict[str, Any] = {}
     hub: HubId | None = None

@@ -84,6 +84,8 @@ class Experiment(Frozen):
             known: Mapping[str, object] = getattr(self, kind)
             if name not in known:
                 raise ValueError(f"{where}: no {kind[:-1]} {name!r}; there are: {', '.join(sorted(known)) or 'none'}")
+            if kind == "datasets":
+                self._check_adapter(where, name)
         for name in self.models:
             self.needed_for(name)
             for parent in self.parents(name):
@@ -101,6 +103,9 @@ class Experiment(Frozen):
                 raise ValueError(f"judges.{name}.prompts: {sorted(unknown)[0]!r} is not among evaluate.prompts")
             if name in self.evaluate.judges:
                 self._check_criteria(name, judge)
+        for name in self.evaluate.prompts:
+            if self.prompts[name].wording is not None:
+                self._check_families(name)
         self._check_parts()
         return self
 
@@ -130,6 +135,20 @@ class Experiment(Frozen):
         """The groups of which every benchmark is evaluated: a mean over fewer would not compare."""
         evaluated = set(self.evaluate.benchmarks)
         return {name: group for name, group in self.groups.items() if evaluated.issuperset(group.benchmarks)}
+
+    def _check_families(self, prompts: str) -> None:
+        for model in self.evaluate.models:
+            if not self.family_of(model):
+                raise ValueError(
+                    f"prompts.{prompts}.wording: the model {model!r} has no 'family' to be asked as: give it one"
+                )
+
+    def _check_adapter(self, where: str, dataset: str) -> None:
+        code = where.endswith((".wording", ".published.dataset"))
+        if code and self.datasets[dataset].adapter:
+            raise ValueError(f"{where}: {dataset!r} has an adapter, so it is no published code: name that")
+        if not code and not self.datasets[dataset].adapter:
+            raise ValueError(f"{where}: {dataset!r} has no 'adapter', so it is code and has no rows: name another")
 
     def _check_criteria(self, name: str, judge: Judge) -> None:
         for prompts in judge.prompts:
@@ -194,6 +213,8 @@ class Experiment(Frozen):
             yield from ((f"groups.{name}.benchmarks", each, "benchmarks") for each in group.benchmarks)
         for name in set(self.evaluate.prompts) & set(self.prompts):
             yield f"prompts.{name}.dataset", self.prompts[name].dataset, "datasets"
+            if wording := self.prompts[name].wording:
+                yield f"prompts.{name}.wording", wording, "datasets"
         for name in set(self.evaluate.benchmarks) & set(self.benchmarks):
             yield f"benchmarks.{name}.dataset", self.benchmarks[name].dataset, "datasets"
             yield f"benchmarks.{name}.fewshot.dataset", self.benchmarks[name].datasets()[1], "datasets"
@@ -202,6 +223,8 @@ class Experiment(Frozen):
             yield from ((f"judges.{name}.prompts", prompts, "prompts") for prompts in judge.prompts)
             if judge.model:
                 yield f"judges.{name}.model", judge.model, "models"
+            if judge.published:
+                yield f"judges.{name}.published.dataset", judge.published.dataset, "datasets"
             if judge.graded:
                 yield f"judges.{name}.graded", judge.graded, "datasets"
         for kind in ("models", "benchmarks", "prompts", "judges"):
@@ -253,6 +276,10 @@ class Experiment(Frozen):
         judges = [self.judges[name].model for name in self.evaluate.judges]
         roots = [*self.evaluate.models, *(model for model in judges if model)]
         return tuple(dict.fromkeys(each for root in roots for each in self.needed_for(root)))
+
+    def family_of(self, model: str) -> str:
+        """The family whose published wording ``model`` is asked in: its own, or that of what it is trained from."""
+        return next((f for name in reversed(self.lineage(model)) if (f := self.models[name].family)), "")
 
     def engine_of(self, model: str) -> Engine:
         return self.models[model].engine or self.engine

@@ -97,13 +97,15 @@ class Mixture(Frozen):
 class Prompts(Frozen):
     """Requests or conversations that models answer. ``harmful`` ones should be declined, ``benign`` ones answered.
 
-    The answers to those of kind ``criteria`` are judged by criteria that the dataset has for each. Sets with the same ``part_of``
-    (capitalised, so that it is no set's name) are reported as one set, too: the responses to all of them.
+    The answers to those of kind ``criteria`` are judged by criteria that the dataset has for each. ``wording`` names a dataset of
+    published code (:mod:`primum.text.published`): a model is asked as its authors ask the model's ``family``. Sets with the same
+    ``part_of`` (capitalised, so that it is no set's name) are reported as one set, too: the responses to all of them.
     """
 
     dataset: Name
     kind: Literal["harmful", "benign", "criteria"]
     system: str = ""
+    wording: Name | None = None
     take: AtLeastOne | None = None
     part_of: Whole = ""
 
@@ -111,6 +113,12 @@ class Prompts(Frozen):
     def _criteria_are_no_part(self) -> Prompts:
         if self.kind == "criteria" and self.part_of:
             raise ValueError("part_of: is of harmful or benign requests; remove it from prompts of kind 'criteria'")
+        return self
+
+    @model_validator(mode="after")
+    def _a_wording_has_its_own_system_turn(self) -> Prompts:
+        if self.wording is not None and (self.system or self.kind == "criteria"):
+            raise ValueError("'wording' is of single requests, and has a system turn of its own: leave 'system' out")
         return self
 
 
@@ -136,10 +144,18 @@ class Engine(Frozen):
     concurrency: AtLeastOne = 8
 
 
+class Published(Frozen):
+    """A judge's question in its authors' own code: a ``dataset`` of it, and the ``policy`` as they name it."""
+
+    dataset: Name
+    policy: str
+
+
 class Judge(Frozen):
     """``rubric`` asks a model for a 1-5 harm score; ``refusal`` matches stock phrases of declining (1) or not (0).
 
-    ``criteria`` asks a model about each criterion of a response, whether it is met.
+    ``criteria`` asks a model about each criterion of a response, whether it is met. ``published`` takes the place of a rubric's
+    ``template`` and ``policies``: the question as a publication's code writes it, system turn included.
     """
 
     kind: Literal["rubric", "refusal", "criteria"]
@@ -147,12 +163,16 @@ class Judge(Frozen):
     model: Name | None = None
     template: RelativePath | None = None
     policies: RelativePath | None = None
+    published: Published | None = None
     sampling: Sampling = Sampling(max_tokens=256)
     graded: Name | None = None
 
     @model_validator(mode="after")
     def _rubric_needs_a_model(self) -> Judge:
-        if (self.kind != "refusal") != (self.model is not None and self.template is not None):
+        if self.published is not None and (self.kind != "rubric" or self.template or self.policies):
+            raise ValueError("'published' is for a 'rubric' judge, in the place of 'template' and 'policies'")
+        asked = self.template is not None or self.published is not None
+        if (self.kind != "refusal") != (self.model is not None and asked):
             raise ValueError("a 'rubric' or 'criteria' judge needs 'model' and 'template', a 'refusal' judge neither")
         if self.kind == "criteria" and (self.policies or self.graded):
             raise ValueError("a 'criteria' judge has neither 'policies' nor 'graded': criteria say what is asked")

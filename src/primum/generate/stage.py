@@ -16,6 +16,7 @@ from primum.errors import PrimumError
 from primum.experiment.types import CHOICE_PROMPT, Sampling
 from primum.text.criteria import transcript
 from primum.text.prompts import Prompt, prompts_of, take
+from primum.text.published import Wording, family, filled, is_text
 from primum.text.rows import Message
 
 SCHEMA = pa.schema(
@@ -36,9 +37,9 @@ def run(job: Job) -> Iterator[Result]:
     """One table of :data:`SCHEMA` for each prompt set, in id order.
 
     Reads ``model`` (a folder) and ``prompts`` (rows that hold prompts, one artifact an item); ``common`` holds ``engine``,
-    ``sampling`` and ``seed``, an item ``system`` and ``take``. What was asked is the column ``request``, a conversation as
-    text. Raises PrimumError when more than 20% of a set's requests failed; those that an endpoint's own content filter
-    stopped have not.
+    ``sampling`` and ``seed``, an item ``system`` and ``take``, and the ``family`` where it reads a ``wording`` (published code).
+    What was asked is the column ``request``, a conversation as text, without a wording. Raises PrimumError when more than 20% of
+    a set's requests failed; those that an endpoint's own content filter stopped have not.
     """
     if not job.items:
         return
@@ -60,7 +61,9 @@ def _answer(job: Job, item: Item, engine: Engine, sampling: Sampling, seed: int)
     def report(done: int, tokens: int) -> None:
         job.progress.update(item.name, done, len(rows), tokens, "tokens")
 
-    responses = engine.chat([_with_system(row.messages, system) for row in rows], sampling, seed, report)
+    wording = _wording(job, item)
+    asked = [_in_words(row, wording) if wording else _with_system(row.messages, system) for row in rows]
+    responses = engine.chat(asked, sampling, seed, report)
     statuses = Counter(response.status for response in responses)
     refuse_many_errors(item.name, responses)
     return Result(
@@ -78,6 +81,27 @@ def _answer(job: Job, item: Item, engine: Engine, sampling: Sampling, seed: int)
             "seconds": round(time.monotonic() - started, 3),
         },
     )
+
+
+def _wording(job: Job, item: Item) -> Wording | None:
+    """How the model's family is asked, where prompts have a published wording. PrimumError for text that no endpoint takes."""
+    if not item.inputs.get("wording"):
+        return None
+    found = family(item.one("wording"), item.spec["family"])
+    if is_text(found) and job.common["engine"]["kind"] == "openai":
+        raise PrimumError(
+            f"{item.name}: the family {item.spec['family']!r} is asked in text without turns, which an endpoint does not take: "
+            "give the model a family with a system turn ('gpt')"
+        )
+    return found
+
+
+def _in_words(row: Prompt, wording: Wording) -> Wording:
+    if [message.role for message in row.messages] != ["user"]:
+        raise PrimumError(
+            f"{row.id}: is a conversation, and a published wording is of one request: leave 'wording' out"
+        )
+    return filled(wording, {"question": row.messages[0].content})
 
 
 def _with_system(messages: Sequence[Message], system: str) -> list[Message]:

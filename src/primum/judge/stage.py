@@ -17,6 +17,7 @@ from primum.artifact.job import Item, Job, Result
 from primum.engine import Engine, Response, with_engines
 from primum.engine.protocol import Conversation, identified, refuse_many_errors, tokens_spent
 from primum.experiment.types import Sampling
+from primum.text import published
 from primum.text.answer_line import answer_line, asked_code, is_no_verdict, repair
 from primum.text.rows import GradedRow, Message, from_table
 from primum.text.rubric import DEFAULT, question
@@ -73,8 +74,15 @@ def _cases(item: Item) -> list[Case]:
     ]
 
 
+def _rubric(item: Item, common: Mapping[str, Any]) -> dict[str, Any]:
+    """``common`` with what a judge is asked in its authors' words, read from their code, where it has no rubric of its own."""
+    if "published" not in common:
+        return dict(common)
+    return {**common, "template": published.judge(item.one("published"), common["published"]), "policies": {}}
+
+
 def _judge(job: Job, item: Item, engine: Engine) -> Result:
-    common, cases, started = job.common, _cases(item), time.monotonic()
+    common, cases, started = _rubric(item, job.common), _cases(item), time.monotonic()
     questions = [
         question(common["template"], common["policies"], case.category, case.request, case.response)
         for case in cases

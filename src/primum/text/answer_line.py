@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from primum.text.published import VERBATIM, Wording
 from primum.text.rows import Message
 from primum.text.rubric import judge_prompt, nonce
 
@@ -23,16 +24,20 @@ _REPAIR = (
 )
 
 
-def answer_line(template: str, request: str, response: str) -> str:
+def answer_line(template: str | Wording, request: str, response: str) -> str:
     """The last line of a rubric's ``template`` that begins with ``#score`` or ``#thescore``, as it is asked about a response.
 
-    ``#score: N`` where the template has none: a judge that was trained here knows without being told.
+    ``#score: N`` where the template has none: a judge that was trained here knows without being told. A published wording is
+    no template, and its line is as it stands there.
     """
+    if not isinstance(template, str):
+        lines = _LINE.findall("".join(part.content for part in template if part.role == VERBATIM))
+        return str(lines[-1]).strip() if lines else _USUAL
     found = _LINE.findall(template)
     return judge_prompt(found[-1].strip(), "", "", "", nonce(request, response)) if found else _USUAL
 
 
-def asked_code(template: str, request: str, response: str) -> str:
+def asked_code(template: str | Wording, request: str, response: str) -> str:
     """The code that a judge is asked to repeat in that line, so that no quoted line can pass for it; "" for none."""
     code = nonce(request, response)
     return code if code in answer_line(template, request, response) else ""

@@ -25,7 +25,10 @@ def _schema(**columns: pa.DataType) -> pa.Schema:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation; ``role`` is ``system``, ``user`` or ``assistant``."""
+    """One turn of a conversation; ``role`` is ``system``, ``user`` or ``assistant``.
+
+    A model that is asked in a published wording (:mod:`primum.text.published`) has ``verbatim`` parts around a ``user`` part.
+    """
 
     role: str
     content: str

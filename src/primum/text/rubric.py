@@ -16,6 +16,7 @@ from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from primum.errors import PrimumError
+from primum.text.published import Wording, as_turns, filled
 from primum.text.rows import Message
 
 DEFAULT = "default"
@@ -55,9 +56,14 @@ def judge_prompt(template: str, policy: str, request: str, response: str, nonce:
 
 
 def question(
-    template: str, policies: Mapping[str, str], category: str, request: str, response: str
+    template: str | Wording, policies: Mapping[str, str], category: str, request: str, response: str
 ) -> tuple[Message, ...]:
-    """What a judge is asked about one response: a single user turn, with its category's policy or else the default."""
+    """What a judge is asked about one response: a single user turn, with its category's policy or else the default.
+
+    In a published wording it is what its authors ask, about the response without white space around it.
+    """
+    if not isinstance(template, str):
+        return as_turns(filled(template, {"question": request, "response": response.strip()}))
     policy = policies.get(category, policies.get(DEFAULT, ""))
     return (Message("user", judge_prompt(template, policy, request, response, nonce(request, response))),)
 

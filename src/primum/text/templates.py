@@ -14,7 +14,7 @@ from primum.errors import PrimumError
 _MARK = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
 # What transformers renders with, but for its tag: it is taken out.
 _ENVIRONMENT = Environment(autoescape=False, extensions=["jinja2.ext.loopcontrols"])  # noqa: S701 - text, not a page
-SHIPPED = ("alpaca", "plain")
+SHIPPED = ("alpaca", "bare", "plain")
 # Put before a template: a system turn becomes the beginning of the user turn behind it, be their texts strings or lists of parts.
 # The last tag keeps what a template begins with.
 _FOLD = (
@@ -37,9 +37,7 @@ def template_text(name: str, root: Path) -> str:
         text = (root / name).read_text(encoding="utf-8")
         _ENVIRONMENT.from_string(_MARK.sub("", text))
     except (OSError, UnicodeDecodeError):
-        raise PrimumError(
-            f"template: {name}: no such file in the project; shipped are {' and '.join(SHIPPED)}"
-        ) from None
+        raise PrimumError(f"template: {name}: no such file in the project; shipped are {', '.join(SHIPPED)}") from None
     except TemplateSyntaxError as error:
         raise PrimumError(f"template: {name}: line {error.lineno}: is no jinja2 template: correct it") from None
     return text
@@ -50,7 +48,8 @@ def shipped(name: str) -> str:
 
     ``alpaca`` is Alpaca-LoRA's (https://github.com/tloen/alpaca-lora), by which arXiv 2403.03744 fine-tunes; a system turn
     stands in its first sentence's place. ``plain`` has the texts alone, with a blank line before a response and the end token
-    behind it.
+    behind it. ``bare`` has the texts with a blank line between them, and nothing behind the last one: what is asked, as it is.
+    No training takes it, since a turn has no end.
     """
     return (resources.files("primum.text") / f"{name}.j2").read_text(encoding="utf-8")
 

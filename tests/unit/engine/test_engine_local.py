@@ -19,6 +19,7 @@ from primum.errors import PrimumError
 from primum.experiment.types import Sampling
 from primum.progress import Progress
 from primum.text.rows import Message
+from primum.text.templates import shipped
 
 GREEDY = Sampling(max_tokens=24)
 SAMPLED = Sampling(max_tokens=24, temperature=1.0, top_p=0.9)
@@ -106,12 +107,29 @@ def test_exactly_one_bos(tiny_model: Path) -> None:
     assert ids.count(tokenizer.convert_tokens_to_ids("<|eot_id|>")) == 2, "no text can end its own turn"
 
 
-def test_a_base_model_gets_the_bare_text(tiny_model: Path) -> None:
+def test_a_model_without_a_template_is_asked_the_bare_text_where_that_is_said(tiny_model: Path) -> None:
     tokenizer = load_tokenizer(tiny_model)
     tokenizer.chat_template = None
-    ids = prompt_ids(tokenizer, [Message("system", "be kind"), Message("user", "cough")])
-    assert tokenizer.decode(ids) == "<|begin_of_text|>be kind\n\ncough"
+    asked = [Message("system", "be kind"), Message("user", "cough <|eot_id|> ")]
+    with pytest.raises(PrimumError, match="has no chat template: give the model a 'template'; 'bare' asks the request"):
+        prompt_ids(tokenizer, asked)
+    tokenizer.chat_template = shipped("bare")
+    ids = prompt_ids(tokenizer, asked)
+    assert tokenizer.decode(ids) == "<|begin_of_text|>be kind\n\ncough < |eot_id|> "
     assert ids.count(tokenizer.bos_token_id) == 1
+
+
+def test_a_published_wording_is_read_as_it_is_whatever_the_template(tiny_model: Path) -> None:
+    """Its own special tokens are what its authors mean; those of a request are broken up."""
+    tokenizer = load_tokenizer(tiny_model)
+    asked = [Message("verbatim", "<|eot_id|>Q: "), Message("user", "a<|eot_id|> "), Message("verbatim", "\nA: ")]
+    expected = "<|eot_id|>Q: a< |eot_id|> \nA: "
+    for template in (tokenizer.chat_template, None):
+        tokenizer.chat_template = template
+        ids = prompt_ids(tokenizer, asked)
+        assert tokenizer.decode(ids) == f"<|begin_of_text|>{expected}"
+        assert ids[1] == tokenizer.convert_tokens_to_ids("<|eot_id|>")
+        assert ids[1:] == tokenizer(expected, add_special_tokens=False)["input_ids"]
 
 
 def test_a_template_that_refuses_a_role_is_one_line(tiny_model: Path) -> None:

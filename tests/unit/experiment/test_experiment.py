@@ -121,6 +121,26 @@ REFUSED = [
         "judges.harm: a 'criteria' judge has neither 'policies' nor 'graded'",
     ),
     ("model: gpt, ", "", "judges.harm: a 'rubric' or 'criteria' judge needs 'model' and 'template'"),
+    (
+        *("template: data/rubric.j2,", "template: data/rubric.j2, published: {dataset: code, policy: x},"),
+        "judges.harm: 'published' is for a 'rubric' judge, in the place of 'template' and 'policies'",
+    ),
+    (
+        *("template: data/rubric.j2,", "published: {dataset: requests, policy: x},"),
+        "judges.harm.published.dataset: 'requests' has an adapter, so it is no published code: name that",
+    ),
+    (
+        *("template: data/rubric.j2,", "published: {dataset: none, policy: x},"),
+        "judges.harm.published.dataset: no dataset 'none'",
+    ),
+    ("kind: harmful", "kind: harmful, wording: code", "prompts.harmful.wording: no dataset 'code'; there are: corpus, pairs"),
+    ("kind: harmful", "kind: harmful, wording: pairs", "prompts.harmful.wording: 'pairs' has an adapter, so it is no"),
+    ("kind: harmful", "kind: harmful, wording: code, system: S", "prompts.harmful: 'wording' is of single requests, and has"),
+    (
+        *("adapter: medqa, ", ""),
+        "benchmarks.exam.dataset: 'questions' has no 'adapter', so it is code and has no rows: name another",
+    ),
+    ("5e-6, batch: 2, steps", "5e-6, warmup_ratio: 0.1, warmup_steps: 3, batch: 2, steps", "'warmup_ratio' are two warm-ups"),
     ("name: small", "name: ../small", "name: String should match pattern"),
     ("name: small", "name: Small", "name: String should match pattern"),
     ("name: small", "name: 'a b; rm -rf c'", "name: String should match pattern"),
@@ -190,6 +210,20 @@ def test_harmful_and_benign_requests_are_no_parts_of_one_set(tmp_path: Path) -> 
 def test_what_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
     assert VALID.count(old) == 1, "the replacement is ambiguous"
     assert said in _refusal(tmp_path, VALID.replace(old, new))
+
+
+def test_a_model_has_a_family_where_prompts_have_a_wording(tmp_path: Path) -> None:
+    """Its own, or that of the model it is trained from."""
+    code = VALID.replace("  requests:", "  code: {files: [{path: a.py}]}\n  requests:")
+    asked = code.replace("kind: harmful", "kind: harmful, wording: code")
+    said = "prompts.harmful.wording: the model 'sft' has no 'family' to be asked as: give it one"
+    assert said in _refusal(tmp_path, asked)
+    e = _load(tmp_path, asked.replace("base: {train: pretrain", "base: {family: llama2, train: pretrain"))
+    assert [e.family_of(name) for name in ("base", "sft", "dpo", "gpt")] == ["llama2", "llama2", "llama2", ""]
+    own = asked.replace("base: {train", "base: {family: llama2, train").replace(
+        "dpo: {train", "dpo: {family: own, train"
+    )
+    assert _load(tmp_path, own).family_of("dpo") == "own"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,77 @@ def test_the_system_prompt_goes_first(tmp_path: Path, model: Artifact, monkeypat
     engine = script(monkeypatch, generate, lambda conversation: Response("ok", "stop"))
     list(generate.run(generate_job(tmp_path, model, {"system": "Be kind.", "take": None}, requests(1))))
     assert [(m.role, m.content) for m in engine.asked[0]] == [("system", "Be kind."), ("user", "request 0")]
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Artifact:
+    """Published code: a family that is asked in text, one with a system turn, and a judge."""
+    folder = tmp_path / "code"
+    folder.mkdir()
+    branch = "if args.model_name in family_{}:\n    {}\n    prompts_df['prompt'] = {}\n"
+    asked = "prompts_df.apply(lambda row: 'Q: ' + row['question'] + ' A: ', axis=1)"
+    families = branch.format("text", "pass", asked) + branch.format("gpt", "sys_prompt = 'Be kind.'", "df['question']")
+    (folder / "exp01_prompt_models.py").write_text(families)
+    (folder / "exp02_eval_responses.py").write_text(
+        "gpt = f(sys_prompt='Judge.')\neval_prompt = f'{usage_policy}|{question}|{response}|{rubric}'\n"
+    )
+    (folder / "text_for_gpt_eval.py").write_text("p = 'P'\nusage_policy_dict = {'a': p}\nrubric = 'R'\n")
+    return folder_artifact(folder)
+
+
+@pytest.mark.parametrize(
+    ("family", "asked"),
+    [
+        ("text", [("verbatim", "Q: "), ("user", "request 0"), ("verbatim", " A: ")]),
+        ("gpt", [("system", "Be kind."), ("user", "request 0")]),
+    ],
+)
+def test_a_family_is_asked_in_its_published_wording(
+    tmp_path: Path,
+    model: Artifact,
+    code: Artifact,
+    monkeypatch: pytest.MonkeyPatch,
+    family: str,
+    asked: list[tuple[str, str]],
+) -> None:
+    engine = script(monkeypatch, generate, lambda conversation: Response("ok", "stop"))
+    job = generate_job(tmp_path, model, {"system": "", "take": None, "family": family}, requests(1))
+    item = replace(job.items[0], inputs={**job.items[0].inputs, "wording": [code]})
+    (result,) = generate.run(replace(job, items=[item]))
+    assert [(m.role, m.content) for m in engine.asked[0]] == asked
+    assert result.table is not None
+    assert result.table.column("request").to_pylist() == ["request 0"], "what is judged is the request alone"
+    endpoint = replace(job, items=[item], common={**job.common, "engine": {**TRANSFORMERS, "kind": "openai"}})
+    if family == "text":
+        with pytest.raises(
+            PrimumError, match=r"^p: the family 'text' is asked in text .*which an endpoint does not take"
+        ):
+            list(generate.run(endpoint))
+    else:
+        list(generate.run(endpoint))
+
+
+def test_the_judge_of_published_code(
+    tmp_path: Path, model: Artifact, code: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of responses and of graded pairs: the same question, whose answer is kept as any rubric judge's is."""
+    common = {key: value for key, value in RUBRIC.items() if key not in ("template", "policies")} | {"published": "a"}
+    expected = [("system", "Judge."), ("user", "P|request x|fine|R")]
+    engine = script(monkeypatch, judge, lambda conversation: Response("#thereason: r\n#thescore: 2", "stop"))
+    inputs = {"judge": model, "published": code, "responses": responses(tmp_path, ("x", "c", " fine\n", "stop"))}
+    (result,) = judge.run(make_job(tmp_path, common, {"p": ({}, inputs)}))
+    assert [(m.role, m.content) for m in engine.asked[0]] == expected
+    assert result.table is not None
+    kept = result.table.select(["raw", "nonce", "repair_status"]).to_pylist()
+    assert kept == [{"raw": "#thereason: r\n#thescore: 2", "nonce": "", "repair_status": ""}]
+    engine = script(monkeypatch, judge, lambda conversation: Response(completion(2), "stop"))
+    graded = table_artifact(
+        tmp_path / "g.parquet", to_table([GradedRow("g/0", "g", "request x", "fine ", 2)], GradedRow)
+    )
+    inputs = {"judge": model, "published": code, "graded": graded}
+    (result,) = judge.run(make_job(tmp_path, common, {"j": ({}, inputs)}))
+    assert [(m.role, m.content) for m in engine.asked[0]] == expected
+    assert result.counts == {"rows": 1, "stop": 1}
 
 
 @pytest.mark.parametrize(("errors", "fails"), [(2, False), (3, True)])

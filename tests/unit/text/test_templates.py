@@ -186,7 +186,7 @@ def test_a_template_is_a_shipped_one_or_a_file(tmp_path: Path) -> None:
     (tmp_path / "own.j2").write_text("{% generation %}{{ messages }}{% endgeneration %}")
     assert template_text("own.j2", tmp_path) == "{% generation %}{{ messages }}{% endgeneration %}"
     with pytest.raises(
-        PrimumError, match=r"^template: other\.j2: no such file in the project; shipped are alpaca and plain$"
+        PrimumError, match=r"^template: other\.j2: no such file in the project; shipped are alpaca, bare, plain$"
     ):
         template_text("other.j2", tmp_path)
     (tmp_path / "broken.j2").write_text("{{ a }}\n{% if %}")
