@@ -324,6 +324,7 @@ FORMS = (
     Form("documents", _instruction, FLAT),
     Form("med_safety_bench", _harmful, FLAT, stem="harmful_category_3"),
     Form("advbench", lambda n, text: {"goal": text()}, ("csv without header",)),
+    Form("hex_phi", lambda n, text: {"prompt": text()}, ("csv without header",), stem="category_11"),
     Form("xstest", _xstest, FLAT, {"label": "safe"}),
     Form("graded", _graded, FLAT),
     Form("healthbench", _healthbench, NESTED),

@@ -206,3 +206,36 @@ def test_specs_are_the_same_whoever_asks_first() -> None:
     found = {(job.stage.name, job.name): job.spec for job in forwards.jobs}
     assert {key: backwards.spec(*key) for key in reversed(found)} == found
     assert all(json.loads(spec)["stage"] == stage for (stage, _), spec in found.items())
+
+
+def test_published_code_is_fetched_and_what_is_taken_of_it_is_in_the_specs(tmp_path: Path) -> None:
+    """Models by their family, judges by their policy; nothing of prompts and judges without it."""
+    dag = open_shipped(tmp_path, "med-safety").dag
+    code = dag.path(curation.RAW, dataset="med-safety-bench-code")
+    assert dag.job("fetch", "med-safety-bench-code").paths == [code]
+    assert not any("med-safety-bench-code" in path for path in dag.job("read", "safety").paths)
+    asked = {output.name: output for output in dag.job("generate", "medalpaca-7b-both-600").plan.outputs}
+    assert asked["advbench-as-published"].spec == {"system": "", "take": None, "family": "medalpaca"}
+    assert asked["advbench-as-published"].inputs["wording"] == [code]
+    assert asked["advbench"].spec == {"system": "", "take": None}
+    assert not asked["advbench"].inputs["wording"]
+    judged = {
+        name: dag.job("judge", f"{name}/gpt-4").plan
+        for name in ("general-as-published-gpt-3.5", "general-harm-gpt-3.5")
+    }
+    theirs, ours = judged.values()
+    assert theirs.common["published"] == "hex_phi"
+    assert theirs.inputs["published"] == [code]
+    assert "template" not in theirs.common
+    assert "published" not in ours.common
+    assert not ours.inputs["published"]
+
+
+def test_how_the_authors_tune_is_in_the_specs_and_defaults_are_not(tmp_path: Path) -> None:
+    dag = open_shipped(tmp_path, "med-safety").dag
+    chunks = dag.job("pack", "meditron-7b-medical-900").plan.outputs[0].spec
+    tuned = dag.job("sft", "meditron-7b-medical-900").plan.outputs[0].spec["optimization"]
+    assert (chunks["packing"], tuned["drop_last"], tuned["warmup_steps"]) == (False, True, 10)
+    demo = open_shipped(tmp_path, "demo").dag
+    assert "packing" not in demo.job("pack", "sft").plan.outputs[0].spec
+    assert not {"drop_last", "warmup_steps"} & set(demo.job("sft", "sft").plan.outputs[0].spec["optimization"])

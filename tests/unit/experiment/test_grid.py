@@ -222,12 +222,12 @@ def test_the_grid_of_medical_safety() -> None:
     document = read_experiment("med-safety", ROOT)
     models, (first, second) = document.grids["models"], document.grids["mixtures"]
     kinds = [(kind, n) for kind in ("medical", "general") for n in (200, 400, 600, 800, 900)]
-    kinds += [("both", n) for n in (400, 800, 1200, 1600, 1800)]
+    kinds += [("both", n) for n in range(200, 1801, 200)]
     bases = {"meditron-7b": "Meditron-7B", "medalpaca-7b": "MedAlpaca-7B", "medalpaca-13b": "MedAlpaca-13B"}
     expected = [f"{base}-{kind}-{n}" for base in bases for kind, n in kinds]
     assert list(models) == ["${base}-${kind}-${n}"]
     assert list(models["${base}-${kind}-${n}"]) == expected
-    assert len(expected) == 45
+    assert len(expected) == 57
     assert (first, second) == ("${kind}-${n}", "both-${n}")
     e = load_experiment("med-safety", ROOT)
     # Behind the 31 models that the paper evaluates as they are.

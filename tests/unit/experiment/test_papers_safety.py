@@ -10,14 +10,16 @@ from primum.experiment.models import SFTModel
 ROOT = Path(__file__).parents[3]
 SHARES = ("medical", "general", "both")
 COUNTS = (200, 400, 600, 800, 900)
+BOTH = range(200, 1801, 200)
 
 
 def test_safety_fine_tuning_is_the_authors_grid() -> None:
     e = load_experiment("med-safety", ROOT)
     tuned = {name: model for name, model in e.models.items() if isinstance(model, SFTModel)}
     bases = ("meditron-7b", "medalpaca-7b", "medalpaca-13b")
-    rows = {kind: [n * (1 + (kind == "both")) for n in COUNTS] for kind in SHARES}
+    rows = {kind: BOTH if kind == "both" else COUNTS for kind in SHARES}
     assert set(tuned) == {f"{base}-{kind}-{n}" for base in bases for kind in SHARES for n in rows[kind]}
+    assert len(tuned) == 57
     assert set(tuned) <= set(e.evaluate.models)
     assert set(bases) <= set(e.evaluate.models)
     for name, model in tuned.items():
@@ -25,9 +27,10 @@ def test_safety_fine_tuning_is_the_authors_grid() -> None:
         tuning = model.optimization
         assert (tuning.learning_rate, tuning.epochs, tuning.batch, tuning.micro_batch) == (3e-4, 3, 128, 4)
         assert (tuning.optimizer, tuning.weight_decay, tuning.schedule) == ("adamw", 0, "linear")
-        # 900 demonstrations in batches of 128 are 7 steps an epoch, 21 in all, 10 of them warm-up.
-        assert round(tuning.warmup_ratio * 3 * (900 // 128)) == 10
-        assert (model.chunk_tokens, model.train_on_inputs) == (256, True)
+        assert (tuning.warmup_steps, tuning.dtype, tuning.drop_last) == (10, "float16", True)
+        assert (model.chunk_tokens, model.packing, model.train_on_inputs) == (256, False, True)
+        assert model.template == "alpaca"
+        assert e.family_of(name) == e.models[model.start].family == name.partition("-")[0]
         assert model.lora is not None
         assert (model.lora.r, model.lora.alpha, model.lora.dropout) == (8, 16, 0.05)
         assert model.lora.modules == ("q_proj", "v_proj")
@@ -55,9 +58,18 @@ def test_safety_requests_responses_and_judges() -> None:
     assert (e.sampling.temperature, e.sampling.max_tokens) == (0, 512)
     halves = ("med-safety-bench-test", "med-safety-bench-test-llama2")
     kinds = {name: e.prompts[name].kind for name in e.evaluate.prompts}
-    assert kinds == {**dict.fromkeys((*halves, "advbench", "xstest-unsafe"), "harmful"), "xstest-safe": "benign"}
+    paper = {f"{name}-as-published": name for name in (*halves, "advbench")}
+    harmful = (*halves, "advbench", "xstest-unsafe", *paper)
+    assert kinds == {**dict.fromkeys(harmful, "harmful"), "xstest-safe": "benign"}
+    for name, alike in paper.items():
+        assert e.prompts[name] == e.prompts[alike].model_copy(update={"wording": "med-safety-bench-code"})
     judged = {name: e.judges[name] for name in e.evaluate.judges}
-    assert judged["medical-harm-gpt-3.5"].prompts == halves
+    both = [*halves, *(f"{name}-as-published" for name in halves)]
+    for name in ("medical-harm-gpt-3.5", "medical-as-published-gpt-3.5"):
+        assert list(judged[name].prompts) == both
+    assert {"advbench", "advbench-as-published"} <= set(judged["general-as-published-gpt-3.5"].prompts)
+    for name in ("medical-as-published-gpt-3.5", "general-as-published-gpt-3.5"):
+        assert (judged[name].sampling.temperature, judged[name].sampling.max_tokens) == (0, 512)
     assert set(judged["refusal"].prompts) == set(kinds)
     judges = {judge.model for judge in judged.values() if judge.kind == "rubric"}
     assert judges == {"gpt-3.5-turbo-0125"}

@@ -9,20 +9,26 @@ import shutil
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
+from shipped import ROOT
 from stage_artifacts import folder_artifact, make_job, table_artifact
+from transformers import TrainerState
 
 from primum.artifact.job import Result
 from primum.errors import PrimumError
-from primum.experiment.models import LoRA, Optimization
+from primum.experiment import load_experiment
+from primum.experiment.models import LoRA, Optimization, SFTModel
+from primum.progress import Progress
 from primum.text.packing import IGNORED, PACKED, Sample, pack
 from primum.train import common
-from primum.train.common import arguments
+from primum.train.common import Watch, arguments
 from primum.train.sft import run
 
 
@@ -340,3 +346,38 @@ def test_epochs_and_warm_up_in_steps(tmp_path: Path, monkeypatch: pytest.MonkeyP
         with pytest.raises(PrimumError, match="either 'steps' or 'epochs'"):
             made_of(steps=steps, epochs=epochs)
     assert PACKED.names == ["id", "input_ids", "labels", "seq_lengths"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "steps"),
+    # The authors' trainer takes ceil(rows / 4) micro-batches an epoch, a step after each 32 of them, one at least: 900 are 225.
+    [(200, 3), (400, 9), (600, 12), (800, 18), (900, 21), (1000, 21), (1200, 27), (1400, 30), (1600, 36), (1800, 42)],
+)
+def test_steps_and_warm_up_of_safety_tuning_are_the_authors(tmp_path: Path, rows: int, steps: int) -> None:
+    assert steps == 3 * max(1, -(-rows // 4) // 32)
+    tuned = load_experiment("med-safety", ROOT).models["meditron-7b-medical-900"]
+    assert isinstance(tuned, SFTModel)
+    assert not tuned.packing, "so that a row is a chunk"
+    spec = {"optimization": tuned.optimization.model_dump(mode="json"), "held_out": None, "seed": 0}
+    made = arguments(spec, rows, tmp_path)
+    assert (made["max_steps"], made["warmup_steps"], made["gradient_accumulation_steps"]) == (steps, 10, 32)
+    assert (made["fp16"], made["bf16"]) == (True, False)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_float16_needs_a_gpu(tmp_path: Path, tiny_model: Path, chunks: pa.Table) -> None:
+    with pytest.raises(PrimumError, match=r"^m: optimization\.dtype: float16 needs a GPU, and there is none here"):
+        _sft(tmp_path, tiny_model, chunks, dtype="float16")
+
+
+def test_a_float16_step_without_a_finite_gradient_is_left_out_and_counted() -> None:
+    watch = Watch("m", Progress("test"), 1.0)
+    half, whole = SimpleNamespace(fp16=True), SimpleNamespace(fp16=False)
+    state = TrainerState(global_step=1, max_steps=2)
+    logs = {"loss": 1.0, "grad_norm": math.inf}
+    watch.on_log(half, state, None, logs=logs)
+    assert watch.skipped == 1
+    with pytest.raises(PrimumError, match="m: grad_norm is inf at step 1"):
+        watch.on_log(whole, state, None, logs=logs)
+    with pytest.raises(PrimumError, match="m: loss is nan at step 1"):
+        watch.on_log(half, state, None, logs={"loss": math.nan})

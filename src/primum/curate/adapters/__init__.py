@@ -74,7 +74,7 @@ _BY_ROW_TYPE: Mapping[type[Row], tuple[Callable[..., Iterator[Row | Drop]], ...]
     ),
     PreferenceRow: (preference.ultrafeedback, preference.snorkel),
     DocumentRow: (documents.documents,),
-    RequestRow: (safety.med_safety_bench, safety.advbench, safety.xstest),
+    RequestRow: (safety.med_safety_bench, safety.advbench, safety.hex_phi, safety.xstest),
     GradedRow: (safety.graded,),
     RubricRow: (rubrics.healthbench,),
     TextRow: (chat.text,),

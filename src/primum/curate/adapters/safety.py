@@ -13,6 +13,7 @@ from primum.errors import PrimumError
 from primum.text.rows import Drop, GradedRow, RequestRow
 
 _PRINCIPLE = re.compile(r"_category_([1-9])$")
+_CATEGORY = re.compile(r"category_([1-9]|1[01])")
 
 
 def med_safety_bench(files: Sequence[RawFile], dataset: str) -> Iterator[RequestRow | Drop]:
@@ -42,13 +43,30 @@ def advbench(files: Sequence[RawFile], dataset: str) -> Iterator[RequestRow | Dr
     Raises:
         PrimumError: a row of more than one cell.
     """
-    position = 0
+    for position, (_, text) in enumerate(_column(files)):
+        yield _request(numbered(dataset, position), dataset, "general", text)
+
+
+def hex_phi(files: Sequence[RawFile], dataset: str) -> Iterator[RequestRow | Drop]:
+    """HEx-PHI (Qi et al. 2023): CSV of one column without a header for each of its eleven categories, named by its file.
+
+    Raises:
+        PrimumError: a row of more than one cell, or a file that is not called ``category_N.csv``.
+    """
+    for position, (file, text) in enumerate(_column(files)):
+        match = _CATEGORY.fullmatch(file.stem)
+        if match is None:
+            raise PrimumError(f"{file.name}: names no category: it must be called category_1 to category_11")
+        yield _request(numbered(dataset, position), dataset, f"category-{match[1]}", text)
+
+
+def _column(files: Sequence[RawFile]) -> Iterator[tuple[RawFile, str]]:
+    """The cells of files of one column without a header."""
     for file in files:
         for row, cells in csv_rows(file):
             if len(cells) != 1:
                 raise PrimumError(f"{file.name} row {row}: has {len(cells)} cells, not one: check the adapter")
-            yield _request(numbered(dataset, position), dataset, "general", cells[0].strip())
-            position += 1
+            yield file, cells[0].strip()
 
 
 def xstest(files: Sequence[RawFile], dataset: str, *, label: str) -> Iterator[RequestRow | Drop]:
