@@ -23,7 +23,7 @@ PAGES = [
 README = PAGES[0].read_text(encoding="utf-8")
 MAP = re.findall(r"^\| .*`.*\|$", README.partition("## Where things are")[2], re.MULTILINE)
 TOP = "src|tests|config|docs|data|envs|rules|profiles|slurm|benchmarks"
-EXAMPLES = {"config/tasks/own/own.yaml"}
+EXAMPLES = {"config/tasks/own/own.yaml", "data/own/hex-phi/"}
 
 
 def ids(page: Path) -> str:

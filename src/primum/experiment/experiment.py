@@ -148,7 +148,7 @@ class Experiment(Frozen):
         if code and self.datasets[dataset].adapter:
             raise ValueError(f"{where}: {dataset!r} has an adapter, so it is no published code: name that")
         if not code and not self.datasets[dataset].adapter:
-            raise ValueError(f"{where}: {dataset!r} has no 'adapter', so it is code and has no rows: name another")
+            raise ValueError(f"{where}: {dataset!r} has no 'adapter' that reads rows of it: give it one")
 
     def _check_criteria(self, name: str, judge: Judge) -> None:
         for prompts in judge.prompts:

@@ -4,6 +4,7 @@ The folder is named by the environment variable PRIMUM_REAL_DATA, or is ``shared
 """
 
 import hashlib
+import json
 import os
 import tarfile
 from collections import Counter
@@ -15,6 +16,7 @@ import git_server
 import pytest
 import yaml
 from git_server import git
+from jinja2 import Environment
 from stage_artifacts import make_job
 
 from primum.curate import fetch
@@ -23,6 +25,7 @@ from primum.curate.adapters.columns import unread
 from primum.experiment.datasets import Dataset
 from primum.progress import Progress
 from primum.text.rows import Drop, from_table, to_table
+from primum.text.templates import shipped
 
 ROOT = Path(__file__).parents[3]
 REAL = Path(os.environ.get("PRIMUM_REAL_DATA", ROOT.parent / "shared" / "data"))
@@ -156,6 +159,24 @@ def test_med_safety_bench_principles() -> None:
 
 
 @needs_real_data
+@pytest.mark.parametrize("kind", ["medical", "general"])
+def test_safety_demonstrations_are_learned_in_the_text_of_alpaca_lora(kind: str) -> None:
+    """MedSafetyBench's ``training/prompter.py`` by ``templates/alpaca.json``: none of the rows has an input."""
+    (file,) = catalog("datasets")[f"safety-{kind}-900"].files
+    records = json.loads((REAL / file.path).read_text(encoding="utf-8"))
+    kept, _ = real(f"safety-{kind}-900")
+    template = Environment(trim_blocks=True, lstrip_blocks=True).from_string(shipped("alpaca"))
+    task = "Below is an instruction that describes a task. Write a response that appropriately completes the request."
+    assert len(records) == len(kept) == 900
+    for record, row in zip(records, kept, strict=True):
+        turns = [{"role": message.role, "content": message.content} for message in row.messages]
+        learned = template.render(messages=turns, bos_token="<s>", eos_token="</s>")
+        asked = f"<s>{task}\n\n### Instruction:\n{record['instruction']}\n\n### Response:\n"
+        assert not record["input"]
+        assert learned == f"{asked}{record['output']}</s>", row.id
+
+
+@needs_real_data
 def test_files_have_the_catalogs_checksums() -> None:
     checked = 0
     for dataset in catalog("datasets").values():
@@ -169,6 +190,9 @@ def test_files_have_the_catalogs_checksums() -> None:
 @pytest.mark.parametrize("name", CATALOGS)
 def test_catalog_names_adapters_and_options_that_exist(name: str) -> None:
     for title, dataset in catalog(name).items():
+        if not dataset.adapter:
+            assert all(file.path.endswith(".py") for file in dataset.files), "code alone has no rows"
+            continue
         adapter = ADAPTERS[dataset.adapter]
         assert set(dataset.options) <= set(adapter.options), title
         assert {option for option, required in adapter.options.items() if required} <= set(dataset.options), title

@@ -138,7 +138,7 @@ REFUSED = [
     ("kind: harmful", "kind: harmful, wording: code, system: S", "prompts.harmful: 'wording' is of single requests, and has"),
     (
         *("adapter: medqa, ", ""),
-        "benchmarks.exam.dataset: 'questions' has no 'adapter', so it is code and has no rows: name another",
+        "benchmarks.exam.dataset: 'questions' has no 'adapter' that reads rows of it: give it one",
     ),
     ("5e-6, batch: 2, steps", "5e-6, warmup_ratio: 0.1, warmup_steps: 3, batch: 2, steps", "'warmup_ratio' are two warm-ups"),
     ("name: small", "name: ../small", "name: String should match pattern"),

@@ -48,6 +48,7 @@ def test_the_page_has_its_examples() -> None:
         *(
             "small",
             "small-limits",
+            "small-rows",
             "small-held-out",
             "small-phi",
             "small-words",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+from primum.dag.scope import Scope
 from primum.experiment import load_experiment
 from primum.experiment.models import SFTModel
 
@@ -81,3 +83,21 @@ def test_safety_requests_responses_and_judges() -> None:
     for name in e.evaluate.models:
         if e.kind_of(name) == "endpoint":
             assert e.resources_of("generate", name).gpus == 0
+
+
+def test_the_pages_experiment_with_hex_phi_is_valid(tmp_path: Path) -> None:
+    """And plans its requests, in both promptings, for both judges; its files are missing, and `primum check` says so."""
+    page = (ROOT / "docs/med-safety.md").read_text(encoding="utf-8")
+    (text,) = [
+        block for block in re.findall(r"^```yaml\n(.*?)^```$", page, re.M | re.S) if "name: med-safety-hex" in block
+    ]
+    path = tmp_path / "own.yaml"
+    path.write_text(text, encoding="utf-8")
+    e = load_experiment(str(path), ROOT)
+    assert {judge for judge, _, prompts in Scope(e, ROOT, "r").judged() if prompts == "hex-phi-as-published"} == {
+        "general-as-published-gpt-3.5",
+        "general-harm-gpt-3.5",
+        "refusal",
+    }
+    assert "advbench" not in e.evaluate.prompts
+    assert len(e.datasets["hex-phi"].files) == 11

@@ -121,11 +121,11 @@ def test_other_code_is_one_line(tmp_path: Path, place: int, old: str, new: str, 
     contents[place] = contents[place].replace(old, new)
     other = code(tmp_path, *contents)
 
-    def read() -> object:
+    def ask() -> object:
         return family(other, "a") if place == 0 else question(judge(other, "first"), {}, "any", "q", "r")
 
     with pytest.raises(PrimumError, match=said) as caught:
-        read()
+        ask()
     assert "\n" not in str(caught.value)
 
 
