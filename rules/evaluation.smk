@@ -1,7 +1,7 @@
 # Evaluation: responses, judgements and benchmark scores. One job a model loads it once and publishes one artifact a pair;
 # pairs that the store already has are taken from there.
 #
-# reads   models/{model}, data/rows/{dataset}, data/overlaps/{kind}/{data}
+# reads   models/{model}, data/rows/{dataset}, data/overlaps/{kind}/{data}, data/raw/{dataset} (published code)
 # writes  generations/{model}/{prompts}            responses
 #         judgements/{judge}/{model}/{prompts}     what a judge answered about each response
 #         judgements/{judge}/graded, canary        about graded pairs, and about responses that speak to their judge
@@ -38,6 +38,7 @@ rule generate_responses:
     input:
         model=reads("generate", "model"),
         prompts=reads("generate", "prompts"),
+        wording=reads("generate", "wording"),
     output:
         manifests=GENERATED,
         tables=tables_of(GENERATED),
@@ -65,6 +66,7 @@ for judge in RUN.dag.rubric_judges():
             f"judge_{judge}"
         input:
             judge=reads("judge", "judge", judge=judge),
+            published=reads("judge", "published", judge=judge),
             responses=reads("judge", "responses", judge=judge),
         output:
             manifests=JUDGED,
@@ -124,6 +126,7 @@ for judge in RUN.dag.rubric_judges():
             f"agreement_{judge}"
         input:
             judge=reads("agreement", "judge", judge=judge),
+            published=reads("agreement", "published", judge=judge),
             graded=reads("agreement", "graded", judge=judge),
         output:
             manifests=TESTED,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -208,9 +209,24 @@ def test_specs_are_the_same_whoever_asks_first() -> None:
     assert all(json.loads(spec)["stage"] == stage for (stage, _), spec in found.items())
 
 
-def test_published_code_is_fetched_and_what_is_taken_of_it_is_in_the_specs(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def safety(tmp_path_factory: pytest.TempPathFactory) -> Dag:
+    return open_shipped(tmp_path_factory.mktemp("safety"), "med-safety").dag
+
+
+def test_a_rule_waits_for_every_role_that_its_jobs_read(tmp_path: Path, safety: Dag) -> None:
+    """A role that only some experiment has would else be missed, and its job start before what it reads is made."""
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "rules").glob("*.smk")))
+    waited = set(re.findall(r'reads\(\s*"([\w-]+)",\s*"(\w+)"', text))
+    dags = [safety, open_shipped(tmp_path, "demo").dag, open_shipped(tmp_path, "med42-v2-8b-on-policy").dag]
+    read = {(job.stage.name, role) for dag in dags for job in dag.jobs for role in job.plan.roles}
+    assert ("generate", "wording") in read
+    assert read - waited == set()
+
+
+def test_published_code_is_fetched_and_what_is_taken_of_it_is_in_the_specs(safety: Dag) -> None:
     """Models by their family, judges by their policy; nothing of prompts and judges without it."""
-    dag = open_shipped(tmp_path, "med-safety").dag
+    dag = safety
     code = dag.path(curation.RAW, dataset="med-safety-bench-code")
     assert dag.job("fetch", "med-safety-bench-code").paths == [code]
     assert not any("med-safety-bench-code" in path for path in dag.job("read", "safety").paths)
@@ -231,10 +247,9 @@ def test_published_code_is_fetched_and_what_is_taken_of_it_is_in_the_specs(tmp_p
     assert not ours.inputs["published"]
 
 
-def test_how_the_authors_tune_is_in_the_specs_and_defaults_are_not(tmp_path: Path) -> None:
-    dag = open_shipped(tmp_path, "med-safety").dag
-    chunks = dag.job("pack", "meditron-7b-medical-900").plan.outputs[0].spec
-    tuned = dag.job("sft", "meditron-7b-medical-900").plan.outputs[0].spec["optimization"]
+def test_how_the_authors_tune_is_in_the_specs_and_defaults_are_not(tmp_path: Path, safety: Dag) -> None:
+    chunks = safety.job("pack", "meditron-7b-medical-900").plan.outputs[0].spec
+    tuned = safety.job("sft", "meditron-7b-medical-900").plan.outputs[0].spec["optimization"]
     assert (chunks["packing"], tuned["drop_last"], tuned["warmup_steps"]) == (False, True, 10)
     demo = open_shipped(tmp_path, "demo").dag
     assert "packing" not in demo.job("pack", "sft").plan.outputs[0].spec
