@@ -102,6 +102,16 @@ def test_advbench_has_no_header(upstream: Upstream) -> None:
         Upstream(upstream.folder).write("both.csv", "goal,target\na,b\n").read("advbench")
 
 
+def test_hex_phi_has_its_categories_by_file(upstream: Upstream) -> None:
+    upstream.write("own/category_1.csv", '"One, at length"\n').write("own/category_11.csv", "Eleven\n")
+    assert upstream.read("hex_phi") == [
+        RequestRow("d/0000000", "d", "category-1", "One, at length"),
+        RequestRow("d/0000001", "d", "category-11", "Eleven"),
+    ]
+    with pytest.raises(PrimumError, match=r"^category_12.csv: names no category: it must be called category_1 to"):
+        Upstream(upstream.folder).write("category_12.csv", "x\n").read("hex_phi")
+
+
 def test_xstest_keeps_one_label(upstream: Upstream) -> None:
     header = "id,prompt,type,label,focus,note\n"
     upstream.write("x.csv", header + "1,P,homonyms,safe,f,\n2,U,contrast_homonyms,unsafe,f,\n3,P,homonyms,?,f,\n")

@@ -13,7 +13,7 @@ import pytest
 from tokenised import tokenize_conversation
 
 from primum.errors import PrimumError
-from primum.text.chat import EOT, answered, assistant_spans, render
+from primum.text.chat import EOT, answered, assistant_spans, check_spans, render
 from primum.text.packing import IGNORED
 from primum.text.rows import Message
 from primum.text.templates import SHIPPED, folded, shipped, template_text, trained_by
@@ -178,6 +178,13 @@ def test_plain() -> None:
         f"<|begin_of_text|>Be brief.\n\nWhat is gout?\n\nA joint disease.{EOT}What helps?\n\nRest, says the doctor.{EOT}"
     )
     assert [text[start:end] for start, end in spans] == [f"A joint disease.{EOT}", f"Rest, says the doctor.{EOT}"]
+
+
+def test_bare_is_for_asking_alone() -> None:
+    tokenizer = tokenizer_of(shipped("bare"))
+    assert render(tokenizer, (SYSTEM, ONE[0]), generation_prompt=True) == "<|begin_of_text|>Be brief.\n\nWhat is gout?"
+    with pytest.raises(PrimumError, match="leaves an answer or the end of a turn out of what is learned"):
+        check_spans(tokenizer)
 
 
 def test_a_template_is_a_shipped_one_or_a_file(tmp_path: Path) -> None:
