@@ -13,7 +13,7 @@ from primum.cluster.orphans import name_prefix, take_over
 from primum.cluster.resources import rule_resources
 from primum.dag import aggregation, curation, evaluation, judging, training
 from primum.dag.dag import STAGES, parquet
-from primum.dag.restore import restore
+from primum.dag.restore import mark, restore
 from primum.dag.state import state_of
 from primum.progress import Progress
 from primum.terminal.dryrun import DryRun
@@ -129,6 +129,7 @@ def prepare():
         if any(job.stored or job.restamp for job in state.jobs):
             forget(restore(RUN, state))
             state = state_of(RUN)
+        mark(RUN, state)
     # What is forced by hand (-F, -R, -f) is Snakemake's to follow, through the whole graph.
     if not (workflow.dag.forcerules or workflow.dag.forcefiles):
         CURRENT.update((job.stage, job.name) for job in state.jobs if job.current)

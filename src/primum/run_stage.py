@@ -12,13 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from primum.artifact.canonical import digest
 from primum.artifact.code import recorded_digests
 from primum.artifact.job import Devices, Run, execute
-from primum.artifact.request import load_request
+from primum.artifact.manifest import load_manifest
+from primum.artifact.request import Request, load_request
 from primum.dag.dag import SEVERAL
 from primum.dag.stage import Stage
 from primum.errors import PrimumError
 from primum.progress import Progress
+from primum.tracebacks import withheld
 
 _SOURCE = Path(__file__).parents[1]
 
@@ -42,6 +45,18 @@ def _is_no_room(error: Exception) -> bool:
         return True
     said = str(error)
     return any(f"os error {number}" in said for number in numbers) or "PytorchStreamWriter failed writing" in said
+
+
+def _is_sensitive(asked: Request) -> bool:
+    """Whether a job makes or reads what is sensitive, or what is not known not to be."""
+    read = [asked.inputs, *(output.inputs for output in asked.outputs)]
+    paths = {path for inputs in read for given in inputs.values() for path in given}
+    try:
+        return any(output.sensitive for output in asked.outputs) or any(
+            load_manifest(path).sensitive is not False for path in paths
+        )
+    except PrimumError:
+        return True
 
 
 class _Ended(BaseException):
@@ -80,6 +95,9 @@ def run_stage(stage: Stage, request: Path, log: Path | None, **devices: Any) -> 
     signal.signal(signal.SIGTERM, _end)
     try:
         asked = load_request(request)
+        # In the store, since logs are passed on.
+        kept = asked.store.root / "work" / f"{stage.name}-{digest(str(request.resolve()))[:16]}.traceback"
+        kept.unlink(missing_ok=True)
         execute(asked, load, progress, partial(recorded_digests, stage.module, _SOURCE, json.loads(asked.spec)["code"]))
     except _Ended:
         progress.say("error: stopped by SIGTERM (a time limit, a preemption, scancel): run again to go on")
@@ -90,8 +108,10 @@ def run_stage(stage: Stage, request: Path, log: Path | None, **devices: Any) -> 
     except Exception as error:
         if not _is_no_room(error):
             # Into the log as well: on a terminal the run's line is all that people see.
-            told = "".join(traceback.format_exception(error))
-            progress.say(f"{told}[{stage.name}] error: {type(error).__name__}: see above")
+            told = (
+                withheld(error, kept) if _is_sensitive(asked) else "".join(traceback.format_exception(error)).rstrip()
+            )
+            progress.say(f"{told}\n[{stage.name}] error: {type(error).__name__}: see above")
             raise SystemExit(1) from None
         where = getattr(error, "filename", None) or asked.store.root
         progress.say(f"error: {where}: {_NO_ROOM}: make room and run again")

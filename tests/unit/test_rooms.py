@@ -14,6 +14,7 @@ STAGES = {"curate", "train", "prefer", "generate", "judge", "score", "tables", "
 # A folder, or a module at the top, and what it may import besides.
 ROOMS = {
     "errors": set(),
+    "tracebacks": set(),
     "progress": set(),
     "project": set(),
     "licences": set(),
@@ -24,7 +25,7 @@ ROOMS = {
     "text": {"artifact"},
     "engine": {"artifact", "experiment", "text"},
     "curate": {"artifact", "experiment", "hub", "text"},
-    "parallel": {"artifact"},
+    "parallel": {"artifact", "tracebacks"},
     "train": {"artifact", "text", "parallel"},
     "prefer": {"artifact", "experiment", "text", "engine", "parallel"},
     "generate": {"artifact", "experiment", "text", "engine"},
@@ -39,7 +40,7 @@ ROOMS = {
     "audit": {"artifact", "experiment", "hub", "text", "dag", "cluster", "licences", "score"},  # a task, tried on a row
     "pins": {"artifact", "experiment", "dag", "hub", "curate"},
     "terminal": {"dag"},
-    "run_stage": {"artifact", "dag", "cluster"},
+    "run_stage": {"artifact", "dag", "cluster", "tracebacks"},
     "commands": {"artifact", "experiment", "dag", "project", "audit", "pins", "demo", "tables", "table4", "export"},
     "cli": {"dag", "commands", "run_stage"},
 }

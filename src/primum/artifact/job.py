@@ -14,8 +14,8 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ import pyarrow as pa
 from primum.artifact.canonical import canonical_json
 from primum.artifact.folder import MANIFEST
 from primum.artifact.manifest import Artifact, Manifest, artifact_key, data_path, measure, save_manifest
-from primum.artifact.request import Inputs, Request
+from primum.artifact.private import private_file, private_folder, tighten
+from primum.artifact.request import Asked, Inputs, Request
 from primum.artifact.store import Store, table_file
 from primum.artifact.table import write_table
 from primum.artifact.work import failed_in
@@ -129,15 +130,15 @@ def _waiting(name: str, progress: Progress) -> Callable[[], None]:
     return say
 
 
-def _take(request: Request, items: Sequence[tuple[Item, Path]], progress: Progress) -> dict[str, tuple[Item, Path]]:
+def _take(request: Request, items: Sequence[tuple[Item, Asked]], progress: Progress) -> dict[str, tuple[Item, Asked]]:
     """Publish what the store has; return the rest by name."""
     pending = {}
-    for item, output in items:
+    for item, asked in items:
         found = None if item.name in request.refresh else request.store.find(item.key)
         if found is None:
-            pending[item.name] = (item, output)
+            pending[item.name] = (item, asked)
         else:
-            publish(request.store, found, request.spec, output, taken=True)
+            publish(request.store, found, request.spec, asked, taken=True)
             progress.say(f"{item.name}: taken from the store ({item.key[:12]})")
     return pending
 
@@ -145,7 +146,7 @@ def _take(request: Request, items: Sequence[tuple[Item, Path]], progress: Progre
 def _compute(
     request: Request,
     spec: Mapping[str, Any],
-    pending: dict[str, tuple[Item, Path]],
+    pending: dict[str, tuple[Item, Asked]],
     load: Callable[[], Run],
     progress: Progress,
     modules: Mapping[str, str],
@@ -153,33 +154,42 @@ def _compute(
     # Equal items (the same question to the same data under two names) are made once, and published under each name.
     items = {item.key: item for item, _ in reversed(pending.values())}
     job = Job(spec["stage"], spec["common"], list(reversed(items.values())), progress)
+    for item in job.items:
+        # Journals, checkpoints and what is sorted on the disk: nobody else is to read, or to put there what is then loaded.
+        private_folder(item.work)
     started = time.time()
-    for result in load()(job):
-        item = result.item
-        refreshed = item.name in request.refresh
-        before = request.store.find(item.key) if refreshed else None
-        failed = failed_in(item.work)
-        run = {
-            "modules": dict(modules),
-            "seconds": round(time.time() - started, 3),
-            **({"failed": failed} if failed else {}),
-        }
-        manifest = _store(request, spec, result, run)
-        for name in [name for name, (each, _) in pending.items() if each.key == item.key]:
-            publish(request.store, manifest, request.spec, pending.pop(name)[1], taken=False)
-        if failed:
-            progress.say(f"{item.name}: {failed:,} requests failed: --config refresh=failed asks for them alone")
-        else:
-            shutil.rmtree(item.work, ignore_errors=True)
-        if refreshed:
-            verdict = "new" if before is None else "the same" if before.content == manifest.content else "DIFFERENT"
-            progress.say(f"{item.name}: refreshed, content is {verdict} ({manifest.content[:12]})")
-        started = time.time()
+    try:
+        for result in load()(job):
+            item = result.item
+            refreshed = item.name in request.refresh
+            before = request.store.find(item.key) if refreshed else None
+            failed = failed_in(item.work)
+            run = {
+                "modules": dict(modules),
+                "seconds": round(time.time() - started, 3),
+                **({"failed": failed} if failed else {}),
+            }
+            names = [name for name, (each, _) in pending.items() if each.key == item.key]
+            manifest = _store(request, spec, result, run, any(pending[name][1].sensitive for name in names))
+            for name in names:
+                publish(request.store, manifest, request.spec, pending.pop(name)[1], taken=False)
+            if failed:
+                progress.say(f"{item.name}: {failed:,} requests failed: --config refresh=failed asks for them alone")
+            else:
+                shutil.rmtree(item.work, ignore_errors=True)
+            if refreshed:
+                verdict = "new" if before is None else "the same" if before.content == manifest.content else "DIFFERENT"
+                progress.say(f"{item.name}: refreshed, content is {verdict} ({manifest.content[:12]})")
+            started = time.time()
+    finally:
+        for item in job.items:
+            with suppress(OSError):  # is there and in use, or gone
+                item.work.rmdir()
     if pending:
         raise PrimumError(f"{spec['stage']}: made nothing for {', '.join(pending)}")
 
 
-def _items(spec: Mapping[str, Any], request: Request) -> list[tuple[Item, Path]]:
+def _items(spec: Mapping[str, Any], request: Request) -> list[tuple[Item, Asked]]:
     if len(spec["items"]) != len(request.outputs):
         raise PrimumError(f"{spec['stage']}: {len(spec['items'])} items but {len(request.outputs)} outputs")
     opened: dict[Path, Artifact] = {}
@@ -200,7 +210,7 @@ def _items(spec: Mapping[str, Any], request: Request) -> list[tuple[Item, Path]]
         key = artifact_key(
             item_spec(spec, item), {role: [a.manifest.content for a in read] for role, read in inputs.items()}
         )
-        items.append((Item(name, item, inputs, key, request.store.root / "work" / key), output.path))
+        items.append((Item(name, item, inputs, key, request.store.work(key)), output))
     return items
 
 
@@ -216,21 +226,27 @@ def _restore(store: Store, artifact: Artifact) -> None:
         found = store.find(artifact.manifest.key)
         if found is None or found.content != artifact.manifest.content:
             raise PrimumError(f"{artifact.data}: missing, and not in the store: delete {artifact.path} and run again")
-        store.take(found, artifact.data)
+        store.take(found, artifact.data, private=bool(artifact.manifest.sensitive))
 
 
-def _store(request: Request, spec: Mapping[str, Any], result: Result, run: Mapping[str, Any]) -> Manifest:
+def _store(
+    request: Request, spec: Mapping[str, Any], result: Result, run: Mapping[str, Any], sensitive: bool
+) -> Manifest:
     item = result.item
-    filled = request.store.new_folder()
+    filled = request.store.new_folder(private=sensitive)
     try:
         files: dict[str, str] = {}
         rows = result.parts if result.table is None else result.table
         if rows is not None:
             # The spec's own hash is in the file, so that a Parquet file alone can be traced.
             footer = {"spec": canonical_json(item_spec(spec, item.spec)), "key": item.key, "schema_version": "1"}
+            if sensitive:
+                private_file(table_file(filled))
             content = write_table(rows, table_file(filled), footer)
         elif result.folder is not None:
             filled.rmdir()
+            if sensitive:
+                tighten(result.folder)
             shutil.move(result.folder, filled)
             content, files = measure(filled, "folder")
         else:
@@ -244,6 +260,7 @@ def _store(request: Request, spec: Mapping[str, Any], result: Result, run: Mappi
             content=content,
             counts=dict(result.counts),
             files=files,
+            sensitive=sensitive,
             run={
                 **_environment(),
                 **run,
@@ -263,18 +280,24 @@ def _store(request: Request, spec: Mapping[str, Any], result: Result, run: Mappi
         shutil.rmtree(filled, ignore_errors=True)
 
 
-def publish(store: Store, manifest: Manifest, spec: str, output: Path, taken: bool) -> None:
-    """Put the data of an entry, then its manifest, at ``output``: a manifest is there only when its data is.
+def publish(store: Store, manifest: Manifest, spec: str, asked: Asked, taken: bool) -> None:
+    """Put the data of an entry, then its manifest, where it is ``asked`` for: a manifest is there only when its data is.
 
-    ``spec`` is the whole job's. PrimumError when it cannot be written.
+    ``spec`` is the whole job's. What is sensitive, or was for another experiment, is closed to other users in the store as well.
+    PrimumError when it cannot be written.
     """
+    output, sensitive = asked.path, asked.sensitive or manifest.sensitive is True
     try:
+        if sensitive:
+            store.mark(manifest)
         output.parent.mkdir(parents=True, exist_ok=True)
         output.unlink(missing_ok=True)
-        store.take(manifest, data_path(output, manifest.kind))
+        data = data_path(output, manifest.kind)
+        store.take(manifest, data, private=sensitive)
         run = {**manifest.run, "taken_from_store": taken}
-        record = {name: getattr(manifest, name) for name in manifest.__slots__}
-        save_manifest(Manifest(**{**record, "job": spec, "run": run}), output)
+        save_manifest(replace(manifest, job=spec, run=run, sensitive=sensitive), output)
+        if sensitive:
+            tighten(data)
     except OSError as error:
         raise PrimumError(f"{output}: cannot be written: {error.strerror}") from None
 

@@ -25,6 +25,8 @@ class Manifest:
     ``spec`` is what the job was asked for and ``inputs`` the content hashes it read, by role: together they make
     ``key``, the artifact's address in the store. ``counts`` are the job's own: rows by status, drops by reason.
     ``job`` is the whole rule's spec, equal to what Snakemake plans as long as the artifact is up to date.
+    ``sensitive`` marks requests for harm, responses and verdicts (:mod:`primum.dag.sensitive`). It is no part of ``key``. None is
+    what was made before there was a mark, and counts as sensitive where something is about to leave.
     """
 
     kind: Literal["table", "folder"]
@@ -38,6 +40,7 @@ class Manifest:
     files: dict[str, str] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
+    sensitive: bool | None = None
 
 
 def artifact_key(spec: dict[str, Any], inputs: dict[str, list[str]]) -> str:

@@ -17,10 +17,14 @@ Inputs = Mapping[str, Sequence[Path]]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One artifact to make: where its manifest goes, and the manifests that it alone reads, by role."""
+    """One artifact to make: where its manifest goes, and the manifests that it alone reads, by role.
+
+    A ``sensitive`` one is its owner's alone, and marked.
+    """
 
     path: Path
     inputs: Inputs = field(default_factory=dict)
+    sensitive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,10 @@ class Request:
                 "store": str(self.store.root),
                 "refresh": sorted(self.refresh),
                 "inputs": _text(self.inputs),
-                "outputs": [{"path": str(output.path), "inputs": _text(output.inputs)} for output in self.outputs],
+                "outputs": [
+                    {"path": str(output.path), "inputs": _text(output.inputs), "sensitive": output.sensitive}
+                    for output in self.outputs
+                ],
             },
             indent=1,
         )
@@ -71,7 +78,10 @@ def load_request(path: Path) -> Request:
             store=Store(Path(content["store"])),
             refresh=frozenset(content["refresh"]),
             inputs=_paths(content["inputs"]),
-            outputs=[Asked(Path(output["path"]), _paths(output["inputs"])) for output in content["outputs"]],
+            outputs=[
+                Asked(Path(output["path"]), _paths(output["inputs"]), output["sensitive"])
+                for output in content["outputs"]
+            ],
         )
     except FileNotFoundError:
         raise PrimumError(f"{path}: no such request: snakemake writes it before its first job") from None

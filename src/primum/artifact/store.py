@@ -2,6 +2,9 @@
 
 Layout: ``<store>/<first two hex digits>/<key>/`` holds ``data.parquet`` or the folder's files, and ``manifest.json``.
 An entry is complete when its folder exists: it is filled under ``<store>/tmp`` and renamed into place.
+
+A store may be shared by the users of a group. What is sensitive is its owner's alone there too: another user, who can neither
+read nor replace it, makes it again, in ``<key>.<user id>`` beside it. So it is with what is under way in ``<store>/work``.
 """
 
 from __future__ import annotations
@@ -12,11 +15,13 @@ import shutil
 import socket
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from primum.artifact.folder import MANIFEST
 from primum.artifact.manifest import Manifest, load_manifest, measure, save_manifest
+from primum.artifact.private import is_closed, is_own, private_file, private_folder, tighten
 from primum.artifact.table import fsync
 from primum.errors import PrimumError
 
@@ -30,12 +35,25 @@ class Store:
         self.root = root
 
     def entry(self, key: str) -> Path:
-        return self.root / key[:2] / key
+        """Where an artifact is, or goes: in a place of this user's own where another one keeps his for himself."""
+        entry = self.root / key[:2] / key
+        return entry.with_name(f"{key}.{os.geteuid()}") if is_closed(entry) else entry
 
-    def new_folder(self) -> Path:
-        """A fresh folder to fill, named after this process so that :meth:`sweep` can tell when it was abandoned."""
+    def work(self, key: str) -> Path:
+        """Where a job that makes ``key`` has its journal and its checkpoints: a folder that another user has left is not his."""
+        work = self.root / "work" / key
+        return work if not work.exists() or is_own(work) else work.with_name(f"{key}.{os.geteuid()}")
+
+    def new_folder(self, private: bool = False) -> Path:
+        """A fresh folder to fill, named after this process so that :meth:`sweep` can tell when it was abandoned.
+
+        A ``private`` one is closed to other users before anything is in it.
+        """
         folder = self.root / "tmp" / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        folder.mkdir(parents=True)
+        if private:
+            private_folder(folder)
+        else:
+            folder.mkdir(parents=True)
         return folder
 
     def manifest(self, key: str) -> Manifest | None:
@@ -67,6 +85,8 @@ class Store:
         An entry that is already there stays, and its manifest is returned: another process was first.
         """
         save_manifest(manifest, filled / MANIFEST)
+        if manifest.sensitive:
+            tighten(filled)
         for path in filled.rglob("*"):
             fsync(path)
         entry = self.entry(manifest.key)
@@ -88,23 +108,38 @@ class Store:
         shutil.rmtree(self.entry(manifest.key), ignore_errors=True)
         return self.add(filled, manifest)
 
-    def take(self, manifest: Manifest, target: Path) -> None:
+    def mark(self, manifest: Manifest) -> None:
+        """Make an entry that was made before there was a mark, or for an experiment that needed none, its owner's alone.
+
+        It stays so. Somebody else's entry stays as it is.
+        """
+        entry = self.entry(manifest.key)
+        tighten(entry)
+        if not manifest.sensitive:
+            with suppress(PermissionError):
+                save_manifest(replace(manifest, sensitive=True), entry / MANIFEST)
+
+    def take(self, manifest: Manifest, target: Path, private: bool = False) -> None:
         """Put the entry's data at ``target`` (a file, or a folder), by hard link where possible, else by copy.
 
-        A folder is replaced file by file: what ``target`` holds beyond the entry's files is removed.
+        A folder is replaced file by file: what ``target`` holds beyond the entry's files is removed. What is ``private`` is this
+        user's alone at ``target``.
         """
         entry = self.entry(manifest.key)
         if manifest.kind == "table":
             target.parent.mkdir(parents=True, exist_ok=True)
-            _place(entry / _TABLE, target)
+            _place(entry / _TABLE, target, private)
             return
-        target.mkdir(parents=True, exist_ok=True)
+        if private:
+            private_folder(target)
+        else:
+            target.mkdir(parents=True, exist_ok=True)
         for stale in target.rglob("*"):
             if stale.is_file() and stale.relative_to(target).as_posix() not in manifest.files:
                 stale.unlink()
         for name in manifest.files:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            _place(entry / name, target / name)
+            _place(entry / name, target / name, private)
 
     @contextmanager
     def lock(self, key: str, waiting: Callable[[], None]) -> Iterator[None]:
@@ -136,20 +171,29 @@ def table_file(filled: Path) -> Path:
     return filled / _TABLE
 
 
-def link_or_copy(source: Path, target: Path) -> None:
-    """Give ``source`` the second name ``target``, where the file system cannot by a copy. FileNotFoundError if it is gone."""
+def link_or_copy(source: Path, target: Path, private: bool = False) -> None:
+    """Give ``source`` the second name ``target``, where the file system cannot by a copy. FileNotFoundError if it is gone.
+
+    A ``private`` target is readable by its owner alone. Two names have one mode, hence of somebody else's file it is a copy.
+    """
     try:
+        if private and not is_own(source):
+            raise PermissionError
         os.link(source, target)
     except OSError:
+        if private:
+            private_file(target)
         shutil.copyfile(source, target)
         fsync(target)
+    if private:
+        tighten(target)
 
 
-def _place(source: Path, target: Path) -> None:
+def _place(source: Path, target: Path, private: bool) -> None:
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         temporary.unlink(missing_ok=True)
-        link_or_copy(source, temporary)
+        link_or_copy(source, temporary, private)
         # Snakemake compares modification times: an output must not look older than the inputs of the job that took it.
         os.utime(temporary)
         temporary.replace(target)

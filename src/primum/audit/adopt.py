@@ -86,8 +86,10 @@ def enter(store: Store, piece: Piece, why: str) -> str:
     note = {**difference, "by": user_name(), "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "why": why}
     run = {**recorded.run, "adopted": [*recorded.run.get("adopted", ()), note]}
     fields = {name: getattr(recorded, name) for name in Manifest.__slots__}
-    fields |= {"spec": spec, "key": piece.key, "job": "", "run": run}
-    filled = store.new_folder()
+    planned = any(output.sensitive for output in piece.job.plan.outputs if output.path == piece.output)
+    sensitive = planned or recorded.sensitive is True
+    fields |= {"spec": spec, "key": piece.key, "job": "", "run": run, "sensitive": sensitive}
+    filled = store.new_folder(private=fields["sensitive"])
     try:
         _fill(store, piece, recorded, filled)
         store.add(filled, Manifest(**fields))

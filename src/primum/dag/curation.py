@@ -8,6 +8,7 @@ from typing import Any
 from primum.artifact.folder import file_sha256
 from primum.dag.judges import judge_prompt
 from primum.dag.scope import Scope
+from primum.dag.sensitive import are_sensitive_pairs, is_sensitive, is_sensitive_mixture
 from primum.dag.stage import Output, Plan, Stage
 from primum.experiment.preferences import ReadPreferences
 from primum.experiment.types import Mixture
@@ -49,7 +50,7 @@ def _fetch(scope: Scope, name: str) -> Plan:
     spec = {"files": files, "hub": dataset.hub, "revision": dataset.revision}
     if dataset.git is not None:
         spec["git"] = dataset.git
-    return Plan([Output(name, scope.path(RAW, dataset=name), spec)])
+    return Plan([Output(name, scope.path(RAW, dataset=name), spec, sensitive=is_sensitive(scope, [name]))])
 
 
 def _read(scope: Scope, group: str) -> Plan:
@@ -61,7 +62,8 @@ def _read_one(scope: Scope, name: str) -> Iterator[Output]:
     spec = {"dataset": name, "adapter": dataset.adapter, "options": dataset.options}
     raw = {"raw": [scope.path(RAW, dataset=name)]}
     for output, path in (("rows", ROWS), ("drops", DROPS)):
-        yield Output(f"{name}/{output}", scope.path(path, dataset=name), {**spec, "output": output}, raw)
+        sensitive = output == "rows" and is_sensitive(scope, [name])
+        yield Output(f"{name}/{output}", scope.path(path, dataset=name), {**spec, "output": output}, raw, sensitive)
 
 
 def _mix(scope: Scope, _: str) -> Plan:
@@ -90,8 +92,9 @@ def _mix_one(scope: Scope, name: str) -> Iterator[Output]:
     if mixture.phi is None:
         del spec["phi"]
     for output, path in mixed(mixture):
-        more = licences if output == "ledger" else {}
-        yield Output(f"{name}/{output}", scope.path(path, mixture=name), {**spec, "output": output, **more}, inputs)
+        own = {**spec, "output": output, **(licences if output == "ledger" else {})}
+        sensitive = output == "rows" and is_sensitive_mixture(scope, name)
+        yield Output(f"{name}/{output}", scope.path(path, mixture=name), own, inputs, sensitive)
 
 
 def mixed(mixture: Mixture) -> list[tuple[str, str]]:
@@ -109,6 +112,7 @@ def _pairs(scope: Scope, _: str) -> Plan:
             scope.path(PAIRS, preferences=name),
             {"seed": scope.experiment.seed},
             {"rows": rows_of(scope, read)},
+            are_sensitive_pairs(scope, name),
         )
         for name, read in datasets.items()
     ]

@@ -6,7 +6,7 @@ libraries that can change its result: nothing else decides what a job makes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -59,6 +59,8 @@ class Dag(Scope):
         if (stage, name) not in self._jobs:
             kind = STAGES[stage]
             plan, model = kind.plan(self, name), kind.model(self.experiment, kind.wildcards(name))
+            if kind.sensitive:
+                plan = replace(plan, outputs=[replace(output, sensitive=True) for output in plan.outputs])
             self._jobs[stage, name] = Job(kind, name, plan, self._spec(kind, plan), model)
         return self._jobs[stage, name]
 

@@ -13,6 +13,7 @@ from primum.dag.curation import OVERLAP, ROWS, rows_of
 from primum.dag.engines import ENGINES, code_of, engine_spec, model_of
 from primum.dag.judging import GENERATION
 from primum.dag.scope import Scope
+from primum.dag.sensitive import is_sensitive
 from primum.dag.stage import Output, Plan, Stage
 from primum.experiment.benchmarks import Benchmark
 from primum.experiment.task_files import imported
@@ -91,7 +92,8 @@ def _questions(scope: Scope, _: str) -> Plan:
         entry = scope.experiment.benchmarks[name]
         rows, examples = rows_of(scope, list(entry.datasets()))
         own = {"benchmarks": [rows], "fewshot": [examples] if entry.fewshot.k and entry.generate_until else []}
-        outputs.append(Output(name, scope.path(QUESTIONS, benchmark=name), _asked(scope, entry, _ASKING), own))
+        spec, sensitive = _asked(scope, entry, _ASKING), is_sensitive(scope, entry.datasets())
+        outputs.append(Output(name, scope.path(QUESTIONS, benchmark=name), spec, own, sensitive))
         chosen += entry.datasets()
     return Plan(outputs, libraries=_worded_libraries(scope), chosen=chosen)
 
@@ -173,6 +175,7 @@ STAGES = (
         jobs=lambda scope: scope.experiment.evaluate.models if scope.experiment.evaluate.prompts else (),
         plan=_generate,
         long=True,
+        sensitive=True,
     ),
     *judging.STAGES,
     Stage(
@@ -207,6 +210,7 @@ STAGES = (
         jobs=lambda scope: [model for model in scope.experiment.evaluate.models if scope.in_words(model)],
         plan=_answer,
         long=True,
+        sensitive=True,
     ),
     Stage(
         name="parse",
@@ -218,5 +222,6 @@ STAGES = (
         jobs=lambda scope: ["answers"] if scope.worded() else [],
         plan=_parse,
         asks="curate",
+        sensitive=True,
     ),
 )

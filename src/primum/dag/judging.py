@@ -135,6 +135,7 @@ STAGES = (
         ],
         plan=_judge,
         long=True,
+        sensitive=True,
     ),
     Stage(
         name="grade",
@@ -147,6 +148,7 @@ STAGES = (
         plan=_grade,
         model=_asked_model,
         long=True,
+        sensitive=True,
     ),
     Stage(
         name="agreement",
@@ -158,6 +160,7 @@ STAGES = (
         jobs=Scope.rubric_judges,
         plan=_agreement,
         model=_asked_model,
+        sensitive=True,
     ),
     Stage(
         name="verdicts",
@@ -169,5 +172,6 @@ STAGES = (
         jobs=lambda scope: ["verdicts"] if scope.judged() else [],
         plan=_verdicts,
         asks="curate",
+        sensitive=True,
     ),
 )

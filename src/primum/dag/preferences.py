@@ -119,6 +119,7 @@ STAGES = (
         plan=_sample,
         model=_drawn_from,
         long=True,
+        sensitive=True,
     ),
     Stage(
         name="rank",
@@ -132,6 +133,7 @@ STAGES = (
         model=_ranked_by,
         several=True,
         long=True,
+        sensitive=True,
     ),
     Stage(
         name="pair",
@@ -143,6 +145,7 @@ STAGES = (
         jobs=Scope.sampled,
         plan=_pair,
         asks="curate",
+        sensitive=True,
     ),
     Stage(
         name="pair-overlap",

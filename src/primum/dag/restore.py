@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from primum.artifact.job import publish
-from primum.artifact.manifest import Manifest, save_manifest
+from primum.artifact.manifest import Manifest, data_path, save_manifest
+from primum.artifact.private import tighten
+from primum.artifact.request import Asked
 from primum.artifact.store import Store
 from primum.dag.state import RunState
 from primum.dag.workflow import Workflow
@@ -28,12 +30,15 @@ def restore(run: Workflow, state: RunState) -> list[str]:
     store, progress = Store(Path(run.store)), Progress("store")
     jobs = [job for job in state.jobs if job.stored]
     taken: list[str] = []
-    restamped = [_restamp(Path(path), state.known[path], job.job.spec) for job in state.jobs for path in job.restamp]
+    restamped = [
+        _rewrite(Path(path), replace(state.known[path], job=job.job.spec)) for job in state.jobs for path in job.restamp
+    ]
     began = time.monotonic()
     for done, job in enumerate(jobs, 1):
         found = _whole(store, [state.known[path] for path in job.stored])
+        sensitive = {output.path: output.sensitive for output in job.job.plan.outputs}
         for path, manifest in zip(job.stored, found, strict=False):
-            publish(store, manifest, job.job.spec, Path(path), taken=True)
+            publish(store, manifest, job.job.spec, Asked(Path(path), sensitive=sensitive[path]), taken=True)
         if found:
             # What a benchmark file measured is no longer here, and its time would count as an output's.
             Path(run.benchmark(job.job.stage.name, job.job.name)).unlink(missing_ok=True)
@@ -45,10 +50,28 @@ def restore(run: Workflow, state: RunState) -> list[str]:
     return [*restamped, *taken]
 
 
-def _restamp(path: Path, manifest: Manifest, spec: str) -> str:
-    """Name today's job in a manifest that is right otherwise; its time stays, since nothing that it says is new."""
+def mark(run: Workflow, state: RunState) -> None:
+    """Close to other users what is sensitive and was made before it was marked, or opened since; and mark what is not yet."""
+    store = Store(Path(run.store))
+    for job in state.jobs:
+        for output in job.job.plan.outputs:
+            path = Path(output.path)
+            if output.sensitive:
+                tighten(data_path(path, job.job.stage.kind))
+            # What is not up to date is made again, and what the store has is published with its mark.
+            made = state.known.get(output.path) if output.path not in job.stored and path.exists() else None
+            if made is None or made.sensitive is True or (made.sensitive is False and not output.sensitive):
+                continue
+            _rewrite(path, replace(made, sensitive=output.sensitive))
+            entry = store.manifest(made.key)
+            if output.sensitive and entry is not None:
+                store.mark(entry)
+
+
+def _rewrite(path: Path, manifest: Manifest) -> str:
+    """Name today's job, or the mark, in a manifest that is right otherwise; its time stays, since nothing that it says is new."""
     status = path.stat()
-    save_manifest(replace(manifest, job=spec), path)
+    save_manifest(manifest, path)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     return str(path)
 

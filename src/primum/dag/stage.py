@@ -20,12 +20,16 @@ _TABLE = ("pyarrow",)
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One artifact of a job: its manifest's ``path``, its slice of the spec, and what it reads alone, by role."""
+    """One artifact of a job: its manifest's ``path``, its slice of the spec, and what it reads alone, by role.
+
+    ``sensitive`` says that it holds requests for harm, or what is made of them (:mod:`primum.dag.sensitive`). It is in no spec.
+    """
 
     name: str
     path: str
     spec: Mapping[str, Any]
     inputs: Mapping[str, Paths] = field(default_factory=dict)
+    sensitive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class Stage:
     tells about one of them, and ``model`` which model's overrides hold for it.
     ``libraries`` (pinned in envs/) can change the result. Stages that ``train``, and others that are ``several``, may run as
     several processes, on several nodes. ``long`` jobs are waited for when a killed run left them in a cluster's queue.
+    All that a ``sensitive`` stage makes is; of others each :class:`Output` says so.
     """
 
     name: str
@@ -92,6 +97,7 @@ class Stage:
     trains: bool = False
     several: bool = False
     long: bool = False
+    sensitive: bool = False
 
     def wildcards(self, job: str) -> dict[str, str]:
         """The values of the wildcards in a job's name: ``judge`` and ``model`` of ``harm/sft``."""

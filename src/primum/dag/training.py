@@ -11,6 +11,7 @@ from typing import Any
 
 from primum.dag.curation import MIXTURE, PAIRS
 from primum.dag.scope import Scope
+from primum.dag.sensitive import are_sensitive_pairs, is_sensitive_mixture
 from primum.dag.stage import Output, Plan, Stage
 from primum.errors import PrimumError
 from primum.experiment.models import (
@@ -95,7 +96,12 @@ def _pack(scope: Scope, name: str) -> Plan:
     }
     inputs = {"mixture": [scope.path(MIXTURE, mixture=model.data)], "model": [scope.path(MODEL, model=model.start)]}
     outputs = [
-        Output(f"{name}/chunks", scope.path(PACKED, model=name), {**spec, "output": "chunks"}),
+        Output(
+            f"{name}/chunks",
+            scope.path(PACKED, model=name),
+            {**spec, "output": "chunks"},
+            sensitive=is_sensitive_mixture(scope, model.data),
+        ),
         _audit(scope, name, spec, model.limits),
         Output(f"{name}/tokens", scope.path(TOKENS, model=name), {**spec, "output": "tokens"}),
     ]
@@ -152,6 +158,7 @@ def _reference(scope: Scope, name: str) -> Plan:
             f"{name}/pairs",
             scope.path(REFERENCE, model=name),
             {**spec, "dtype": model.optimization.dtype, "output": "pairs"},
+            sensitive=are_sensitive_pairs(scope, model.data),
         ),
     ]
     return Plan(outputs, inputs=inputs, chosen=(against, model.data))

@@ -74,7 +74,7 @@ class Workflow:
 
     def request(self, job: Job) -> Request:
         """What ``primum stage`` is asked for, to be run in the folder that Snakemake runs in."""
-        outputs = [Asked(Path(each.path), _paths(each.inputs)) for each in job.plan.outputs]
+        outputs = [Asked(Path(each.path), _paths(each.inputs), each.sensitive) for each in job.plan.outputs]
         again = refreshed(job, self.refresh)
         return Request(job.spec, outputs, _paths(job.plan.inputs), job.stage.kind, Store(Path(self.store)), again)
 

@@ -16,6 +16,7 @@ from primum.artifact.job import Devices, Item, Job, Result
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
 from primum.progress import Progress
+from primum.tracebacks import withheld
 
 
 def main(request: Path) -> None:
@@ -31,6 +32,13 @@ def main(request: Path) -> None:
                 _leave(result, asked["table"], asked["counts"])
     except PrimumError as error:
         Path(asked["error"]).write_text(str(error), encoding="utf-8")
+        raise SystemExit(1) from None
+    except Exception as error:
+        if all(each.manifest.sensitive is False for item in items for given in item.inputs.values() for each in given):
+            raise
+        # Any of the processes may be the one that fails.
+        kept = items[0].work / f"{os.environ['RANK']}.traceback"
+        print(withheld(error, kept), file=sys.stderr, flush=True)
         raise SystemExit(1) from None
     if torch.distributed.is_initialized():
         torch.distributed.barrier()  # nobody leaves while another is at work

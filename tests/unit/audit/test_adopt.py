@@ -16,6 +16,7 @@ from primum.artifact.canonical import canonical_json
 from primum.artifact.folder import folder_files
 from primum.artifact.job import item_spec, publish
 from primum.artifact.manifest import Artifact, Manifest, artifact_key, load_manifest, measure
+from primum.artifact.request import Asked
 from primum.artifact.store import Store, table_file
 from primum.artifact.table import write_table
 from primum.audit.adopt import adopt, check_remade, command
@@ -68,7 +69,7 @@ def make(run: Workflow, stages: tuple[str, ...] = tuple(STAGES), text: str = "",
                 kind, stage, own_spec, inputs, artifact_key(own_spec, inputs), content, {"rows": 1}, "", files, run_
             )
             added = store.add(filled, manifest)
-            publish(store, added, canonical_json(spec), Path(output.path), taken=False)
+            publish(store, added, canonical_json(spec), Asked(Path(output.path)), taken=False)
             made[output.path] = added.content
 
 
