@@ -110,24 +110,27 @@ def _export(given: argparse.Namespace) -> None:
     from primum.errors import PrimumError
     from primum.export.command import export, export_dataset
 
+    harmful = given.include_harmful_text is not None
     asked = [given.mixture, given.preferences]
     if given.format == "dataset":
         if asked.count(None) != 1:
             raise PrimumError("--format dataset writes one set of data: give --mixture NAME or --preferences NAME")
-        export_dataset(given.results, given.mixture, given.preferences, given.output, given.force)
-    elif asked != [None, None]:
-        raise PrimumError(
-            f"--mixture and --preferences belong to --format dataset, not to {given.format}: leave them out"
-        )
+        export_dataset(given.results, given.mixture, given.preferences, given.output, given.force, harmful)
+    elif harmful or asked != [None, None]:
+        flags = "--include-harmful-text" if harmful else "--mixture and --preferences"
+        raise PrimumError(f"{flags} belong to --format dataset, not to {given.format}: leave them out")
     else:
         export(given.results, given.format, given.output, given.force)
 
 
 def _csv(given: argparse.Namespace) -> None:
     from primum.artifact.manifest import Artifact
+    from primum.export.command import check_sensitive
     from primum.tables.csv import write_csv
 
-    write_csv(Artifact.open(given.artifact).table(), given.output)
+    artifact = Artifact.open(given.artifact)
+    private = check_sensitive(artifact, given.include_harmful_text is not None)
+    write_csv(artifact.table(), given.output, private)
 
 
 def _schema(given: argparse.Namespace) -> None:
@@ -147,6 +150,11 @@ def _demo_data(given: argparse.Namespace) -> None:
 _RUN = (
     _argument("--results", help="the folder of all results (default: results in the clone)"),
     _argument("--store", help="the store (default: PRIMUM_STORE, or .store in the results folder)"),
+)
+_HARMFUL = _argument(
+    "--include-harmful-text",
+    choices=("i-understand",),
+    help="write a sensitive artifact too",
 )
 _RESULTS = _argument("results", type=Path, help="the experiment's folder, such as results/demo")
 
@@ -262,6 +270,7 @@ COMMANDS = (
             _argument("--preferences", metavar="NAME", help="with --format dataset: the preference set to write"),
             _argument("--output", type=Path, required=True, metavar="FOLDER", help="a new folder, or an empty one"),
             _argument("--force", action="store_true", help="replace the folder if it is there"),
+            _HARMFUL,
         ),
     ),
     Command(
@@ -270,7 +279,7 @@ COMMANDS = (
         "write a table artifact as CSV",
         "primum csv results/demo/tables/benchmarks.json benchmarks.csv",
         _csv,
-        (_argument("artifact", type=Path, help="the table's manifest"), _argument("output", type=Path)),
+        (_argument("artifact", type=Path, help="the table's manifest"), _argument("output", type=Path), _HARMFUL),
     ),
     Command(
         "schema",

@@ -26,7 +26,7 @@ def pair(number: int, rejected: str = "worse") -> PreferenceRow:
 
 def finished(folder: Path) -> Path:
     """Three mixtures (conversations, plain text, and requests and graded responses) and two preference sets."""
-    run = CuratedRun(folder)
+    run = CuratedRun(folder, sensitive={"mixtures/harm", "pairs/own"})
     same = ChatRow("chat/900", "chat", chat(0).messages)
     rows = [*(chat(n) for n in range(5)), same]
     run.dataset("chat", rows, **HUB, drops=["no-answer"] * 3, title="Chat | one", license="MIT", citation="One 2024")
@@ -64,7 +64,8 @@ def exported(tmp_path: Path, **asked: str) -> Path:
     if not results.exists():
         finished(results)
     (name,) = asked.values()
-    export_dataset(results, asked.get("mixture"), asked.get("preferences"), tmp_path / name, force=False)
+    harmful = name in ("harm", "own", "safe")
+    export_dataset(results, asked.get("mixture"), asked.get("preferences"), tmp_path / name, False, harmful)
     return tmp_path / name
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,10 +28,10 @@ LIBRARIES = {"pyarrow": "26.0.1"}
 
 
 class CuratedRun:
-    """An experiment's folder under construction."""
+    """An experiment's folder under construction; ``sensitive`` names the artifacts of data/ that are marked so."""
 
-    def __init__(self, results: Path) -> None:
-        self.results = results
+    def __init__(self, results: Path, sensitive: frozenset[str] | set[str] = frozenset()) -> None:
+        self.results, self.sensitive = results, sensitive
         self.experiment: dict[str, Any] = {
             "name": "example",
             "title": "An example",
@@ -132,9 +133,8 @@ class CuratedRun:
         write_table(table, path.with_suffix(".parquet"), {})
         spec = {"stage": stage, "code": CODE, "libraries": LIBRARIES, "common": {}, "item": dict(item)}
         content = content_hash(table)
-        save_manifest(
-            Manifest("table", stage, spec, dict(inputs), digest([spec, inputs]), content, dict(counts or {})), path
-        )
+        manifest = Manifest("table", stage, spec, dict(inputs), digest([spec, inputs]), content, dict(counts or {}))
+        save_manifest(replace(manifest, sensitive=name in self.sensitive), path)
         return content
 
     def _run(

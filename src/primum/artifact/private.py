@@ -32,7 +32,8 @@ def tighten(path: Path) -> None:
 
 def is_closed(path: Path) -> bool:
     """Whether there is a folder that another user keeps for himself."""
-    return path.is_dir() and not os.access(path, os.R_OK | os.X_OK)
+    effective = os.access in os.supports_effective_ids
+    return path.is_dir() and not os.access(path, os.R_OK | os.X_OK, effective_ids=effective)
 
 
 def is_own(path: Path) -> bool:

@@ -50,6 +50,8 @@ def show(path: Path, rows: int, harmful: bool) -> None:
     artifact = Artifact.open(find_manifest(path))
     manifest = artifact.manifest
     print(f"{artifact.path}\n  stage    {manifest.stage}\n  content  {manifest.content}\n  key      {manifest.key}")
+    if manifest.sensitive:
+        print("  marked   sensitive: it is its owner's alone, and no export takes it unless it is asked for twice")
     for role, hashes in manifest.inputs.items():
         print(f"  input    {role}: {', '.join(content[:12] for content in hashes)}")
     print(f"  spec     {json.dumps(manifest.spec.get('common'))[:400]}")

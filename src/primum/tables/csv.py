@@ -9,20 +9,23 @@ from pathlib import Path
 import pyarrow as pa
 
 from primum.artifact.manifest import Artifact
+from primum.artifact.private import private_file
 from primum.errors import PrimumError
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def write_csv(table: pa.Table, path: Path) -> None:
+def write_csv(table: pa.Table, path: Path, private: bool = False) -> None:
     """Write ``table`` (no nested columns) as UTF-8 CSV (RFC 4180): nulls empty, floats in shortest round-trip form.
 
     Cells of string columns that a spreadsheet would run as a formula get a leading apostrophe. The file appears whole
-    or not at all. Raises PrimumError when it cannot be written.
+    or not at all; a ``private`` one is its owner's alone. Raises PrimumError when it cannot be written.
     """
     text = [pa.types.is_string(field.type) for field in table.schema]
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        if private:
+            private_file(temporary)
         with temporary.open("w", encoding="utf-8", newline="") as file:
             # RFC 4180's line ends: with "\n" alone the csv module would leave a lone "\r" in a cell unquoted.
             writer = csv.writer(file, lineterminator="\r\n")

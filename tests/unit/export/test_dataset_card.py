@@ -123,10 +123,9 @@ def test_harmful_text_is_announced_and_never_quoted(tmp_path: Path) -> None:
 
 
 def test_a_source_of_safety_demonstrations_is_harmful_whatever_its_rows_are(tmp_path: Path) -> None:
-    run = CuratedRun(tmp_path / "run")
+    run = CuratedRun(tmp_path / "run", sensitive={"mixtures/safe"})
     run.dataset("chat", [chat(0)])
     run.mixture("safe", sources={"demonstrations": {"dataset": "chat", "domain": "safety"}})
     run.finish()
-    assert (
-        "Content warning: the rows of demonstrations" in (exported(tmp_path, mixture="safe") / "README.md").read_text()
-    )
+    text = (exported(tmp_path, mixture="safe") / "README.md").read_text()
+    assert "Content warning: the rows of demonstrations" in text

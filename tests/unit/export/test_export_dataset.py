@@ -6,6 +6,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,37 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     main([*arguments, "--force", "--mixture", "corpus"])
     assert "7 rows" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run"], "nothing temporary stays"
+
+
+@pytest.mark.parametrize("asked", [("--mixture", "harm"), ("--preferences", "own")])
+def test_what_is_sensitive_is_written_only_where_it_is_asked_for_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: tuple[str, str]
+) -> None:
+    output = tmp_path / "out"
+    arguments = ["export", str(finished(tmp_path / "run")), "--format", "dataset", "--output", str(output), *asked]
+    flag, word = "--include-harmful-text", "i-understand"
+    for once, said in (([], f"{flag} {word} writes it"), ([flag], "expected one argument"), ([flag, "yes"], word)):
+        with pytest.raises(SystemExit):
+            main([*arguments, *once])
+        assert said in capsys.readouterr().err
+        assert not output.exists()
+    main([*arguments, flag, word])
+    assert "for its owner alone, until you open it" in capsys.readouterr().out
+    written = [output, *output.rglob("*")]
+    assert len(written) == 5
+    assert {path.name for path in written if path.stat().st_mode & 0o077} == set()
+
+
+def test_what_nobody_marked_is_not_taken_for_harmless(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    artifact = Artifact.open(finished(tmp_path / "run") / "data/mixtures/talk.json")
+    save_manifest(replace(artifact.manifest, sensitive=None), artifact.path)
+    with pytest.raises(PrimumError, match="was made before sensitive artifacts were marked, and may be one"):
+        export_dataset(tmp_path / "run", "talk", None, tmp_path / "out", force=False)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(SystemExit):
+        main(["csv", str(artifact.path), str(tmp_path / "talk.csv")])
+    assert "may be one" in capsys.readouterr().err
+    assert not (tmp_path / "talk.csv").exists()
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError(28, "No space left on device")])
