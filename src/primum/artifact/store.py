@@ -114,10 +114,10 @@ class Store:
         It stays so. Somebody else's entry stays as it is.
         """
         entry = self.entry(manifest.key)
-        tighten(entry)
         if not manifest.sensitive:
             with suppress(PermissionError):
                 save_manifest(replace(manifest, sensitive=True), entry / MANIFEST)
+        tighten(entry)
 
     def take(self, manifest: Manifest, target: Path, private: bool = False) -> None:
         """Put the entry's data at ``target`` (a file, or a folder), by hard link where possible, else by copy.

@@ -56,16 +56,15 @@ def mark(run: Workflow, state: RunState) -> None:
     for job in state.jobs:
         for output in job.job.plan.outputs:
             path = Path(output.path)
-            if output.sensitive:
-                tighten(data_path(path, job.job.stage.kind))
             # What is not up to date is made again, and what the store has is published with its mark.
             made = state.known.get(output.path) if output.path not in job.stored and path.exists() else None
-            if made is None or made.sensitive is True or (made.sensitive is False and not output.sensitive):
-                continue
-            _rewrite(path, replace(made, sensitive=output.sensitive))
-            entry = store.manifest(made.key)
-            if output.sensitive and entry is not None:
-                store.mark(entry)
+            if made is not None and (made.sensitive is None or output.sensitive > made.sensitive):
+                _rewrite(path, replace(made, sensitive=output.sensitive))
+                entry = store.manifest(made.key) if output.sensitive else None
+                if entry is not None:
+                    store.mark(entry)
+            if output.sensitive:
+                tighten(data_path(path, job.job.stage.kind))
 
 
 def _rewrite(path: Path, manifest: Manifest) -> str:
