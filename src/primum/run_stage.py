@@ -6,6 +6,7 @@ import errno
 import importlib
 import json
 import os
+import resource
 import signal
 import traceback
 from functools import partial
@@ -98,6 +99,9 @@ def run_stage(stage: Stage, request: Path, log: Path | None, **devices: Any) -> 
         # In the store, since logs are passed on.
         kept = asked.store.root / "work" / f"{stage.name}-{digest(str(request.resolve()))[:16]}.traceback"
         kept.unlink(missing_ok=True)
+        if any(output.sensitive for output in asked.outputs):
+            # What dies of a signal would leave its memory in a file.
+            resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         execute(asked, load, progress, partial(recorded_digests, stage.module, _SOURCE, json.loads(asked.spec)["code"]))
     except _Ended:
         progress.say("error: stopped by SIGTERM (a time limit, a preemption, scancel): run again to go on")

@@ -109,10 +109,13 @@ class LiveScreen:
 
 @contextlib.contextmanager
 def _led_to(log: Path) -> Iterator[None]:
-    """Lead the file descriptors of standard output and error to ``log``, where they are the terminal; ``sys`` keeps it."""
+    """Lead the file descriptors of standard output and error to ``log``, where they are the terminal; ``sys`` keeps it.
+
+    What libraries print is nobody's to promise, so that only its owner may read it.
+    """
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+        target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
     except OSError:
         yield  # jobs then print between, as they would anywhere else
         return

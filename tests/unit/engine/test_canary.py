@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -169,6 +170,16 @@ def test_what_an_exception_says_is_for_the_owner_alone(
     assert stages.wrong() == []
     main(stages.command("judge"))
     assert not kept.exists()
+
+
+def test_a_crash_leaves_no_memory_on_the_disk(stages: Stages) -> None:
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+    try:
+        main(stages.command("generate"))
+        assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, before)
 
 
 def test_where_nothing_is_sensitive_an_exception_is_told_in_full(
