@@ -414,7 +414,7 @@ def test_each_key_of_a_catalog(planner: Planner) -> None:
     assert {name.rsplit(".")[-1] for name in said_only} == {"title", "license"}
     document = yaml.safe_load((ROOT / CATALOG_NAME).read_text(encoding="utf-8"))
     for name, entry in document["datasets"].items():
-        entry.update(title="Another title", citation="Somebody")
+        entry.update(title="Another title", citation="Somebody", sensitive=True)
         if not MEANING.licensed(name):
             entry.update(license="Another licence")
     assert _planned_for(planner, {CATALOG_NAME: yaml.safe_dump(document)}) == (set(), set())

@@ -366,7 +366,7 @@ def test_no_key_of_an_experiment_is_left_out() -> None:
         "published",
         "policy",
     }
-    catalog = {"path", "url", "sha256", "adapter", "files", "options", "citation", "rows"}
+    catalog = {"path", "url", "sha256", "adapter", "files", "options", "citation", "rows", "sensitive"}
     assert fields - tried == elsewhere | catalog
 
 

@@ -20,7 +20,7 @@ _DOMAINS = ("safety", "judge")
 
 
 def is_sensitive(scope: Scope, datasets: Iterable[str]) -> bool:
-    """Whether one of ``datasets`` is: by its adapter, or by what the experiment uses it for.
+    """Whether one of ``datasets`` is: by its own word, its adapter, or what the experiment uses it for.
 
     That is prompts of the kind ``harmful``, pairs that a judge is checked with, or a mixture's domain ``safety`` or ``judge``.
     """
@@ -33,7 +33,8 @@ def is_sensitive(scope: Scope, datasets: Iterable[str]) -> bool:
         for source in mixture.sources.values()
         if source.domain in _DOMAINS
     }
-    return any(name in used or e.datasets[name].adapter in ADAPTERS for name in datasets)
+    entries = {name: e.datasets[name] for name in datasets}
+    return any(name in used or entry.sensitive or entry.adapter in ADAPTERS for name, entry in entries.items())
 
 
 def is_sensitive_mixture(scope: Scope, name: str) -> bool:

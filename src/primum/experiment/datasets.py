@@ -61,6 +61,8 @@ class DataFile(Frozen):
 class Dataset(Frozen):
     """Raw files of one upstream dataset and the adapter that reads them (see ``primum.curate.adapters``).
 
+    ``sensitive`` says of harmful text, such as rejected responses, what adapter and use do not (:mod:`primum.dag.sensitive`).
+
     ``rows`` is how many are read of the files at their pin, for `primum plan` until they are here; in no spec.
 
     Files without an adapter are a publication's code, whose wordings are read from it (``primum.text.published``).
@@ -76,6 +78,7 @@ class Dataset(Frozen):
     license: str = ""
     citation: str = ""
     rows: AtLeastOne | None = None
+    sensitive: bool = False
 
     @model_validator(mode="after")
     def _repositories_have_a_revision(self) -> Dataset:

@@ -18,7 +18,7 @@ from primum.artifact.request import Asked
 from primum.artifact.store import Store, table_file
 from primum.artifact.table import write_table
 from primum.curate.adapters import ADAPTERS as READERS
-from primum.dag.dag import STAGES
+from primum.dag.dag import STAGES, Dag
 from primum.dag.restore import mark
 from primum.dag.sensitive import ADAPTERS
 from primum.dag.state import state_of
@@ -77,6 +77,22 @@ def test_what_reads_something_sensitive_is_too_or_holds_numbers_alone(tmp_path: 
                 assert kind_of(output.path, run) in NUMBERS | NUMBERS_OF_DATA, output.path
     (report,) = (job for job in run.dag.jobs if job.stage.name == "report")
     assert not report.plan.read & marked
+
+
+def test_a_dataset_may_say_so_itself(tmp_path: Path) -> None:
+    run = open_shipped(tmp_path, "demo")
+    e = run.experiment
+    named = "demo-snorkel-1-train"
+    entry = e.datasets[named].model_copy(update={"sensitive": True})
+    changed = Dag(e.model_copy(update={"datasets": {**e.datasets, named: entry}}), run.dag.root, run.dag.results)
+    found = {o.path for job in changed.jobs for o in job.plan.outputs if o.sensitive} - sensitive(run)
+    assert {path.removeprefix(f"{run.dag.results}/") for path in found} == {
+        f"data/raw/{named}/manifest.json",
+        f"data/rows/{named}.json",
+        "data/pairs/stage-1.json",
+        "data/reference/dpo-1.json",
+    }
+    assert {job.spec for job in changed.jobs} == {job.spec for job in run.dag.jobs}
 
 
 def test_every_reader_of_requests_and_of_graded_responses_is_named() -> None:
