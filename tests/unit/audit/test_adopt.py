@@ -118,6 +118,12 @@ def test_all_is_adopted_and_nothing_is_left_to_run(opened: Open, capsys: pytest.
         assert (after[path].content, after[path].files) == (before[path].content, before[path].files)
         assert after[path].key != before[path].key
         Artifact.open(Path(path)).verify()
+    # Before there was a mark all could be read by everybody, in the store as well.
+    for output in (output for job in run.dag.jobs for output in job.plan.outputs):
+        entry = Store(Path(run.store)).entry(after[output.path].key)
+        assert load_manifest(entry / "manifest.json").sensitive is output.sensitive
+        assert (entry.stat().st_mode & 0o077 == 0) is output.sensitive
+        assert {path.stat().st_mode & 0o077 == 0 for path in entry.iterdir()} == {output.sensitive}
     with pytest.raises(PrimumError, match="under today's key already"):
         adopt(run, "all", WHY)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import resource
@@ -180,6 +181,38 @@ def test_a_crash_leaves_no_memory_on_the_disk(stages: Stages) -> None:
         assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
     finally:
         resource.setrlimit(resource.RLIMIT_CORE, before)
+
+
+def test_one_process_of_several_keeps_what_an_exception_says_as_well(
+    stages: Stages, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from primum.parallel import worker
+
+    def breaks(job: Job) -> Iterator[Result]:
+        raise KeyError(job.items[0].one("responses").table().to_pylist()[0]["response"])
+        yield
+
+    main(stages.command("generate"))
+    monkeypatch.setattr("primum.prefer.rank.run", breaks)
+    monkeypatch.setenv("RANK", "0")
+    work = stages.root / "store/work/one"
+    item = {
+        "name": "one",
+        "spec": {},
+        "key": "one",
+        "work": str(work),
+        "inputs": {"responses": [str(stages.responses)]},
+    }
+    asked = {"stage": "rank", "common": {}, "items": [item], "module": "primum.prefer.rank", "log": None, "devices": {}}
+    work.mkdir(parents=True)
+    (work / "request.json").write_text(json.dumps(asked | {"error": str(work / "error")}))
+    with pytest.raises(SystemExit):
+        worker.main(work / "request.json")
+    told = capfd.readouterr()
+    assert "in breaks" in told.err
+    assert RESPONSE not in told.out + told.err
+    assert RESPONSE in (work / "0.traceback").read_text()
+    assert stages.wrong() == []
 
 
 def test_where_nothing_is_sensitive_an_exception_is_told_in_full(
