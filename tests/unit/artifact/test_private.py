@@ -201,6 +201,24 @@ def test_what_failed_leaves_a_closed_work_folder_or_none(tmp_path: Path) -> None
 # Several users of one store ---------------------------------------------------------------------------------------------
 
 
+def test_an_entry_that_another_user_keeps_for_himself_is_passed_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(asked(tmp_path))
+    key = load_manifest(tmp_path / "results/one.json").key
+    entry, work = tmp_path / "store" / key[:2] / key, tmp_path / "store/work" / key
+    work.mkdir()
+    before = (entry / "data.parquet").stat().st_ino
+    monkeypatch.setattr("primum.artifact.store.is_closed", lambda path: path.name == key)
+    monkeypatch.setattr("primum.artifact.store.is_own", lambda path: path.name != key)
+    works: list[Path | None] = []
+    assert run(asked(tmp_path), Stage(works.append)).made == 1
+    assert works[0] == work.with_name(f"{key}.{os.geteuid()}")
+    assert run(asked(tmp_path)).made == 0
+    assert (entry / "data.parquet").stat().st_ino == before
+    assert entry.with_name(f"{key}.{os.geteuid()}").is_dir()
+
+
 @contextmanager
 def _as(user: int) -> Iterator[None]:
     groups = os.getgroups()
