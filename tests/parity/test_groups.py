@@ -45,9 +45,11 @@ def _reason(path: Path, error: PrimumError) -> str:
         said, file = "no metric that all tasks have", str(path)
     elif key == "aggregate_metric_list":
         said, file = "none of the metrics", str(path)
+    elif key == "aggregate_metric_list.aggregation":
+        said = "another aggregation"
     else:
         said = ""
-    whose = "" if file == str(path) else " of a task"
+    whose = " of the group" if file == str(path) else " of a task"
     return f"{re.sub(r'[.].*', '', key)}{whose}{': ' if said else ''}{said}"
 
 
