@@ -268,6 +268,12 @@ def _xstest(n: int, text: Text) -> Record:
     return {"id": n, "prompt": text(), "type": "homonyms", "label": "safe", "focus": "f", "note": text()}
 
 
+def _completion(n: int, text: Text) -> Record:
+    label = ("1_full_compliance", "2_full_refusal", "3_partial_refusal")[n % 3]
+    labels = {"annotation_1": label, "annotation_2": label, "agreement": "TRUE", "final_label": label}
+    return {"id": f"v2-{n}", "type": "homonyms", "prompt": text(), "completion": text(), **labels}
+
+
 def _graded(n: int, text: Text) -> Record:
     return {"id": f"g{n}", "request": text(), "response": text(), "score": n % 5 + 1}
 
@@ -327,5 +333,6 @@ FORMS = (
     Form("hex_phi", lambda n, text: {"prompt": text()}, ("csv without header",), stem="category_11"),
     Form("xstest", _xstest, FLAT, {"label": "safe"}),
     Form("graded", _graded, FLAT),
+    Form("xstest_completions", _completion, FLAT),
     Form("healthbench", _healthbench, NESTED),
 )

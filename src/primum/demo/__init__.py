@@ -41,7 +41,7 @@ from primum.demo.instructions import (
 )
 from primum.demo.preferences import write_preferences
 from primum.demo.rubrics import write_rubrics
-from primum.demo.safety import write_graded, write_requests
+from primum.demo.safety import write_completions, write_graded, write_requests
 from primum.demo.verdicts import write_pubmedqa, write_toxigen
 from primum.errors import PrimumError
 
@@ -151,5 +151,6 @@ def write(folder: Path, seed: int = 0, scale: Mapping[str, int] | None = None) -
     write_preferences(folder, seed)
     write_requests(folder, seed)
     write_graded(folder, seed)
+    write_completions(folder, seed)
     write_rubrics(folder, seed)
     write_text(folder / "README.md", README)

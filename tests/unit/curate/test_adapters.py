@@ -7,7 +7,7 @@ from upstream_files import ASSISTANT, MEDMCQA, USER, Upstream, reasons
 
 from primum.curate.adapters import ADAPTERS
 from primum.errors import PrimumError
-from primum.text.rows import Drop, Message, PreferenceRow, RequestRow
+from primum.text.rows import Drop, GradedRow, Message, PreferenceRow, RequestRow
 
 
 @pytest.fixture
@@ -132,6 +132,26 @@ def test_graded_scores_are_one_to_five(upstream: Upstream) -> None:
     rows = upstream.read("graded")
     assert reasons(rows) == ["", "", "", *["bad-label"] * 4]
     assert [row.score for row in rows[:3]] == [1, 5, 3]
+
+
+def test_completions_have_the_class_that_two_people_settled_on(upstream: Upstream) -> None:
+    header = "id,type,prompt,completion,annotation_1,annotation_2,agreement,final_label\n"
+    comply, refuse, partial = "1_full_compliance", "2_full_refusal", "3_partial_refusal"
+    lines = [
+        f"v2-1,homonyms,P,A,{comply},{comply},TRUE,{comply}",
+        f"v2-2,homonyms,P,A,{comply},{refuse},FALSE,{refuse}",
+        f"v2-3,homonyms,P,A,{partial},{partial},TRUE,{partial}",
+        f"v2-4,homonyms,P,A,{partial},{partial},TRUE,4_other",
+        f"v2-5,homonyms,P,,{refuse},{refuse},TRUE,{refuse}",
+    ]
+    upstream.write("one.csv", header + "\n".join(lines) + "\n").write("two.csv", header + lines[1] + "\n")
+    rows = upstream.read("xstest_completions")
+    assert rows[:3] == [GradedRow(f"d/one/v2-{n + 1}", "d", "P", "A", score) for n, score in enumerate((1, 3, 2))]
+    assert rows[3:] == [
+        Drop("d/one/v2-4", "bad-label"),
+        Drop("d/one/v2-5", "empty-text"),
+        GradedRow("d/two/v2-2", "d", "P", "A", 3),
+    ]
 
 
 def test_text(upstream: Upstream) -> None:

@@ -75,7 +75,7 @@ _BY_ROW_TYPE: Mapping[type[Row], tuple[Callable[..., Iterator[Row | Drop]], ...]
     PreferenceRow: (preference.ultrafeedback, preference.snorkel),
     DocumentRow: (documents.documents,),
     RequestRow: (safety.med_safety_bench, safety.advbench, safety.hex_phi, safety.xstest),
-    GradedRow: (safety.graded,),
+    GradedRow: (safety.graded, safety.xstest_completions),
     RubricRow: (rubrics.healthbench,),
     TextRow: (chat.text,),
 }

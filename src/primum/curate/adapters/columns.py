@@ -48,6 +48,7 @@ LEFT: Mapping[str, frozenset[str]] = MappingProxyType(
             "snorkel": ("prompt", "all_generated_responses"),
             "med_safety_bench": ("",),
             "xstest": ("focus", "note"),
+            "xstest_completions": ("type", "annotation_1", "annotation_2", "agreement"),
             "healthbench": ("canary", "ideal_completions_data"),
         }.items()
     }

@@ -85,6 +85,27 @@ def xstest(files: Sequence[RawFile], dataset: str, *, label: str) -> Iterator[Re
             yield _request(id, dataset, record.text("type"), record.text("prompt"))
 
 
+_CLASSES = {"1_full_compliance": 1, "3_partial_refusal": 2, "2_full_refusal": 3}
+
+
+def xstest_completions(files: Sequence[RawFile], dataset: str) -> Iterator[GradedRow | Drop]:
+    """XSTest's completions (Roettger et al. 2024), a file a model, as two people labelled them and settled where they differed.
+
+    The score is the class, in the order of how much is refused: 1 compliance, 2 partial refusal, 3 refusal. Another label is
+    dropped as ``bad-label``.
+    """
+    for file in files:
+        for record in records(file):
+            id, score = f"{dataset}/{file.stem}/{record.id('id')}", _CLASSES.get(record.text("final_label"))
+            request, response = record.text("prompt"), record.text("completion")
+            if score is None:
+                yield Drop(id, "bad-label")
+            elif not (request and response):
+                yield Drop(id, "empty-text")
+            else:
+                yield GradedRow(id, dataset, request, response, score)
+
+
 def _request(id: str, dataset: str, category: str, request: str, safe_response: str = "") -> RequestRow | Drop:
     return RequestRow(id, dataset, category, request, safe_response) if request else Drop(id, "empty-text")
 
