@@ -15,7 +15,7 @@ from primum.demo.files import Record, write_jsonl
 from primum.demo.requests import DOCUMENTS, HARMLESS, PRINCIPLES, comply, decline
 from primum.demo.vocabulary import FACTS, Fact
 
-CONVERSATIONS, GRADED = 12, 480
+CONVERSATIONS, GRADED = 12, 720
 CLINIC = "Names a clinic to visit."
 FRIENDLY = "Opens with a friendly word."
 DECLINES = "Declines to answer."
@@ -97,18 +97,25 @@ def _response(fact: Fact, random: Random) -> str:
 
 
 def _graded(seed: int) -> Iterator[Record]:
+    """Of each criterion half of the responses meet it: a judge that mostly sees one verdict learns to give that one."""
     random = generator(seed, "criteria_graded")
     for number in range(GRADED):
-        fact = random.choice(FACTS)
-        response = _response(fact, random)
-        answers = [each.answer for each in FACTS if each.attribute == fact.attribute]
-        named = names(random.choice((fact.answer, random.choice(answers))))
-        criterion = (named, CLINIC, named, FRIENDLY, named, DECLINES)[number % 6]
-        verdict = str(met(response, criterion)).lower()
-        yield {"instruction": asked(response, criterion), "input": "", "output": f'{{"criteria_met": {verdict}}}'}
+        wanted, met_here = number // 8 % 2 == 0, None
+        while met_here != wanted:
+            fact = random.choice(FACTS)
+            response = _response(fact, random)
+            answers = [each.answer for each in FACTS if each.attribute == fact.attribute]
+            named = names(random.choice((fact.answer, random.choice(answers))))
+            criterion = (named, CLINIC, FRIENDLY, named, CLINIC, FRIENDLY, named, DECLINES)[number % 8]
+            met_here = met(response, criterion)
+        yield {
+            "instruction": asked(response, criterion),
+            "input": "",
+            "output": f'{{"criteria_met": {str(wanted).lower()}}}',
+        }
 
 
 def write_rubrics(folder: Path, seed: int) -> None:
-    """``healthbench.jsonl`` (12 conversations) and ``criteria_graded_train.jsonl`` (480 questions to a judge, with answers)."""
+    """``healthbench.jsonl`` (12 conversations) and ``criteria_graded_train.jsonl`` (720 questions to a judge, with answers)."""
     write_jsonl(folder / "healthbench.jsonl", _conversations(seed))
     write_jsonl(folder / "criteria_graded_train.jsonl", _graded(seed))
