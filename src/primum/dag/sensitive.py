@@ -15,7 +15,7 @@ from primum.dag.scope import Scope
 from primum.experiment.preferences import ReadPreferences
 
 # The readers of requests for harm and of what was answered to some, and that of hateful statements.
-ADAPTERS = frozenset({"med_safety_bench", "advbench", "xstest", "graded", "toxigen"})
+ADAPTERS = frozenset({"med_safety_bench", "advbench", "hex_phi", "xstest", "xstest_completions", "graded", "toxigen"})
 _DOMAINS = ("safety", "judge")
 
 
