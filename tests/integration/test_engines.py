@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from runs import ROOT, manifests, run
+from stage_artifacts import folder_artifact, make_job, table_artifact
 from tiny_llama import endpoint_json
 from vllm_server import served_by_vllm
 
@@ -19,9 +20,12 @@ from primum.engine import Engine, Response
 from primum.engine.endpoint import read_endpoint
 from primum.engine.openai_engine import OpenAIEngine
 from primum.engine.transformers_engine import TransformersEngine
+from primum.experiment.types import Engine as EngineSettings
 from primum.experiment.types import Sampling
+from primum.judge import stage as judge
+from primum.judge import verdicts
 from primum.progress import Progress
-from primum.text.rows import Message
+from primum.text.rows import GradedRow, Message, to_table
 
 pytestmark = [
     pytest.mark.vllm,
@@ -90,6 +94,33 @@ def test_openai_engine_against_vllm_s_server(
     monkeypatch.setenv("TEST_KEY", "another")
     # The server would refuse this key: every answer is in the journal.
     assert talk(OpenAIEngine(endpoint, 4, tmp_path, Progress("test", silent=True)), tiny_requests) == answers
+
+
+def test_a_judge_behind_vllm_s_server(
+    served: str, tmp_path: Path, tiny_requests: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It never learned to judge: each of its answers is kept, asked about once more, and has a status that is counted."""
+    monkeypatch.setenv("TEST_KEY", "local")
+    graded = [
+        GradedRow(f"g/{n:02d}", "test", request, "Rest and drink water.", 1)
+        for n, request in enumerate(tiny_requests[:8])
+    ]
+    common = {
+        **{"kind": "rubric", "engine": EngineSettings(kind="openai").model_dump(mode="json"), "seed": 0},
+        "sampling": Sampling(max_tokens=16).model_dump(mode="json"),
+        **{"template": "{{ request }}\n{{ response }}\nEnd with:\n#score {{ nonce }}: N", "policies": {"default": ""}},
+    }
+    endpoint_json(tmp_path, served)
+    rows = table_artifact(tmp_path / "g.parquet", to_table(graded, GradedRow))
+    inputs = {"judge": folder_artifact(tmp_path), "graded": rows}
+    (answers,) = judge.run(make_job(tmp_path, common, {"j": ({}, inputs)}))
+    assert answers.table is not None
+    assert answers.counts["rows"] == answers.counts.get("stop", 0) + answers.counts.get("length", 0) == 8
+    kept = table_artifact(tmp_path / "answers.parquet", answers.table)
+    (read,) = verdicts.run(make_job(tmp_path, {}, {"v": ({"kind": "rubric"}, {"answers": kept, "graded": rows})}))
+    assert read.table is not None
+    assert set(read.table.column("status").to_pylist()) <= {"malformed", "cut"}
+    assert read.table.column("score").null_count == 8
 
 
 def test_three_engines_answer_the_demos_benchmark_into_one_table(
