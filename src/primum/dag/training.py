@@ -171,6 +171,7 @@ def _dpo(scope: Scope, name: str) -> Plan:
         "optimization": _optimization(model),
         "held_out": _held_out(model),
         "beta": model.beta,
+        **({"nll": model.nll} if model.nll else {}),
         "threads": model.threads,
         "seed": _seed(scope, name),
     }

@@ -221,6 +221,8 @@ class SFTModel(_Templated, _Trained):
 class DPOModel(_Trained):
     """Direct preference optimization (Rafailov et al. 2023) of ``from`` against ``reference`` (``from`` if left out).
 
+    ``nll`` is the weight of the mean negative log-likelihood of the chosen tokens beside it (Pang et al. 2024), for what the
+    model would hardly say by itself: DPO alone makes the rejected response less likely, and may make both.
     ``limits`` are those of the pairs' audit, in its spec alone.
     """
 
@@ -228,6 +230,7 @@ class DPOModel(_Trained):
     start: Name = Field(alias="from")
     reference: Name | None = None
     beta: Positive
+    nll: Annotated[Number, Field(ge=0)] = 0.0
     max_length: AtLeastOne = 4096
     limits: DPOLimits = DPOLimits()
 

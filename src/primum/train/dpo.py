@@ -68,6 +68,11 @@ def _no_reference_model() -> Iterator[None]:
         dpo_trainer.create_model_from_path, dpo_trainer.hash_module = saved
 
 
+def _losses(nll: float) -> dict[str, list[Any]]:
+    """TRL's names of the losses and their weights: beside DPO's own the mean negative log-likelihood of a chosen token."""
+    return {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, nll]} if nll else {}
+
+
 def run(job: Job) -> Iterator[Result]:
     """One model folder: safetensors, tokenizer, history.parquet with reward accuracies and margins."""
     for item in job.items:
@@ -80,7 +85,8 @@ def run(job: Job) -> Iterator[Result]:
         optimization = item.spec["optimization"]
         table, kept_back = held_out.hold_out(table, item.spec["held_out"], item.spec["seed"], item.name)
         settings = arguments(item.spec, table.num_rows, item.work, job.devices)
-        config = DPOConfig(**settings, beta=item.spec["beta"], precompute_ref_log_probs=True, max_length=None)
+        losses = _losses(item.spec.get("nll", 0.0))
+        config = DPOConfig(**settings, **losses, beta=item.spec["beta"], precompute_ref_log_probs=True, max_length=None)
         set_precision(config, optimization["dtype"])
         with _no_reference_model():
             trainer = _PrecomputedDPOTrainer(

@@ -42,12 +42,13 @@ def _reference(work: Path, model: Path, pairs: list[PreferenceRow], limit: int =
 
 
 def _dpo(work: Path, model: Path, table: pa.Table, beta: float = 0.1, **changes: Any) -> Path:
-    held_out = changes.pop("held_out", None)
+    held_out, nll = changes.pop("held_out", None), changes.pop("nll", 0.0)
     settings = {"learning_rate": 1e-3, "batch": 8, "steps": 4, "optimizer": "rmsprop", **changes}
     spec = {
         "held_out": held_out,
         "optimization": Optimization.model_validate(settings).model_dump(mode="json"),
         "beta": beta,
+        **({"nll": nll} if nll else {}),
         "threads": 1,
         "seed": 3,
     }
@@ -228,6 +229,22 @@ def test_a_later_loss_is_dpos_by_hand(tmp_path: Path, tiny_model: Path, referenc
     history = pq.read_table(folder / "history.parquet").to_pylist()
     assert history[0]["loss"] == pytest.approx(expected, abs=1e-3)
     assert history[0]["reward_margin"] == pytest.approx(0.3 * sum(margins) / len(margins), abs=1e-3)
+
+
+def test_the_likelihood_of_chosen_tokens_is_added_by_its_weight(
+    tmp_path: Path, tiny_model: Path, referenced: pa.Table
+) -> None:
+    """At the first step, where DPO's own loss is ln 2: the mean over tokens, or of one pair at a time over the pairs' means."""
+    records = referenced.select(["chosen_ids", "ref_chosen_logps"]).to_pylist()
+    tokens = [len(record["chosen_ids"]) for record in records]
+    nll = [-record["ref_chosen_logps"] for record in records]
+    means = [each / count for each, count in zip(nll, tokens, strict=True)]
+    for micro_batch, expected in ((16, sum(nll) / sum(tokens)), (1, sum(means) / len(means))):
+        work = tmp_path / str(micro_batch)
+        folder = _dpo(work, tiny_model, referenced, nll=0.5, batch=16, steps=1, micro_batch=micro_batch)
+        (step,) = pq.read_table(folder / "history.parquet").to_pylist()
+        assert step["loss"] == pytest.approx(math.log(2) + 0.5 * expected, abs=2e-3)
+    assert abs(sum(nll) / sum(tokens) - sum(means) / len(means)) > 0.02
 
 
 def _bytes(folder: Path) -> dict[str, str]:
