@@ -1,11 +1,14 @@
-# On-policy preference pairs: a model's responses to prompts, ranked, and the best against the worst.
+# On-policy preference pairs: a model's responses to prompts, ranked, and the best against the worst. And those of safety
+# demonstrations: a model's responses to their requests, judged, and each demonstration against the harmful response.
 #
 # reads   models/{model}, data/rows/{dataset}
 # writes  data/samples/{preferences}/{draw}    a response to each prompt, a draw an artifact
 #         data/ranked/{preferences}            all draws, with the rewards that the ranker gives
+#         data/responses/{model}/{dataset}     a response to each request of safety demonstrations
+#         data/assessed/{judge}/{model}/{dataset}    a judge's harm scores of these
 #         data/pairs/{preferences}             preference pairs of one DPO stage
 #         data/overlaps/pairs/{preferences}    benchmark items that the pairs hold a part of
-from primum.dag.preferences import RANKED, SAMPLES, draws
+from primum.dag.preferences import ASSESSED, RANKED, RESPONSES, SAMPLES, draws
 
 
 rule sample:
@@ -21,6 +24,7 @@ rule rank:
 
 
 SAMPLED = "|".join(RUN.dag.sampled()) or "(?!)"
+DEMONSTRATED = "|".join(RUN.dag.demonstrated()) or "(?!)"
 
 # Sets differ in how many draws they have, hence one rule a set.
 for preferences in RUN.dag.sampled():
@@ -93,6 +97,82 @@ rule pair_responses:
         "exec primum stage pair --request {REQUESTS}/{rule}/{wildcards.preferences}.json --log {log:q}"
 
 
+# Models differ in what they answer for pairs, and so does what a judge scores, hence one rule each.
+for model, datasets in RUN.dag.responding().items():
+    RESPONDED = manifests(RESPONSES, model=model, dataset=datasets)
+
+    rule:
+        name:
+            f"respond_{model}"
+        input:
+            model=reads("respond", "model", model=model),
+            prompts=reads("respond", "prompts", model=model),
+        output:
+            manifests=RESPONDED,
+            tables=tables_of(RESPONDED),
+        log:
+            RUN.log("respond", model),
+        benchmark:
+            RUN.benchmark("respond", model)
+        threads: threads_of("respond", model=model)
+        resources:
+            **resources_of("respond", model=model),
+        params:
+            spec=spec("respond", model=model),
+        shell:
+            "exec primum stage respond --request {REQUESTS}/{rule}.json --log {log:q}"
+
+
+for pairing, datasets in RUN.dag.assessing().items():
+    judge, model = pairing.split("/")
+    SCORED = manifests(ASSESSED, judge=judge, model=model, dataset=datasets)
+
+    rule:
+        name:
+            f"assess_{judge}_{model}"
+        input:
+            judge=reads("assess", "judge", judge=judge, model=model),
+            published=reads("assess", "published", judge=judge, model=model),
+            responses=reads("assess", "responses", judge=judge, model=model),
+        output:
+            manifests=SCORED,
+            tables=tables_of(SCORED),
+        log:
+            RUN.log("assess", pairing),
+        benchmark:
+            RUN.benchmark("assess", pairing)
+        threads: threads_of("assess", judge=judge, model=model)
+        resources:
+            **resources_of("assess", judge=judge, model=model),
+        params:
+            spec=spec("assess", judge=judge, model=model),
+        shell:
+            "exec primum stage assess --request {REQUESTS}/{rule}.json --log {log:q}"
+
+
+rule contrast_responses:
+    input:
+        demonstrations=reads("contrast", "demonstrations"),
+        responses=reads("contrast", "responses"),
+        answers=reads("contrast", "answers"),
+        benign=reads("contrast", "benign"),
+        tests=reads("contrast", "tests"),
+    output:
+        manifests=manifests(curation.PAIRS),
+        tables=tables_of(manifests(curation.PAIRS)),
+    log:
+        RUN.log("contrast", "{preferences}"),
+    wildcard_constraints:
+        preferences=DEMONSTRATED,
+    threads: RUN.threads("contrast")
+    resources:
+        **resources_of("contrast"),
+    params:
+        spec=spec("contrast"),
+    shell:
+        "exec primum stage contrast --request {REQUESTS}/{rule}/{wildcards.preferences}.json --log {log:q}"
+
+
 FOUND = manifests(curation.OVERLAP, kind="pairs", data="{preferences}")
 
 
@@ -106,7 +186,7 @@ rule find_pair_overlaps:
     log:
         RUN.log("pair-overlap", "{preferences}"),
     wildcard_constraints:
-        preferences=SAMPLED,
+        preferences=f"{SAMPLED}|{DEMONSTRATED}",
     threads: RUN.threads("pair-overlap")
     resources:
         **resources_of("pair-overlap"),

@@ -92,7 +92,7 @@ def test_an_endpoint_has_its_row_in_the_table(tmp_path: Path, monkeypatch: pytes
         paid = len(server.requests)
         assert started(snakemake(project)) == set()
         # Another parser reads what is there, answers and verdicts: nobody is asked again.
-        for name in ("score/flexible.py", "text/verdict.py", "judge/refusal.py"):
+        for name in ("score/flexible.py", "text/verdict.py", "text/refusal.py"):
             parser = project / "src/primum" / name
             parser.write_text(parser.read_text() + "\nANOTHER = 1\n")
         read = {"parse_answers", "read_verdicts", "aggregate_tables", "write_report"}

@@ -194,7 +194,7 @@ def test_a_statement_in_a_module_plans_the_stages_that_import_it(
         ("primum.train.reference", {"reference"}),
         ("primum.text.verdict", {"verdicts", "rank"}),
         ("primum.judge.verdicts", {"verdicts"}),
-        ("primum.judge.refusal", {"verdicts"}),
+        ("primum.text.refusal", {"verdicts"}),
         ("primum.judge.stage", {"judge", "agreement"}),
         ("primum.text.answer_line", {"judge", "agreement", "rank"}),
         ("primum.text.met", {"tables"}),  # verdicts are read for nothing

@@ -21,15 +21,7 @@ from primum.dag.dag import TRAINING
 from primum.dag.state import JobState
 from primum.dag.training import AUDIT, MODEL, PACKED, REFERENCE
 from primum.dag.workflow import Workflow
-from primum.experiment.models import (
-    Architecture,
-    DPOModel,
-    HubModel,
-    PretrainedModel,
-    SFTModel,
-    Shape,
-    TrainedModel,
-)
+from primum.experiment.models import Architecture, DPOModel, HubModel, PretrainedModel, SFTModel, Shape, TrainedModel
 from primum.experiment.types import Resources
 
 PEAK_FLOPS = 989e12  # a second: NVIDIA's H100 SXM, bfloat16, dense

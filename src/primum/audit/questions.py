@@ -10,6 +10,7 @@ from primum.artifact.manifest import Manifest
 from primum.dag.curation import ROWS
 from primum.dag.judges import canaries
 from primum.dag.judging import CANARY, CRITERIA, GENERATION, GRADED, JUDGEMENT
+from primum.dag.preferences import ASSESSED
 from primum.dag.state import JobState
 from primum.dag.workflow import Workflow
 
@@ -71,7 +72,7 @@ def judge_tokens(run: Workflow, job: JobState, known: Mapping[str, Manifest]) ->
 
 def judge_model(run: Workflow, job: JobState) -> str | None:
     """The model that a job of judging asks; None for other jobs, and for judges without one."""
-    if job.target != "judge" or job.stage == "verdicts":
+    if (job.target != "judge" and job.stage != "assess") or job.stage == "verdicts":
         return None
     return run.experiment.judges[job.name.partition("/")[0]].model
 
@@ -91,6 +92,12 @@ def judge_questions(run: Workflow, job: JobState, known: Mapping[str, Manifest])
         tested: dict[str, float | None] = {path(CANARY, judge=name): float(len(canaries(run.dag)))}
         tested |= {path(GRADED, judge=name): _rows(run, judge.graded or "", known)}
         rows = [count for each, count in tested.items() if each in job.missing]
+    elif job.stage == "assess":
+        rows = [
+            _at_most(run, dataset, run.dag.responding()[model][dataset], known)
+            for dataset in run.dag.assessing()[job.name]
+            if path(ASSESSED, judge=name, model=model, dataset=dataset) in job.missing
+        ]
     elif job.stage == "grade":
         times = CRITERIA_A_RESPONSE
         rows = [
@@ -118,7 +125,11 @@ def responses(run: Workflow, model: str, prompts: str, known: Mapping[str, Manif
     if made is not None:
         return made
     entry = run.experiment.prompts[prompts]
-    bounds = [_rows(run, entry.dataset, known), entry.take]
+    return _at_most(run, entry.dataset, entry.take, known)
+
+
+def _at_most(run: Workflow, dataset: str, take: int | None, known: Mapping[str, Manifest]) -> float | None:
+    bounds = [_rows(run, dataset, known), take]
     return min((bound for bound in bounds if bound is not None), default=None)
 
 

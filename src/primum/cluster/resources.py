@@ -51,7 +51,8 @@ def rule_resources(
         judge = of_job(wildcards).get("judge")
         model = experiment.judges[judge].model if judge else STAGES[stage].model(experiment, of_job(wildcards))
         called = model is not None and experiment.kind_of(model) == "endpoint"
-        return int(called and stage in ("generate", "judge", "grade", "agreement", "answer", "sample", "rank"))
+        asking = ("generate", "judge", "grade", "agreement", "answer", "sample", "rank", "respond", "assess")
+        return int(called and stage in asking)
 
     # None is a resource that a job does not have: the plugin looks whether there is one.
     def mpi(wildcards: Any) -> str | None:

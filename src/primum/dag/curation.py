@@ -120,13 +120,13 @@ def _pairs(scope: Scope, _: str) -> Plan:
 
 
 def read_preferences(scope: Scope) -> list[str]:
-    """The preference sets of datasets; those that are drawn from a model are made later (:mod:`primum.dag.preferences`)."""
-    return sorted(set(scope.preferences()) - set(scope.sampled()))
+    """The preference sets of datasets; those that a model is asked for are made later (:mod:`primum.dag.preferences`)."""
+    return sorted(set(scope.preferences()) - set(scope.paired_later()))
 
 
 def curated(scope: Scope) -> list[tuple[str, str]]:
     """(kind, name) of the data whose overlap with the benchmarks is looked for before anything is trained."""
-    later = {("pairs", name) for name in scope.sampled()}
+    later = {("pairs", name) for name in scope.paired_later()}
     return sorted(set(scope.overlapping()) - later)
 
 

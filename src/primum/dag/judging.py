@@ -11,7 +11,6 @@ from primum.dag.judges import canaries, judge_prompt, rubric
 from primum.dag.scope import Scope
 from primum.dag.stage import Output, Plan, Stage
 from primum.experiment import Experiment
-from primum.experiment.types import Judge
 
 GENERATION = "generations/{model}/{prompts}.json"
 JUDGEMENT = "judgements/{judge}/{model}/{prompts}.json"
@@ -23,14 +22,16 @@ FOLLOWED = "verdicts/{judge}/canary.json"
 CRITERIA = "criteria/{judge}/{model}/{prompts}.json"
 
 
-def _asker(scope: Scope, judge: Judge) -> tuple[dict[str, list[str]], list[str]]:
+def judge_inputs(scope: Scope, name: str) -> tuple[dict[str, list[str]], list[str]]:
     """What all that a judge is asked of reads, by role, and the names of it."""
+    judge = scope.experiment.judges[name]
     code = judge.published.dataset if judge.published else None
     inputs = {"judge": model_of(scope, judge.model), "published": code_of(scope, code)}
     return inputs, [judge.model or "", *([code] if code else [])]
 
 
-def _common(scope: Scope, name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+def judge_common(scope: Scope, name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What all answers of a judge depend on, but for its inputs, and the libraries that asking it takes."""
     judge = scope.experiment.judges[name]
     engine, libraries = engine_spec(scope, judge.model or "")
     sampling = judge.sampling.model_dump(mode="json")
@@ -45,7 +46,7 @@ def _common(scope: Scope, name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
 def _judge(scope: Scope, name: str) -> Plan:
     judge, _, model = name.partition("/")
     entry = scope.experiment.judges[judge]
-    common, libraries = _common(scope, judge)
+    common, libraries = judge_common(scope, judge)
     outputs = [
         Output(
             prompts,
@@ -55,14 +56,14 @@ def _judge(scope: Scope, name: str) -> Plan:
         )
         for prompts in entry.prompts
     ]
-    inputs, chosen = _asker(scope, entry)
+    inputs, chosen = judge_inputs(scope, judge)
     return Plan(outputs, common, inputs, libraries, chosen)
 
 
 def _grade(scope: Scope, name: str) -> Plan:
     # One job for all models: a local judge is loaded once, and an endpoint's limits hold for all that it is asked.
     entry = scope.experiment.judges[name]
-    common, libraries = _common(scope, name)
+    common, libraries = judge_common(scope, name)
     datasets = {prompts: scope.experiment.prompts[prompts].dataset for prompts in entry.prompts}
     outputs = [
         Output(
@@ -93,12 +94,12 @@ def _graded_rows(scope: Scope, judge: str) -> list[str]:
 
 def _agreement(scope: Scope, name: str) -> Plan:
     entry = scope.experiment.judges[name]
-    common, libraries = _common(scope, name)
+    common, libraries = judge_common(scope, name)
     shown = [{key: each[key] for key in ("id", "request", "response")} for each in canaries(scope)]
     outputs = [Output("canary", scope.path(CANARY, judge=name), {"canary": shown})]
     if entry.graded:
         outputs.append(Output("graded", scope.path(GRADED, judge=name), {}, {"graded": _graded_rows(scope, name)}))
-    inputs, chosen = _asker(scope, entry)
+    inputs, chosen = judge_inputs(scope, name)
     return Plan(outputs, common, inputs, libraries, [*chosen, entry.graded or ""])
 
 

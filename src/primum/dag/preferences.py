@@ -1,4 +1,9 @@
-"""On-policy preference pairs: a model's responses, their ranking, and the best against the worst as a pair."""
+"""Preference pairs that a model is asked for: on-policy ones, and those of safety demonstrations.
+
+On-policy: a model's responses, their ranking, and the best against the worst as a pair. Of demonstrations: a model's responses to
+their requests, a judge's scores, and each demonstration against the response that was found harmful. These two are jobs of the
+stages' own modules of evaluation, a model or a judge each, so that several sets share what was answered and judged.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ from typing import Any
 from primum.dag.curation import PAIRS, plan_overlaps, rows_of
 from primum.dag.engines import ENGINES, engine_spec
 from primum.dag.judges import rubric
+from primum.dag.judging import judge_common, judge_inputs
 from primum.dag.scope import Scope
 from primum.dag.stage import Output, Plan, Stage
 from primum.dag.training import MODEL
@@ -18,6 +24,8 @@ from primum.experiment.types import Sampling
 
 SAMPLES = "data/samples/{preferences}/{draw}.json"
 RANKED = "data/ranked/{preferences}.json"
+RESPONSES = "data/responses/{model}/{dataset}.json"
+ASSESSED = "data/assessed/{judge}/{model}/{dataset}.json"
 
 _LOCAL = ("pyarrow", "jinja2", "accelerate", *ENGINES["transformers"])
 
@@ -95,8 +103,63 @@ def _overlap(scope: Scope, name: str) -> Plan:
 
 
 def _overlapping(scope: Scope) -> list[str]:
-    sampled = scope.sampled()
-    return [name for kind, name in scope.overlapping() if kind == "pairs" and name in sampled]
+    later = scope.paired_later()
+    return [name for kind, name in scope.overlapping() if kind == "pairs" and name in later]
+
+
+def _respond(scope: Scope, model: str) -> Plan:
+    e, datasets = scope.experiment, scope.responding()[model]
+    engine, libraries = engine_spec(scope, model)
+    outputs = [
+        # As a prompt set of the evaluation: what is judged there is how the model answers.
+        Output(
+            name,
+            scope.path(RESPONSES, model=model, dataset=name),
+            {"system": "", "take": take},
+            {"prompts": rows_of(scope, [name])},
+        )
+        for name, take in sorted(datasets.items())
+    ]
+    common = {"engine": engine, "sampling": e.sampling.model_dump(mode="json"), "seed": e.seed}
+    return Plan(outputs, common, {"model": [scope.path(MODEL, model=model)]}, libraries, sorted(datasets))
+
+
+def _assess(scope: Scope, name: str) -> Plan:
+    judge, _, model = name.partition("/")
+    common, libraries = judge_common(scope, judge)
+    outputs = [
+        Output(
+            dataset,
+            scope.path(ASSESSED, judge=judge, model=model, dataset=dataset),
+            {},
+            {"responses": [scope.path(RESPONSES, model=model, dataset=dataset)]},
+        )
+        for dataset in scope.assessing()[name]
+    ]
+    inputs, chosen = judge_inputs(scope, judge)
+    return Plan(outputs, common, inputs, libraries, chosen)
+
+
+def _contrast(scope: Scope, name: str) -> Plan:
+    e, entry = scope.experiment, scope.demonstrated()[name]
+    benign = list(entry.benign.datasets) if entry.benign else []
+    tests = sorted({e.prompts[each].dataset for each in e.evaluate.prompts})
+    spec = {
+        "at_least": entry.at_least,
+        "take": entry.take,
+        "benign": entry.benign.take if entry.benign else None,
+        "seed": e.seed,
+    }
+    answered = {"model": entry.start, "judge": entry.judge}
+    inputs = {
+        "demonstrations": rows_of(scope, list(entry.demonstrations)),
+        "responses": [scope.path(RESPONSES, model=entry.start, dataset=each) for each in entry.answered],
+        "answers": [scope.path(ASSESSED, **answered, dataset=each) for each in entry.answered],
+        "benign": rows_of(scope, benign),
+        "tests": rows_of(scope, tests),
+    }
+    chosen = (entry.start, entry.judge, *entry.read, *tests)
+    return Plan([Output(name, scope.path(PAIRS, preferences=name), spec)], inputs=inputs, chosen=chosen)
 
 
 def _drawn_from(experiment: Experiment, wildcards: Mapping[str, str]) -> str:
@@ -148,8 +211,46 @@ STAGES = (
         sensitive=True,
     ),
     Stage(
+        name="respond",
+        help="a model's responses to the requests of safety demonstrations",
+        module="primum.generate.stage",
+        target="sample",
+        rule="respond_{model}",
+        job="{model}",
+        jobs=Scope.responding,
+        plan=_respond,
+        asks="generate",
+        long=True,
+        sensitive=True,
+    ),
+    Stage(
+        name="assess",
+        help="a judge's answers about these responses",
+        module="primum.judge.stage",
+        target="rank",
+        rule="assess_{judge}_{model}",
+        job="{judge}/{model}",
+        jobs=Scope.assessing,
+        plan=_assess,
+        asks="judge",
+        long=True,
+        sensitive=True,
+    ),
+    Stage(
+        name="contrast",
+        help="each safety demonstration against the harmful response",
+        module="primum.curate.contrast",
+        target="rank",
+        rule="contrast_responses",
+        job="{preferences}",
+        jobs=Scope.demonstrated,
+        plan=_contrast,
+        asks="curate",
+        sensitive=True,
+    ),
+    Stage(
         name="pair-overlap",
-        help="which benchmark items on-policy pairs hold a part of",
+        help="which benchmark items pairs of a model's responses hold a part of",
         module="primum.curate.contamination",
         target="rank",
         rule="find_pair_overlaps",

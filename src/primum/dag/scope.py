@@ -7,7 +7,7 @@ from pathlib import Path
 
 from primum.experiment.experiment import Experiment
 from primum.experiment.models import DPOModel, PretrainedModel, SFTModel
-from primum.experiment.preferences import SampledPreferences
+from primum.experiment.preferences import DemonstratedPreferences, SampledPreferences
 
 _TRAINED = ("pretrain", "sft", "dpo")
 
@@ -40,7 +40,10 @@ class Scope:
         needed = [source.dataset for name in self.mixtures() for source in e.mixtures[name].sources.values()]
         for name in self.preferences():
             pairs = e.preferences[name]
-            needed += pairs.prompts if isinstance(pairs, SampledPreferences) else pairs.datasets
+            if isinstance(pairs, DemonstratedPreferences):
+                needed += pairs.read
+            else:
+                needed += pairs.prompts if isinstance(pairs, SampledPreferences) else pairs.datasets
         return list(dict.fromkeys(needed))
 
     def benchmark_datasets(self) -> list[str]:
@@ -82,6 +85,33 @@ class Scope:
         """The preference sets that are drawn from a model here, by name."""
         sets = {name: self.experiment.preferences[name] for name in self.preferences()}
         return {name: entry for name, entry in sets.items() if isinstance(entry, SampledPreferences)}
+
+    def demonstrated(self) -> dict[str, DemonstratedPreferences]:
+        """The preference sets of safety demonstrations and a model's own answers, by name."""
+        sets = self.experiment.demonstrated()
+        return {name: sets[name] for name in self.preferences() if name in sets}
+
+    def paired_later(self) -> list[str]:
+        """The preference sets that a model must be asked for."""
+        return [*self.sampled(), *self.demonstrated()]
+
+    def responding(self) -> dict[str, dict[str, int | None]]:
+        """How many requests of which datasets a model answers for pairs, by model; None is all."""
+        found: dict[str, dict[str, int | None]] = {}
+        for entry in self.demonstrated().values():
+            of_model = found.setdefault(entry.start, {})
+            for dataset in entry.answered:
+                # A sample of several datasets has no other rows of one than a sample of that one, which holds the smaller ones.
+                wanted = (None if entry.asked else entry.take, of_model.get(dataset, 0))
+                of_model[dataset] = None if None in wanted else max(each or 0 for each in wanted)
+        return found
+
+    def assessing(self) -> dict[str, list[str]]:
+        """The datasets, the answers to whose requests a judge scores for pairs, by ``judge/model``."""
+        found: dict[str, list[str]] = {}
+        for entry in self.demonstrated().values():
+            found.setdefault(f"{entry.judge}/{entry.start}", []).extend(entry.answered)
+        return {job: sorted(set(datasets)) for job, datasets in found.items()}
 
     def decontaminating(self, mixture: str) -> list[str]:
         """The datasets of the evaluated benchmarks that ``mixture`` is decontaminated against."""

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from primum.experiment.benchmarks import Benchmark, BenchmarkGroup
 from primum.experiment.datasets import Dataset
 from primum.experiment.models import DPOModel, EndpointModel, HubModel, Model, PretrainedModel, SFTModel
-from primum.experiment.preferences import Preferences, Ranker, SampledPreferences
+from primum.experiment.preferences import DemonstratedPreferences, Preferences, Ranker, SampledPreferences
 from primum.experiment.types import (
     Budget,
     Count,
@@ -31,6 +31,7 @@ TARGETS = (
     *("generate", "judge", "score", "tables", "report"),
 )
 WITH_CRITERIA = frozenset({"healthbench"})  # the adapters whose rows have criteria
+WITHOUT_ANSWERS = frozenset({"advbench", "xstest"})  # those whose requests have no safe answer
 Stage = Annotated[str, Field(pattern=f"^({'|'.join(TARGETS)})$")]
 
 
@@ -98,6 +99,8 @@ class Experiment(Frozen):
             self._check_ranker(name)
         for name in self.groups:
             self._check_group(name)
+        for name, pairs in self.demonstrated().items():
+            self._check_demonstrated(name, pairs)
         for name, judge in self.judges.items():
             if name in self.evaluate.judges and (unknown := set(judge.prompts) - set(self.evaluate.prompts)):
                 raise ValueError(f"judges.{name}.prompts: {sorted(unknown)[0]!r} is not among evaluate.prompts")
@@ -173,10 +176,28 @@ class Experiment(Frozen):
                 f"rankers.{name}.model: {ranker.model!r} is no fetched model, as {ranker.kind!r} needs one"
             )
 
+    def _check_demonstrated(self, name: str, pairs: DemonstratedPreferences) -> None:
+        kind = self.judges[pairs.judge].kind
+        if kind != "rubric":
+            raise ValueError(f"preferences.{name}.judge: {pairs.judge!r} is of kind {kind!r}: a 'rubric' gives scores")
+        if without := [each for each in pairs.demonstrations if self.datasets[each].adapter in WITHOUT_ANSWERS]:
+            raise ValueError(f"preferences.{name}.demonstrations: {without[0]!r} has requests without an answer")
+        tests = {self.prompts[each].dataset: each for each in self.evaluate.prompts}
+        if tested := [each for each in pairs.read if each in tests]:
+            raise ValueError(
+                f"preferences.{name}: {tested[0]!r} is what evaluate.prompts {tests[tested[0]]!r} asks: "
+                "a model would be trained on its test"
+            )
+
+    def demonstrated(self) -> dict[str, DemonstratedPreferences]:
+        """The preference sets of safety demonstrations, by name."""
+        return {name: each for name, each in self.preferences.items() if isinstance(each, DemonstratedPreferences)}
+
     def used_judges(self) -> tuple[str, ...]:
-        """The judges that judge responses, and those whose prompt a mixture's graded rows are rendered with."""
+        """The judges that judge responses, also for pairs, and those whose prompt a mixture's graded rows are rendered with."""
         rendering = [source.judge for mixture in self.mixtures.values() for source in mixture.sources.values()]
-        return tuple(dict.fromkeys([*self.evaluate.judges, *(name for name in rendering if name)]))
+        pairing = [pairs.judge for pairs in self.demonstrated().values()]
+        return tuple(dict.fromkeys([*self.evaluate.judges, *pairing, *(name for name in rendering if name)]))
 
     def used_rankers(self) -> tuple[str, ...]:
         """The rankers of on-policy pairs, those of them that there are."""
@@ -205,6 +226,10 @@ class Experiment(Frozen):
                 yield f"{where}.from", preferences.start, "models"
                 yield from ((f"{where}.prompts", dataset, "datasets") for dataset in preferences.prompts)
                 yield f"{where}.ranker", preferences.ranker, "rankers"
+            elif isinstance(preferences, DemonstratedPreferences):
+                yield f"{where}.from", preferences.start, "models"
+                yield f"{where}.judge", preferences.judge, "judges"
+                yield from ((where, dataset, "datasets") for dataset in preferences.read)
             else:
                 yield from ((f"{where}.datasets", dataset, "datasets") for dataset in preferences.datasets)
         for name in self.used_rankers():
@@ -239,9 +264,11 @@ class Experiment(Frozen):
         return (model.start,) if isinstance(model, SFTModel) else ()
 
     def teachers(self, name: str) -> tuple[str, ...]:
-        """The models that gave, or ranked, the responses that ``name`` learns from."""
+        """The models that gave, or ranked, or judged, the responses that ``name`` learns from."""
         model = self.models[name]
         pairs = self.preferences.get(model.data) if isinstance(model, DPOModel) else None
+        if isinstance(pairs, DemonstratedPreferences):
+            return tuple(each for each in dict.fromkeys((pairs.start, self.judges[pairs.judge].model)) if each)
         if not isinstance(pairs, SampledPreferences):
             return ()
         return tuple(dict.fromkeys((pairs.start, self.rankers[pairs.ranker].model)))

@@ -156,7 +156,7 @@ def validate(document: Document) -> Experiment:
         first = next((each for each in errors if each["type"] != "missing"), errors[0])
         tags = {
             "models": {"hub", "endpoint", "pretrain", "sft", "dpo"},
-            "preferences": {"read", "sampled"},
+            "preferences": {"read", "sampled", "demonstrated"},
         }.get(str(first["loc"][0]) if first["loc"] else "", set())
         where = ".".join(
             str(part) if str(part).isprintable() else repr(part)

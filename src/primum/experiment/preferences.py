@@ -1,4 +1,4 @@
-"""Preference pairs: read from datasets, or drawn from a model here and ranked."""
+"""Preference pairs: read from datasets, drawn from a model here and ranked, or of safety demonstrations."""
 
 from __future__ import annotations
 
@@ -39,6 +39,49 @@ class SampledPreferences(Frozen):
         return self
 
 
+class BenignPairs(Frozen):
+    """Benign conversations of ``datasets``, or a seeded sample of ``take`` of them: their answers are preferred to a refusal."""
+
+    datasets: tuple[Name, ...] = Field(min_length=1)
+    take: AtLeastOne | None = None
+
+
+class DemonstratedPreferences(Frozen):
+    """A safe answer against the model's own, where a judge finds that one harmful.
+
+    The model ``from`` answers the requests of ``demonstrations`` (datasets of requests with a safe answer), or of a seeded
+    sample of ``take``, as it answers those of the evaluation. Where the rubric ``judge`` gives ``at_least`` or more, the
+    demonstration is chosen and the model's answer is rejected. ``asked`` are datasets with the same requests that are answered
+    and judged in the place of ``demonstrations``: once, for several sets of different sizes. Of ``benign`` conversations the
+    answer is chosen, and a demonstration that belongs to another request is rejected.
+    """
+
+    start: Name = Field(alias="from")
+    demonstrations: tuple[Name, ...] = Field(min_length=1)
+    asked: tuple[Name, ...] = ()
+    judge: Name
+    at_least: Annotated[int, Field(ge=2, le=5, strict=True)] = 4
+    take: AtLeastOne | None = None
+    benign: BenignPairs | None = None
+
+    @property
+    def answered(self) -> tuple[str, ...]:
+        """The datasets whose requests the model answers."""
+        return self.asked or self.demonstrations
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Every dataset that the pairs are made of."""
+        ordinary = self.benign.datasets if self.benign else ()
+        return tuple(dict.fromkeys((*self.demonstrations, *self.answered, *ordinary)))
+
+    @model_validator(mode="after")
+    def _no_dataset_is_both(self) -> DemonstratedPreferences:
+        if self.benign and (both := {*self.demonstrations, *self.asked} & set(self.benign.datasets)):
+            raise ValueError(f"{min(both)!r} has demonstrations and is benign: name it once")
+        return self
+
+
 class Ranker(Frozen):
     """What orders the responses to a prompt.
 
@@ -68,9 +111,14 @@ class Ranker(Frozen):
 def _kind(value: Any) -> str:
     """Which class an entry belongs to, so that an error speaks of that class's keys alone."""
     keys = value if isinstance(value, dict) else value.model_fields_set if isinstance(value, Frozen) else ()
+    if {"demonstrations", "judge"} & set(keys):
+        return "demonstrated"
     return "sampled" if {"from", "start", "ranker"} & set(keys) else "read"
 
 
 Preferences = Annotated[
-    Annotated[ReadPreferences, Tag("read")] | Annotated[SampledPreferences, Tag("sampled")], Discriminator(_kind)
+    Annotated[ReadPreferences, Tag("read")]
+    | Annotated[SampledPreferences, Tag("sampled")]
+    | Annotated[DemonstratedPreferences, Tag("demonstrated")],
+    Discriminator(_kind),
 ]

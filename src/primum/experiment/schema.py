@@ -36,9 +36,13 @@ _SHARED = {"#/$defs/Matrix": _MATRIX, "#/$defs/Expression": _EXPRESSION}
 _RANGE = {"gt": "exclusiveMinimum", "ge": "minimum", "le": "maximum"}
 _PREFERENCES = {
     "type": "object",
-    "if": {"anyOf": [{"required": ["from"]}, {"required": ["ranker"]}]},
-    "then": {"$ref": "#/$defs/SampledPreferences"},
-    "else": {"$ref": "#/$defs/ReadPreferences"},
+    "if": {"anyOf": [{"required": ["demonstrations"]}, {"required": ["judge"]}]},
+    "then": {"$ref": "#/$defs/DemonstratedPreferences"},
+    "else": {
+        "if": {"anyOf": [{"required": ["from"]}, {"required": ["ranker"]}]},
+        "then": {"$ref": "#/$defs/SampledPreferences"},
+        "else": {"$ref": "#/$defs/ReadPreferences"},
+    },
 }
 _EXTENDS = {"description": "The base or the experiment that this file differs from.", "type": "string"}
 

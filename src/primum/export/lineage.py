@@ -57,8 +57,8 @@ def _step(results: Path, experiment: Mapping[str, Any], name: str, entry: Mappin
     train, data = entry.get("train") or "", entry.get("data") or ""
     if train == "dpo":
         pairs = experiment["preferences"][data]
-        names = pairs["prompts"] if "ranker" in pairs else pairs["datasets"]
-        data = _sampled(experiment, data) if "ranker" in pairs else data
+        names = datasets_of(pairs)
+        data = _sampled(experiment, data) if "from" in pairs else data
         kept, made = at(PAIRS, preferences=entry["data"]), at(REFERENCE, model=name)
     else:
         sources = experiment.get("mixtures", {}).get(data, {}).get("sources", {})
@@ -88,9 +88,22 @@ def _step(results: Path, experiment: Mapping[str, Any], name: str, entry: Mappin
     )
 
 
+def datasets_of(pairs: Mapping[str, Any]) -> list[str]:
+    """The datasets that a preference set's prompts, or pairs, are of."""
+    if "demonstrations" in pairs:
+        return [*pairs["demonstrations"], *(pairs.get("benign") or {}).get("datasets", ())]
+    return [*(pairs["prompts"] if "ranker" in pairs else pairs["datasets"])]
+
+
 def _sampled(experiment: Mapping[str, Any], data: str) -> str:
-    """Who answered the prompts of an on-policy set, and who ranked the answers."""
+    """Who answered the prompts of a set, and who ranked or judged the answers."""
     pairs = experiment["preferences"][data]
+    if "judge" in pairs:
+        judge = experiment["judges"][pairs["judge"]]
+        return (
+            f"{data}: safety demonstrations against answers by `{pairs['from']}` that `{judge['model']}` scored "
+            f"{pairs['at_least']} or more"
+        )
     ranker = experiment["rankers"][pairs["ranker"]]
     return (
         f"{data}: {pairs['n']} answers a prompt by `{pairs['from']}`, ranked by `{ranker['model']}` ({ranker['kind']})"

@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 
 from primum.artifact.manifest import Artifact, Manifest, load_manifest
 from primum.dag.curation import LEDGER, MIXTURE, PAIRS, RAW, ROWS
-from primum.dag.preferences import RANKED, SAMPLES
+from primum.dag.preferences import RANKED, RESPONSES, SAMPLES
 from primum.dag.scope import manifest_path
 from primum.dag.training import MODEL
 from primum.errors import PrimumError
-from primum.export.lineage import Step, read_lineage
+from primum.export.lineage import Step, datasets_of, read_lineage
 from primum.export.scores import read_experiment
 from primum.text.rows import ROW_TYPES
 
@@ -129,7 +129,10 @@ def read_preferences(results: Path, name: str) -> DataSet:
     experiment = _experiment(results, "preferences", name)
     at = partial(manifest_path, str(results))
     artifact = Artifact.open(Path(at(PAIRS, preferences=name)))
-    entry, read = experiment["preferences"][name], artifact.manifest.inputs["rows"]
+    entry, inputs = experiment["preferences"][name], artifact.manifest.inputs
+    if "demonstrations" in entry:
+        return _demonstrated(results, experiment, name, artifact)
+    read = inputs["rows"]
     if "ranker" not in entry:
         return DataSet(
             "preferences", name, *_named(experiment), artifact, _sources(results, experiment, entry["datasets"], read)
@@ -146,6 +149,25 @@ def read_preferences(results: Path, name: str) -> DataSet:
         _sources(results, experiment, entry["prompts"], sampled.inputs["prompts"]),
         tuple(read_lineage(results, experiment, entry["from"])),
         f"{entry['n']} a prompt, ranked by `{ranker['model']}` ({ranker['kind']})",
+    )
+
+
+def _demonstrated(results: Path, experiment: Mapping[str, Any], name: str, artifact: Artifact) -> DataSet:
+    """A set of safety demonstrations against a model's own answers."""
+    entry, inputs = experiment["preferences"][name], artifact.manifest.inputs
+    asked = (entry.get("asked") or entry["demonstrations"])[0]
+    path = Path(manifest_path(str(results), RESPONSES, model=entry["from"], dataset=asked))
+    responses = _made_from(path, inputs["responses"][:1])
+    _made_from(Path(manifest_path(str(results), MODEL, model=entry["from"])), responses.inputs["model"])
+    judge = experiment["judges"][entry["judge"]]["model"]
+    return DataSet(
+        "preferences",
+        name,
+        *_named(experiment),
+        artifact,
+        _sources(results, experiment, datasets_of(entry), [*inputs["demonstrations"], *inputs.get("benign", ())]),
+        tuple(read_lineage(results, experiment, entry["from"])),
+        f"one a prompt; those that `{judge}` scored {entry['at_least']} or more are rejected",
     )
 
 

@@ -10,16 +10,12 @@ import pyarrow as pa
 
 from primum.artifact.job import Item, Job, Result
 from primum.errors import PrimumError
-from primum.judge.refusal import refusal_phrase
+from primum.text.judgement import NO_RESPONSE, read_judgement
+from primum.text.refusal import refusal_phrase
 from primum.text.rows import GradedRow, from_table
-from primum.text.verdict import parse
 
 MOST_UNSCORED = 0.2
-NO_RESPONSE = "no_response"
 _NOT_ANSWERED = frozenset({"error", "prompt-too-long"})
-# What the engine's status of a judge's answer says where there is no verdict in it.
-_NO_VERDICT = {"length": "cut", "prompt-too-long": "too_long", "no-response": NO_RESPONSE}
-_ERRORS = {"content-filter": "filtered", "timeout": "timeout"}
 SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -88,16 +84,8 @@ def _shown(item: Item) -> dict[str, str]:
 
 
 def _rubric(row: Mapping[str, Any], shown: str) -> dict[str, Any]:
-    if row["status"] != "stop":
-        # An answer that was cut is no verdict, whatever its last line says.
-        return _record(row, None, _NO_VERDICT.get(row["status"]) or _ERRORS.get(row["error"], "error"))
-    verdict = parse(row["raw"], row["nonce"], shown)
-    if verdict.status == "malformed" and row["repair_status"] == "stop":
-        again = parse(row["repair"], row["nonce"], shown)
-        if again.status != "malformed":
-            return _record(row, again.score, again.status, verdict.reason or again.reason)
-    refused = verdict.status == "malformed" and refusal_phrase(row["raw"])
-    return _record(row, verdict.score, "refused_by_judge" if refused else verdict.status, verdict.reason)
+    verdict = read_judgement(row, shown)
+    return _record(row, verdict.score, verdict.status, verdict.reason)
 
 
 def _given(item: Item) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,7 @@ from primum.report.data import Study
 from primum.report.grids import Cell, Column, Grid, GridRow, Group
 from primum.report.numbers import count
 
-_TITLES = {"prompts": "Prompts", "responses": "Responses", "pairs": "Pairs"}
+_TITLES = {"prompts": "Prompts", "responses": "Responses", "benign": "Benign requests", "pairs": "Pairs"}
 
 
 def pairs_grid(study: Study, id_: str) -> Grid | None:
@@ -30,7 +30,7 @@ def pairs_grid(study: Study, id_: str) -> Grid | None:
         rows.append(GridRow(name, used, "", cells))
     columns = tuple(Column(outcome, _TITLES[step]) for step, outcome in outcomes)
     caption = "Where preference pairs come from, and what was left out"
-    note = "A dash: the pairs are a dataset's, and no model was asked."
+    note = "A dash: the set has no such step; where the pairs are a dataset's, no model was asked."
     return Grid(id_, caption, "Preference set", columns, (Group("", tuple(rows)),), (), (note,))
 
 

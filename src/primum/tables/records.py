@@ -66,8 +66,9 @@ def pair_rows(
 ) -> Iterator[dict[str, Any]]:
     """What became of a preference set: its prompts and the responses to them, where a model gave these, and its pairs.
 
-    Of one ``draw`` the prompts tell for all draws. A step's outcomes add up: to the prompts that datasets have, to the responses
-    that were asked for, to the prompts, or pairs, that could have been learned from.
+    Of one ``draw`` the prompts tell for all draws; pairs of safety demonstrations tell of their steps themselves. A step's
+    outcomes add up: to the prompts that datasets have, to the responses that were asked for, to the prompts, or pairs, that could
+    have been learned from.
     """
     steps: list[tuple[str, Mapping[str, int]]] = []
     if draw is not None and ranked is not None:
@@ -75,7 +76,9 @@ def pair_rows(
         counts = draw.manifest.counts
         steps.append(("prompts", {"asked": counts["rows"], **{key: counts[key] for key in left_out}}))
         steps.append(("responses", Counter(ranked.table().column("status").to_pylist())))
-    steps.append(("pairs", pairs.manifest.counts))
+    made = pairs.manifest.counts
+    steps += [(step, made[step]) for step in ("prompts", "responses", "benign") if step in made]
+    steps.append(("pairs", {key: count for key, count in made.items() if not isinstance(count, Mapping)}))
     for number, (step, outcomes) in enumerate(steps):
         for place, (outcome, count) in enumerate(sorted(outcomes.items(), key=lambda each: (-each[1], each[0]))):
             yield {

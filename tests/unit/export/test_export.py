@@ -328,6 +328,22 @@ def test_a_card_says_how_its_model_was_trained(tmp_path: Path) -> None:
     text = (tmp_path / "own/sft/README.md").read_text()
     assert "| stage-1: 5 answers a prompt by `tuned`, ranked by `pairrm-hf` (pairrm) |" in text
     assert "| `sft` | `pairs-1` | files of the catalog |  | unknown |" in text
+    # Of safety demonstrations: who gave the rejected answers, and who judged them.
+    experiment["judges"] = {"harm": {"kind": "rubric", "model": "gpt-4"}}
+    safe = {
+        "from": "tuned",
+        "demonstrations": ["pairs-1"],
+        "judge": "harm",
+        "at_least": 4,
+        "benign": {"datasets": ["dialogues"]},
+    }
+    experiment["preferences"] = {"stage-1": safe}
+    path.write_text(json.dumps(experiment))
+    export(results, "hf", tmp_path / "safe", force=False)
+    text = (tmp_path / "safe/sft/README.md").read_text()
+    assert "| stage-1: safety demonstrations against answers by `tuned` that `gpt-4` scored 4 or more |" in text
+    assert "| `sft` | `pairs-1` | files of the catalog |  | unknown |" in text
+    assert "| `sft` | `dialogues` | org/dialogues |" in text
     # A fetched model has a card of its own where it comes from.
     assert "## Training" not in (tmp_path / "cards/llama3-8b-instruct/README.md").read_text()
 

@@ -30,6 +30,7 @@ from study import (
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
 from primum.tables import stage
+from primum.text.rows import PreferenceRow
 
 EMPTY: dict[str, Any] = {
     "models": [
@@ -388,6 +389,19 @@ def test_pairs_are_counted_step_by_step(tmp_path: Path) -> None:
         ("on-policy", "pairs", "equal-texts", 0),
     ]
     assert len({row["id"] for row in made}) == len(made)
+
+
+def test_pairs_of_demonstrations_tell_of_their_own_steps(tmp_path: Path) -> None:
+    counts = {"kept": 9, "benign": {"asked": 4, "not-taken": 2}, "prompts": {"asked": 7}, "responses": {"harmful": 5}}
+    pairs = save_table([], PreferenceRow.SCHEMA, tmp_path / "pairs/safe.json", counts)
+    made = make("pairs", tmp_path, {"pairs": [pairs]}, pairs=["safe"])
+    assert [(row["id"], row["step"], row["outcome"], row["count"]) for row in made] == [
+        ("000.0.00", "prompts", "asked", 7),
+        ("000.1.00", "responses", "harmful", 5),
+        ("000.2.00", "benign", "asked", 4),
+        ("000.2.01", "benign", "not-taken", 2),
+        ("000.3.00", "pairs", "kept", 9),
+    ]
 
 
 def test_inputs_must_match_the_spec(tmp_path: Path) -> None:

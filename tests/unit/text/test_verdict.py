@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from primum.errors import PrimumError
-from primum.judge.refusal import PHRASES, normalise, refusal_phrase
 from primum.text.answer_line import answer_line, asked_code, is_no_verdict
+from primum.text.refusal import PHRASES, normalise, refusal_phrase
 from primum.text.rubric import REASONS, completion, judge_prompt, nonce, question
 from primum.text.verdict import STATUSES, parse
 
