@@ -19,6 +19,7 @@ from primum.audit.cost import (
 from primum.audit.questions import UNKNOWN, Amount, responses
 from primum.dag.curation import PAIRS, ROWS
 from primum.dag.judging import CANARY, CRITERIA, GENERATION, GRADED, JUDGEMENT
+from primum.dag.preferences import ASSESSED
 from primum.dag.state import JobState
 from primum.dag.training import AUDIT, MODEL, PACKED
 from primum.dag.workflow import Workflow
@@ -182,6 +183,23 @@ def test_a_judge_is_asked_about_each_criterion(tmp_path: Path) -> None:
     known = {run.dag.path(ROWS, dataset="demo-healthbench"): _counted(rows=12)}
     each = -(-len((ROOT / "data/rubrics/demo-criteria.j2").read_text(encoding="utf-8")) // 3) + 256 + 48 + 24
     assert cost_of(run, _to_run(run, "grade", "criteria", *paths), known).tokens == Amount(2 * 12 * 12 * each)
+
+
+def test_answers_that_are_judged_for_pairs_are_paid_for_too(tmp_path: Path) -> None:
+    run = open_shipped(tmp_path, "med-safety")
+    judge, model = "medical-harm-gpt-3.5", "meditron-7b"
+    # Five sets of different sizes read the largest file's answers.
+    path = run.dag.path(ASSESSED, judge=judge, model=model, dataset="safety-medical-900")
+    job = _to_run(run, "assess", f"{judge}/{model}", path)
+    assert job.job.paths == [path]
+    assert cost_of(run, job, {}).tokens == UNKNOWN
+    template = (ROOT / "data/rubrics/harm-1-5.j2").read_text(encoding="utf-8")
+    policies = yaml.safe_load((ROOT / "data/policies/medical-use.yaml").read_text(encoding="utf-8"))
+    each = -(-(len(template) + max(map(len, policies.values()))) // 3) + 256 + 512 + 512
+    known = {run.dag.path(ROWS, dataset="safety-medical-900"): _counted(rows=900)}
+    assert cost_of(run, job, known).tokens == Amount(900 * each)
+    assert cost_of(run, job, known).gpus == 0
+    assert cost_of(run, _to_run(run, "respond", model), {}).gpus == 1
 
 
 def test_a_local_judge_reads_no_more_than_its_length(tmp_path: Path) -> None:

@@ -225,13 +225,15 @@ def test_the_grid_of_medical_safety() -> None:
     kinds += [("both", n) for n in range(200, 1801, 200)]
     bases = {"meditron-7b": "Meditron-7B", "medalpaca-7b": "MedAlpaca-7B", "medalpaca-13b": "MedAlpaca-13B"}
     expected = [f"{base}-{kind}-{n}" for base in bases for kind, n in kinds]
-    assert list(models) == ["${base}-${kind}-${n}"]
+    assert list(models) == ["${base}-${kind}-${n}", "${base}-dpo-${n}"]
     assert list(models["${base}-${kind}-${n}"]) == expected
     assert len(expected) == 57
     assert (first, second) == ("${kind}-${n}", "both-${n}")
     e = load_experiment("med-safety", ROOT)
     # Behind the 31 models that the paper evaluates as they are.
-    assert list(e.evaluate.models[31:]) == expected
+    aligned = [f"{base}-dpo-{n}" for base in bases for n in (200, 400, 600, 800, 900)]
+    assert list(e.evaluate.models[31:]) == [*expected, *aligned]
+    assert e.models["meditron-7b-dpo-400"].axes == {"base": "meditron-7b", "kind": "dpo", "n": 400}
     assert e.models["medalpaca-13b-both-1800"].title == "MedAlpaca-13B + both 1800"
     for base, title in bases.items():
         for kind, n in kinds:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from primum.dag.dag import Dag
 from primum.dag.scope import Scope
 from primum.experiment import load_experiment
-from primum.experiment.models import SFTModel
+from primum.experiment.models import DPOModel, SFTModel
 
 ROOT = Path(__file__).parents[3]
 SHARES = ("medical", "general", "both")
@@ -53,6 +54,26 @@ def test_safety_mixtures_hold_n_rows() -> None:
         for dataset in datasets:
             (file,) = e.datasets[dataset].files
             assert file.path.endswith(f"_n{dataset.rpartition('-')[2]}.json")
+
+
+def test_dpo_has_the_demonstrations_of_fine_tuning() -> None:
+    """At every n the rows that a medical mixture holds, from the same model; of the largest file answers are asked for once."""
+    e = load_experiment("med-safety", ROOT)
+    aligned = {name: model for name, model in e.models.items() if isinstance(model, DPOModel)}
+    bases = ("meditron-7b", "medalpaca-7b", "medalpaca-13b")
+    assert set(aligned) == {f"{base}-dpo-{n}" for base in bases for n in COUNTS}
+    assert set(aligned) <= set(e.evaluate.models)
+    for name, model in aligned.items():
+        base, n = name.rsplit("-dpo-", 1)
+        pairs = e.demonstrated()[model.data]
+        tuned = e.mixtures[f"medical-{n}"].sources.values()
+        assert list(pairs.demonstrations) == [source.dataset for source in tuned]
+        assert (model.start, pairs.start, pairs.asked) == (base, base, ("safety-medical-900",))
+        assert (pairs.at_least, pairs.take) == (4, None)
+        assert pairs.benign is not None
+        assert pairs.benign.take == int(n)
+        assert e.judges[pairs.judge].prompts == ("med-safety-bench-test", "med-safety-bench-test-llama2")
+    assert Dag(e, ROOT, "results").responding() == {base: {"safety-medical-900": None} for base in bases}
 
 
 def test_safety_requests_responses_and_judges() -> None:
