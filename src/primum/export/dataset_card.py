@@ -6,6 +6,7 @@ No row is quoted. What the hub shows beside a card is known of all sources, or l
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -182,7 +183,20 @@ def _rows(data: DataSet, shards: Shards) -> list[str]:
     kinds = {source.dataset: source.kind for source in data.sources}
     rows_ = [(f"`{name}`", kinds.get(name, "unknown"), count) for name, count in sorted(shards.by_source.items())]
     lines += [*table(["source", "kind of rows", "here:"], [*rows_, ("all", "", shards.rows)]), ""]
-    return [*lines, f"Left out, of all sources together: {_counts(data.artifact.manifest.counts) or 'none'}.", ""]
+    return [
+        *lines,
+        f"Left out, of all sources together: {_counts(left_out(data.artifact.manifest.counts)) or 'none'}.",
+        "",
+    ]
+
+
+def left_out(counts: Mapping[str, Any]) -> dict[str, int]:
+    """What became of rows that gave no pair, by outcome: of all steps together, where a set counts each of them."""
+    found: Counter[str] = Counter()
+    for outcome, count in counts.items():
+        found.update(count if isinstance(count, Mapping) else {outcome: count})
+    # These went on to the next step.
+    return {outcome: count for outcome, count in found.items() if outcome not in ("asked", "harmful")}
 
 
 def _counts(outcomes: Mapping[str, int]) -> str:

@@ -12,6 +12,7 @@ from study import SECRET
 
 from primum.artifact.canonical import digest
 from primum.export.command import export_dataset
+from primum.export.dataset_card import left_out
 
 
 def card(folder: Path) -> tuple[Any, str]:
@@ -24,6 +25,15 @@ def card(folder: Path) -> tuple[Any, str]:
 def lines(text: str, heading: str) -> list[str]:
     """The lines of one section that say something."""
     return [line for line in text.partition(f"## {heading}\n")[2].partition("\n## ")[0].splitlines() if line]
+
+
+def test_what_was_left_out_of_every_step_is_told_together() -> None:
+    """Of 9 demonstrations 3 were not asked, 4 of the answers were harmful, and of 6 benign rows 2 were not taken."""
+    responses = {"harmful": 4, "not-harmful": 1, "no-score": 1}
+    counts = {"kept": 7, "prompts": {"asked": 6, "not-taken": 2, "in-test": 1}, "responses": responses}
+    counts |= {"benign": {"asked": 3, "not-taken": 2, "in-test": 1}}
+    assert left_out(counts) == {"kept": 7, "not-taken": 4, "in-test": 2, "not-harmful": 1, "no-score": 1}
+    assert left_out({"kept": 3, "duplicate": 1}) == {"kept": 3, "duplicate": 1}
 
 
 def test_a_card_says_where_rows_are_from_and_what_became_of_them(tmp_path: Path) -> None:
