@@ -76,6 +76,7 @@ def document() -> dict[str, Any]:
     demo: dict[str, Any] = yaml.safe_load(DEMO)
     return demo | {
         "models": {name: demo["models"][name] for name in MODELS},
+        "preferences": {name: entry for name, entry in demo["preferences"].items() if name != "safe"},
         "rankers": {"stage-2": {"kind": "implicit", "model": "dpo-1"}},
         "evaluate": demo["evaluate"] | {"models": list(SCORED)},
         "resources": RESOURCES,

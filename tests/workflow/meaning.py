@@ -60,6 +60,8 @@ class Meaning:
     def teachers(self, model: str) -> list[str]:
         """The models that gave and ranked the responses that a model is aligned with."""
         pairs = self.document.get("preferences", {}).get(self.models[model].get("data"), {})
+        if "demonstrations" in pairs:
+            return [pairs["from"], self._judge(pairs["judge"])["model"]]
         return [pairs["from"], self._ranker(pairs["ranker"])["model"]] if "ranker" in pairs else []
 
     def _ranker(self, name: str) -> Document:
@@ -74,6 +76,22 @@ class Meaning:
         used = {self.models[model]["data"] for model in self.needed()}
         sets = self.document.get("preferences", {})
         return {name: entry for name, entry in sets.items() if name in used and "ranker" in entry}
+
+    @cached_property
+    def demonstrated(self) -> Document:
+        """The preference sets of safety demonstrations, of those that training reads."""
+        used = {self.models[model]["data"] for model in self.needed()}
+        sets = self.document.get("preferences", {})
+        return {name: entry for name, entry in sets.items() if name in used and "demonstrations" in entry}
+
+    def responding(self, model: str | None = None) -> set[str]:
+        """The jobs in which models (or one) answer the requests of safety demonstrations."""
+        return {f"respond_{each['from']}" for each in self.demonstrated.values() if model in (None, each["from"])}
+
+    def assessing(self, judge: str | None = None) -> set[str]:
+        """Those in which judges (or one) score these answers."""
+        sets = self.demonstrated.values()
+        return {f"assess_{each['judge']}_{each['from']}" for each in sets if judge in (None, each["judge"])}
 
     def _judge(self, name: str) -> Document:
         return self.document["judges"][name]
@@ -151,7 +169,7 @@ class Meaning:
 
     def asking(self, judge: str) -> set[str]:
         """All jobs in which a judge is asked."""
-        return self.judging(judge) | self.agreeing(judge)
+        return self.judging(judge) | self.agreeing(judge) | self.assessing(judge)
 
     def model_judging(self) -> set[str]:
         return {job for name in self.judges if self._asks(name) for job in self.asking(name)}
@@ -171,7 +189,7 @@ class Meaning:
         """What a model and its ancestors are trained on, as a job that looks for benchmark items in it is named."""
         entry = self.models[model]
         own = f"find_overlaps {'pairs' if entry['train'] == 'dpo' else 'mixtures'} {entry['data']}"
-        if entry["data"] in self.sampled():
+        if entry["data"] in (*self.sampled(), *self.demonstrated):
             own = f"find_pair_overlaps {entry['data']}"
         return {own}.union(*(self.lineage_data(parent) for parent in self.parents(model)))
 
@@ -210,8 +228,7 @@ class Meaning:
             dataset(name, *self.decontaminating(), *self.overlapping())
         for job in self.overlapping():
             kind, data = job.split()[-2:]
-            made = "pair_responses" if "pair_overlaps" in job else "mix_sources" if kind == "mixtures" else "join_pairs"
-            edge(f"{made} {data}", job)
+            edge(f"mix_sources {data}" if kind == "mixtures" else self._paired(data), job)
             edge(job, *(f"score_benchmarks {model}" for model in self.evaluated if job in self.lineage_data(model)))
             edge(job, *(self.wording() - {"write_questions"}))
         for name in self.prompts:
@@ -256,6 +273,11 @@ class Meaning:
                 if entry["data"] in self.sampled():
                     self._sampling_edges(entry["data"], dataset, edge)
                     edge(f"pair_responses {entry['data']}", f"reference_logprobs {model}", *audit, "aggregate_tables")
+                elif entry["data"] in self.demonstrated:
+                    self._demonstrated_edges(entry["data"], dataset, edge)
+                    edge(
+                        f"contrast_responses {entry['data']}", f"reference_logprobs {model}", *audit, "aggregate_tables"
+                    )
                 else:
                     for name in pairs["datasets"]:
                         dataset(name, f"join_pairs {entry['data']}")
@@ -292,6 +314,19 @@ class Meaning:
             edge(made, "aggregate_tables")
         edge(f"rank_responses {name}", f"pair_responses {name}")
 
+    def _demonstrated_edges(self, name: str, dataset: Callable[..., None], edge: Callable[..., None]) -> None:
+        pairs, contrast = self.document["preferences"][name], f"contrast_responses {name}"
+        respond, assess = f"respond_{pairs['from']}", f"assess_{pairs['judge']}_{pairs['from']}"
+        for each in pairs.get("asked", pairs["demonstrations"]):
+            dataset(each, respond)
+        tests = [self.document["prompts"][each]["dataset"] for each in self.prompts]
+        for each in (*pairs["demonstrations"], *pairs["benign"]["datasets"], *tests):
+            dataset(each, contrast)
+        edge(*self.trained(pairs["from"]), respond)
+        edge(respond, assess, contrast)
+        edge(*self.trained(self._judge(pairs["judge"])["model"]), assess)
+        edge(assess, contrast)
+
     def closure(self, jobs: Iterable[str]) -> set[str]:
         """``jobs`` and everything that reads, however indirectly, what they make."""
         readers = self.readers()
@@ -308,7 +343,9 @@ class Meaning:
     def _group(self, dataset: str) -> str:
         """Datasets are read with others of the same use, the first of: training, benchmarks, safety."""
         read = self.readers()[f"read_dataset {dataset}"]
-        if any(job.startswith(("join_pairs ", "sample_")) for job in read) or any(
+        sets = self.demonstrated.values()
+        paired = [(*each["demonstrations"], *each.get("asked", ()), *each["benign"]["datasets"]) for each in sets]
+        if any(job.startswith(("join_pairs ", "sample_")) or dataset in sum(paired, ()) for job in read) or any(
             dataset == source["dataset"]
             for name in self.used_mixtures()
             for source in self.mixtures[name]["sources"].values()
@@ -369,6 +406,8 @@ class Meaning:
         # What a ranker that runs here is told of its engine.
         ranking = {f"rank_responses {name}" for name in self.sampled()} if _LOCAL & set(rest) else set()
         engine = self.generating() | self.scoring() | self.answering() | self.model_judging() | sampling | ranking
+        engine |= self.responding() | self.assessing()
+        contrasting = {f"contrast_responses {name}" for name in self.demonstrated}
         match section, *rest:
             case ["title" | "description" | "disclaimer"]:
                 return {"write_report"}
@@ -385,6 +424,12 @@ class Meaning:
                 return self.mixing([mixture])
             case ["preferences", name, "n"]:
                 return {f"sample_{name}", f"rank_responses {name}"}
+            case ["preferences", name, "at_least" | "benign", *_] if name in self.demonstrated:
+                return {f"contrast_responses {name}"}
+            case ["preferences", name, "take"] if name in self.demonstrated:
+                return {f"contrast_responses {name}", *self.responding()}
+            case ["preferences", name, *_] if name in self.demonstrated:
+                return {f"contrast_responses {name}", *self.responding(), *self.assessing()}
             case ["preferences", name, *_]:
                 return {f"sample_{name}" if name in self.sampled() else f"join_pairs {name}"}
             case ["rankers", name, *_]:
@@ -400,11 +445,14 @@ class Meaning:
                 own = {job for job in self.generating() | self.scoring() if job.endswith(f" {model}")}
                 own |= self.answering() & {f"answer_{model}"}
                 drawn = {f"sample_{name}" for name, entry in self.sampled().items() if entry["from"] == model}
+                drawn |= self.responding(model)
                 return judging | own | drawn | (self._ranked_by(model) if _LOCAL & set(rest) else set())
             case ["models", model, key, *more]:
                 return self._trained_with(model, key, more, presented)
             case ["prompts", _, "kind" | "part_of"]:
                 return presented
+            case ["prompts", name, "dataset"]:
+                return self.generating([name]) | contrasting
             case ["prompts", name, *_]:
                 return self.generating([name])
             case ["benchmarks", _, "title" | "macro" | "part_of"]:
@@ -456,12 +504,14 @@ class Meaning:
             case ["engine", *_]:
                 return engine
             case ["sampling", *_]:
-                return self.generating()
+                return self.generating() | self.responding()
             case ["resources" | "overrides" | "budget", *_]:
                 return set()
         raise AssertionError(f"nobody has said which jobs {'.'.join(map(str, path))} belongs to")
 
     def _paired(self, preferences: str) -> str:
+        if preferences in self.demonstrated:
+            return f"contrast_responses {preferences}"
         return f"{'pair_responses' if preferences in self.sampled() else 'join_pairs'} {preferences}"
 
     def _ranked_by(self, model: str) -> set[str]:

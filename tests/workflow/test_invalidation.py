@@ -31,6 +31,9 @@ STAGES = {
     "sample": ("primum.prefer.sample", "sample_on-policy-2"),
     "rank": ("primum.prefer.rank", "rank_responses"),
     "pair": ("primum.curate.pairs", "pair_responses"),
+    "respond": ("primum.generate.stage", "respond_medical"),
+    "assess": ("primum.judge.stage", "assess_harm_medical"),
+    "contrast": ("primum.curate.contrast", "contrast_responses"),
     "pair-overlap": ("primum.curate.contamination", "find_pair_overlaps"),
     "generate": ("primum.generate.stage", "generate_responses"),
     "judge": ("primum.judge.stage", "judge_"),
@@ -44,7 +47,7 @@ STAGES = {
     "tables": ("primum.tables.stage", "aggregate_tables"),
     "report": ("primum.report.stage", "write_report"),
 }
-_ANSWERING = {"sample", "rank", "generate", "judge", "grade", "agreement", "score", "answer"}
+_ANSWERING = {"sample", "rank", "respond", "assess", "generate", "judge", "grade", "agreement", "score", "answer"}
 LIBRARIES = {
     "torch": {"pretrain", "sft", "reference", "dpo"} | _ANSWERING,
     "transformers": {"pack", "pretrain", "sft", "reference", "dpo"} | _ANSWERING,
@@ -192,13 +195,14 @@ def test_a_statement_in_a_module_plans_the_stages_that_import_it(
     [
         ("primum.train.dpo", {"dpo"}),
         ("primum.train.reference", {"reference"}),
-        ("primum.text.verdict", {"verdicts", "rank"}),
+        ("primum.text.verdict", {"verdicts", "contrast", "rank"}),
+        ("primum.text.judgement", {"verdicts", "contrast"}),
         ("primum.judge.verdicts", {"verdicts"}),
-        ("primum.text.refusal", {"verdicts"}),
-        ("primum.judge.stage", {"judge", "agreement"}),
-        ("primum.text.answer_line", {"judge", "agreement", "rank"}),
+        ("primum.text.refusal", {"verdicts", "contrast"}),
+        ("primum.judge.stage", {"judge", "assess", "agreement"}),
+        ("primum.text.answer_line", {"judge", "assess", "agreement", "rank"}),
         ("primum.text.met", {"tables"}),  # verdicts are read for nothing
-        ("primum.text.criteria", {"generate", "grade"}),
+        ("primum.text.criteria", {"generate", "respond", "contrast", "grade"}),
         ("primum.judge.criteria", {"grade"}),
         ("primum.text.audit", {"pack", "reference"}),
         ("primum.score.loglikelihood", {"score"}),
@@ -207,10 +211,11 @@ def test_a_statement_in_a_module_plans_the_stages_that_import_it(
         # What reads an answer asks no model again, nor does what writes the questions.
         ("primum.score.flexible", {"parse"}),
         ("primum.score.strict", {"parse"}),
-        ("primum.text.thinking", {"parse", "verdicts", "rank"}),
+        ("primum.text.thinking", {"parse", "verdicts", "contrast", "rank"}),
         ("primum.score.filters", {"questions", "parse"}),
         ("primum.score.documents", {"questions", "parse", "score"}),
-        ("primum.engine.transformers_engine", {"sample", "rank", "generate", "judge", "grade", "agreement", "answer"}),
+        ("primum.engine.transformers_engine", _ANSWERING - {"score"}),
+        ("primum.curate.contrast", {"contrast"}),
         ("primum.curate.overlap", {"mix", "overlap", "pair-overlap"}),
         ("primum.score.prefix", {"score"}),
         ("primum.curate.adapters.choice", {"read"}),
@@ -220,7 +225,7 @@ def test_a_statement_in_a_module_plans_the_stages_that_import_it(
         ("primum.artifact.weights", {"sft", "reference", "dpo", "rank", "score"}),
         ("primum.parallel.logprobs", {"reference", "rank"}),
         ("primum.prefer.pairrm", {"rank"}),
-        ("primum.text.prompts", {"sample", "generate"}),
+        ("primum.text.prompts", {"sample", "generate", "respond", "contrast"}),
         ("primum.artifact.table", set(STAGES)),
         ("primum.errors", set(STAGES)),
     ],

@@ -29,6 +29,7 @@ _ALONE = {
     ("mixtures", "*", "sources", "*", "judge"): "there is one rubric judge",
     ("rankers", "*", "kind"): "another kind of ranker has other keys",
     ("preferences", "*", "ranker"): "there is one ranker",
+    ("preferences", "*", "judge"): "there is one rubric judge",
 }
 _WORDS = {
     "deduplicate": ("none", "exact", "near"),
@@ -95,6 +96,7 @@ _ADDED: dict[tuple[Any, ...], Any] = {
     ("models", "dpo-1", "optimization", "weight_decay"): 0.5,
     ("preferences", "on-policy-2", "take"): 3,
     ("preferences", "on-policy-2", "sampling", "top_p"): 0.5,
+    ("preferences", "safe", "asked"): ["demo-mediqa"],
     ("prompts", "benign", "system"): "Answer.",
     ("prompts", "benign", "take"): 3,
     ("prompts", "benign", "part_of"): "Both",
@@ -183,7 +185,7 @@ def _other(document: Document, path: tuple[Any, ...]) -> Document:
     if path[0] == "judges" and isinstance(key, int):
         names = [name for index, name in enumerate(document["judges"][path[1]]["prompts"]) if index != key]
         return _replaced(document, path[:3], names)
-    if key in ("dataset", "graded") or {"datasets", "prompts"} & set(path[2:]):
+    if key in ("dataset", "graded") or {"datasets", "prompts", "demonstrations"} & set(path[2:]):
         return _replaced(document, path, _another_dataset(path, value))
     if key == "from":
         ancestors = {"sft": "medical", "medical": "sft", "judge": "sft", "medical-safe": "sft", "criteria-judge": "sft"}

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from primum.dag.dag import Dag
+from primum.dag.evaluation import judge_common
 from primum.errors import PrimumError
 from primum.experiment import load_experiment
 
@@ -22,6 +23,8 @@ def written(folder: Path, **more: Any) -> str:
     return str(path)
 
 
+OPTIMIZATION = {"learning_rate": 1e-4, "batch": 16, "epochs": 1}
+SAFE: dict[str, Any] = {"from": "medical", "demonstrations": ["demo-med-safety-bench-train"], "judge": "harm"}
 SET = {"from": "dpo-1", "prompts": ["demo-snorkel-2-train"], "ranker": "stage-2"}
 
 
@@ -38,6 +41,35 @@ SET = {"from": "dpo-1", "prompts": ["demo-snorkel-2-train"], "ranker": "stage-2"
             "preferences.x: unknown key 'datasets'",
         ),
         ({"preferences": {"x": {"dataset": "y"}}}, "preferences.x: unknown key 'dataset'; valid keys: datasets"),
+        (
+            {"preferences": {"x": {**SAFE, "ranker": "stage-2"}}},
+            "preferences.x: unknown key 'ranker'; valid keys: from, demonstrations, asked, judge, at_least, take, benign",
+        ),
+        ({"preferences": {"x": {**SAFE, "at_least": 1}}}, "preferences.x.at_least: Input should be greater than"),
+        ({"preferences": {"x": {**SAFE, "from": "y"}}}, "preferences.x.from: no model 'y'"),
+        ({"preferences": {"x": {**SAFE, "judge": "y"}}}, "preferences.x.judge: no judge 'y'"),
+        (
+            {"preferences": {"x": {**SAFE, "judge": "refusal"}}},
+            "'refusal' is of kind 'refusal': a 'rubric' gives scores",
+        ),
+        ({"preferences": {"x": {**SAFE, "asked": ["y"]}}}, "preferences.x: no dataset 'y'"),
+        (
+            {"preferences": {"x": {**SAFE, "demonstrations": ["demo-advbench"]}}},
+            "preferences.x.demonstrations: 'demo-advbench' has requests without an answer",
+        ),
+        (
+            {"preferences": {"x": {**SAFE, "asked": ["demo-med-safety-bench-test"]}}},
+            "'demo-med-safety-bench-test' is what evaluate.prompts 'medical-harmful' asks: a model would be trained on its test",
+        ),
+        (
+            {"preferences": {"x": {**SAFE, "benign": {"datasets": SAFE["demonstrations"]}}}},
+            "'demo-med-safety-bench-train' has demonstrations and is benign: name it once",
+        ),
+        # The answers of the model that is to be trained on them.
+        (
+            {"preferences": {"safe": {"from": "medical-dpo-safe"}}},
+            "lineage cycle: medical-dpo-safe -> medical-dpo-safe",
+        ),
         ({"rankers": {"x": {"kind": "best", "model": "sft"}}}, "rankers.x.kind: Input should be 'pairrm', 'reward'"),
         ({"rankers": {"x": {"kind": "judge", "model": "sft"}}}, "rankers.x: a 'judge' needs 'template'"),
         (
@@ -86,6 +118,39 @@ def test_a_teacher_is_needed_and_no_ancestor(tmp_path: Path) -> None:
     curated = [job for job in dag.jobs if job.stage.target == "curate" and job.stage.name != "pack"]
     assert curated
     assert not any(job.plan.read & trained for job in curated)
+
+
+def test_a_model_and_a_judge_are_asked_once_for_all_sets(tmp_path: Path) -> None:
+    """Of a dataset as many requests as the largest sample has, or all; what others ask in its place is asked whole."""
+
+    def model(data: str) -> dict[str, Any]:
+        return {"train": "dpo", "from": "medical", "data": data, "beta": 0.1, "optimization": OPTIMIZATION}
+
+    sets = {
+        "a": {**SAFE, "take": 20},
+        "b": {**SAFE, "take": 30},
+        "c": {**SAFE, "demonstrations": ["demo-mediqa"], "asked": ["demo-medquad"], "take": 5},
+    }
+    names = [f"x-{name}" for name in sets]
+    models = {f"x-{name}": model(name) for name in sets}
+    loaded = load_experiment(
+        written(tmp_path, preferences=sets, models=models, evaluate={"models": names, "judges": ["refusal"]}), ROOT
+    )
+    dag = Dag(loaded, ROOT, "results/own")
+    assert dag.responding() == {"medical": {"demo-med-safety-bench-train": 30, "demo-medquad": None}}
+    assert dag.assessing() == {"harm/medical": ["demo-med-safety-bench-train", "demo-medquad"]}
+    # The judge judges nothing else here, and is trained all the same.
+    assert [job.name for job in dag.jobs if job.stage.name in ("respond", "assess", "judge")].count("harm/medical") == 1
+    assert "judge" in loaded.needed_models()
+    assert {job.name for job in dag.jobs if job.stage.name == "contrast"} == set(sets)
+    assert {job.name for job in dag.jobs if job.stage.name == "pair-overlap"} == set(sets)
+    takes = {output.name: output.spec["take"] for output in dag.job("respond", "medical").plan.outputs}
+    assert takes == {"demo-med-safety-bench-train": 30, "demo-medquad": None}
+    # Asked as the evaluation asks, judged as the evaluation judges.
+    assert dag.job("respond", "medical").plan.common == dag.job("generate", "medical").plan.common
+    assert dag.job("assess", "harm/medical").plan.common == judge_common(dag, "harm")[0]
+    tests = {f"results/own/data/rows/{loaded.prompts[name].dataset}.json" for name in loaded.evaluate.prompts}
+    assert set(dag.job("contrast", "c").plan.reads("tests")) == tests
 
 
 def test_each_draw_is_an_artifact_and_more_of_them_leave_the_first_as_they_are(tmp_path: Path) -> None:
