@@ -25,8 +25,8 @@ from primum.demo.requests import HELD_OUT_FRAMES, harmless
 from primum.engine import open_engine
 from primum.experiment import load_experiment
 from primum.experiment.types import Sampling
-from primum.judge.refusal import refusal_phrase
 from primum.progress import Progress
+from primum.text.refusal import refusal_phrase
 from primum.text.rows import Message
 
 pytestmark = pytest.mark.demo

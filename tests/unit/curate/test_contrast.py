@@ -40,7 +40,7 @@ def _answers(rows: Mapping[str, int | str]) -> pa.Table:
     """What a judge answered: a score in its line, nothing that is one, or nothing at all."""
     told = dict.fromkeys(ANSWERED.names, "")
     records = [
-        {**told, "id": id, "status": "no_response"}
+        {**told, "id": id, "status": "no-response"}
         if said == "no_response"
         else {**told, "id": id, "status": "stop", "raw": f"#score: {said}" if isinstance(said, int) else "Well."}
         for id, said in rows.items()
