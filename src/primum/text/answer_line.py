@@ -7,6 +7,7 @@ parser (:mod:`primum.text.verdict`): a parser that learns another shape would as
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from primum.text.published import VERBATIM, Wording
 from primum.text.rows import Message
@@ -14,6 +15,7 @@ from primum.text.rubric import judge_prompt, nonce
 
 _LINE = re.compile(r"^[ \t]*#(?:the)?score\b.*$", re.MULTILINE | re.IGNORECASE)
 _USUAL = "#score: N"
+_PLACE = "\0"
 _NUMBER = re.compile(
     r"\A\W*(?:boxed\W)?[0-9](?:\W{0,3}(?:/|of)\W{0,3}5)?\W*\Z"
     r"|(?:score|rating|verdict|grade)[\W_]{0,16}(?:(?:is|of|boxed)\W{1,4})?(?:[0-9]|zero|one|two|three|four|five|six)",
@@ -30,11 +32,17 @@ def answer_line(template: str | Wording, request: str, response: str) -> str:
     ``#score: N`` where the template has none: a judge that was trained here knows without being told. A published wording is
     no template, and its line is as it stands there.
     """
+    return _form(template).replace(_PLACE, nonce(request, response))
+
+
+@cache
+def _form(template: str | Wording) -> str:
+    """The line with a mark where the code goes: rendered once, not for each of many responses."""
     if not isinstance(template, str):
         lines = _LINE.findall("".join(part.content for part in template if part.role == VERBATIM))
         return str(lines[-1]).strip() if lines else _USUAL
     found = _LINE.findall(template)
-    return judge_prompt(found[-1].strip(), "", "", "", nonce(request, response)) if found else _USUAL
+    return judge_prompt(found[-1].strip(), "", "", "", _PLACE) if found else _USUAL
 
 
 def asked_code(template: str | Wording, request: str, response: str) -> str:
