@@ -110,6 +110,7 @@ def test_a_budget_that_is_too_small(
 
 
 def test_a_budget_of_judge_tokens(tmp_path: Path) -> None:
+    """Ten responses, and ten canaries."""
     prompts = {"benign": {"dataset": "demo-xstest-safe", "kind": "benign", "take": 10}}
     judges = {
         "harm": {"kind": "rubric", "model": "judge", "template": "data/rubrics/demo-harm.j2", "prompts": ["benign"]}
@@ -117,9 +118,9 @@ def test_a_budget_of_judge_tokens(tmp_path: Path) -> None:
     evaluate = {"models": ["sft"], "prompts": ["benign"], "judges": ["harm"]}
     each = -(-len((ROOT / "data/rubrics/demo-harm.j2").read_text(encoding="utf-8")) // 3) + 256 + 48 + 256
     sections: dict[str, Any] = {"prompts": prompts, "judges": judges, "evaluate": evaluate}
-    check_budget(open_shipped(tmp_path, "demo", **sections, budget={"judge_tokens": 10 * each}))
+    check_budget(open_shipped(tmp_path, "demo", **sections, budget={"judge_tokens": (10 + 10) * each}))
     with pytest.raises(PrimumError, match=r"budget\.judge_tokens is .* or limit prompts with 'take'"):
-        check_budget(open_shipped(tmp_path, "demo", **sections, budget={"judge_tokens": 10 * each - 1}))
+        check_budget(open_shipped(tmp_path, "demo", **sections, budget={"judge_tokens": (10 + 10) * each - 1}))
 
 
 def test_a_budget_that_is_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
