@@ -494,9 +494,9 @@ class Meaning:
                 return {"aggregate_tables"}
             case ["evaluate", "models", *_]:
                 # And the report, when they are listed in another order.
-                return {"aggregate_tables"} | (self.wording() - {"write_questions"}) | self.reading()
+                return {"aggregate_tables"} | (self.wording() - {"write_questions"})
             case ["evaluate", "judges", *_]:
-                return presented | self.reading()
+                return presented
             case ["evaluate", "benchmarks", *_]:
                 return self.scoring() | presented
             case ["evaluate", "prompts", *_]:
