@@ -12,7 +12,7 @@ from shipped import ROOT, open_shipped
 from primum.artifact.manifest import Manifest, save_manifest
 from primum.dag import aggregation, curation, evaluation, preferences, training
 from primum.dag.dag import STAGES, TARGETS, Dag, parquet
-from primum.dag.evaluation import GENERATION, JUDGEMENT
+from primum.dag.judging import GENERATION, JUDGEMENT
 from primum.dag.refresh import refreshed
 from primum.dag.workflow import open_workflow
 from primum.errors import PrimumError
@@ -164,7 +164,7 @@ def test_an_endpoint_is_told_what_to_do_about_identifiers(tmp_path: Path, phi: s
         ("judge:sft", "judge", "harm/sft", {"medical-harmful", "general-harmful", "benign", "unsafe-contrast"}),
         ("judge:judgements", "judge", "harm/sft", set()),
         ("judge:harm/sft/benign", "judge", "harm/sft", {"benign"}),
-        ("judge:harm/sft/benign", "judge", "refusal/sft", set()),
+        ("judge:harm/sft/benign", "verdicts", "verdicts", set()),
         ("generate:benign", "generate", "sft", {"benign"}),
         ("mix:clinical", "mix", "mixtures", {"clinical/rows", "clinical/ledger"}),
         ("curate:clinical", "overlap", "overlaps", {"mixtures/clinical"}),
