@@ -1,9 +1,9 @@
 # Aggregation: everything into the tables, and the tables into the page that people look at.
 #
 # reads   scores, verdicts, criteria, generations, data/ledgers, data/tokens, data/audits, data/pairs, data/samples, data/ranked,
-#         models (their history)
-# writes  tables/{table}.parquet, .csv     benchmarks preferences comparisons safety rubrics judges training curation audits
-#                                          pairs axes
+#         models (their history), data/rows (of labelled sets)
+# writes  tables/{table}.parquet, .csv     benchmarks preferences comparisons safety rubrics judges confusion training curation
+#                                          audits pairs axes
 #         tables/table4.{html,md,tex}      Table 4 of Med42-v2 beside it, where an experiment measures rows of it
 #         report/index.html                one self-contained page
 from primum.table4.paper import SUFFIXES, load_table4
@@ -48,6 +48,7 @@ rule aggregate_tables:
         trained=reads("tables", "trained"),
         agreements=reads("tables", "agreements"),
         canaries=reads("tables", "canaries"),
+        labels=reads("tables", "labels"),
         audits=reads("tables", "audits"),
         pairs=reads("tables", "pairs"),
         draws=reads("tables", "draws"),

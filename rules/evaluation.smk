@@ -4,7 +4,7 @@
 # reads   models/{model}, data/rows/{dataset}, data/overlaps/{kind}/{data}, data/raw/{dataset} (published code)
 # writes  generations/{model}/{prompts}            responses
 #         judgements/{judge}/{model}/{prompts}     what a judge answered about each response
-#         judgements/{judge}/graded, canary        about graded pairs, and about responses that speak to their judge
+#         judgements/{judge}/graded, canary        about graded pairs, and (of rubric judges) about responses that speak to them
 #         criteria/{judge}/{model}/{prompts}       what a judge answered about each criterion of each response
 #         verdicts/{judge}/{model}/{prompts}       harm scores (1-5) or refusals (0/1)
 #         verdicts/{judge}/graded, canary          a judge against graded pairs, and whether it does what it is told
@@ -56,7 +56,7 @@ rule generate_responses:
 
 
 # Judges differ in the prompt sets they judge, hence one rule a judge.
-for judge in RUN.dag.rubric_judges():
+for judge in RUN.dag.scorers():
     JUDGED = manifests(
         judging.JUDGEMENT, judge=judge, prompts=RUN.experiment.judges[judge].prompts
     )
@@ -115,9 +115,9 @@ for judge in RUN.dag.graders():
             "exec primum stage grade --request {REQUESTS}/{rule}.json --log {log:q}"
 
 
-# Judges differ in whether there are graded pairs for them.
-for judge in RUN.dag.rubric_judges():
-    TESTED = [judging.CANARY]
+# Judges differ in whether there are graded pairs and canaries for them.
+for judge in RUN.dag.tested():
+    TESTED = [judging.CANARY] if judge in RUN.dag.rubric_judges() else []
     TESTED += [judging.GRADED] if judge in RUN.dag.agreements() else []
     TESTED = manifests(TESTED, judge=judge)
 

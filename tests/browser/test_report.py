@@ -107,7 +107,7 @@ def probed(page: Path, tmp_path: Path, width: int) -> dict[str, object]:
 
 def test_the_browser_shows_the_tables(page: Path, tmp_path: Path) -> None:
     shown = browse(tmp_path, "--dump-dom", page.as_uri())
-    assert shown.count("<table") == shown.count("<caption") == 18
+    assert shown.count("<table") == shown.count("<caption") == 19
     for name in (
         "benchmarks",
         "preferences",
@@ -116,6 +116,7 @@ def test_the_browser_shows_the_tables(page: Path, tmp_path: Path) -> None:
         "refusal-changes",
         "refusal-table",
         "agreement",
+        "confusion",
         "subjects",
         "categories",
         "audits-table",

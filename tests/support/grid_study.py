@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import study
-from study import GENERATION, JUDGEMENT, SCORES, generation, judgement, save_table, score
+from study import GENERATION, JUDGEMENT, SCORES, generation, judge, judgement, save_table, score
 
 from primum.artifact.manifest import Artifact
 
@@ -28,7 +28,7 @@ EFFECT = {
 REQUESTS = 36
 KEYS = (
     *("scores", "judgements", "graded", "generations", "mixtures", "packed", "trained", "agreements", "audited"),
-    *("pairs", "sampled"),
+    *("pairs", "sampled", "labelled", "labels", "canaries"),
 )
 
 
@@ -57,7 +57,7 @@ def made_up(folder: Path, seed: int = 5) -> tuple[dict[str, Any], list[Artifact]
             for name in ("medqa", "medmcqa")
         ],
         "prompts": PROMPTS,
-        "judges": [{"name": "harm", "kind": "rubric"}, {"name": "refusal", "kind": "refusal"}],
+        "judges": [judge("harm", "rubric"), judge("refusal", "refusal")],
         **{key: [] for key in KEYS},
         "margin": 0.02,
     }
@@ -78,10 +78,10 @@ def made_up(folder: Path, seed: int = 5) -> tuple[dict[str, Any], list[Artifact]
                 [generation(*each) for each in requests], GENERATION, folder / "g" / name / f"{prompts}.json"
             )
             inputs["generations"].append(answers)
-            judge, share, yes, no = (
+            name_of, share, yes, no = (
                 ("refusal", declined * done, 1, 0) if prompts == "safe" else ("harm", 0.75 * harm, 5, 1)
             )
             verdicts = [judgement(*each, yes if chance.random() < share else no) for each in requests]
-            common["judgements"].append([judge, name, prompts])
+            common["judgements"].append([name_of, name, prompts])
             inputs["judgements"].append(save_table(verdicts, JUDGEMENT, folder / "j" / name / f"{prompts}.json"))
     return common, study.make_tables(common, inputs, folder)

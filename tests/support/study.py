@@ -22,13 +22,14 @@ from primum.progress import Progress
 from primum.report import stage as report_stage
 from primum.score.items import SCORES
 from primum.tables import stage as tables_stage
-from primum.text.rows import SAMPLES, PreferenceRow, RankedRow
+from primum.text.rows import SAMPLES, GradedRow, PreferenceRow, RankedRow
 
 TABLES = (
-    *("benchmarks", "preferences", "comparisons", "safety", "rubrics", "judges"),
+    *("benchmarks", "preferences", "comparisons", "safety", "rubrics", "judges", "confusion"),
     *("training", "curation", "audits", "pairs", "axes"),
 )
 SECRET = "zebra-quartz-forbidden-text"
+DECLINES = f"I can't help with that. {SECRET}"
 
 MODELS = [
     ("base", "Tiny base", "small", "pretrain", None, "corpus", True),
@@ -163,6 +164,36 @@ def score(id_: str, correct: bool, choices: int = 4, subject: str = "", truncate
     }
 
 
+def judge(name: str, kind: str, **own: Any) -> dict[str, Any]:
+    """What the spec says of a judge."""
+    return {
+        "name": name,
+        "kind": kind,
+        "gate": 0.0,
+        "at_random": False,
+        "members": [],
+        "quorum": 2 / 3,
+        "prompts": [],
+        "related": {},
+        **own,
+    }
+
+
+def labels(path: Path, scores: Sequence[int], responses: Sequence[str] = (), requests: Sequence[str] = ()) -> Artifact:
+    """Labelled responses ``graded/000`` and so on, each to a request of its own where nothing is said."""
+    rows = [
+        {
+            "id": f"graded/{i:03d}",
+            "source": "graded",
+            "score": score,
+            "request": requests[i] if requests else f"{SECRET} {i}",
+        }
+        | {"response": responses[i] if responses else SECRET}
+        for i, score in enumerate(scores)
+    ]
+    return save_table(rows, GradedRow.SCHEMA, path)
+
+
 def judgement(id_: str, category: str, score_: int | None) -> dict[str, Any]:
     """A row of a verdict artifact."""
     status = "malformed" if score_ is None else "scored"
@@ -238,9 +269,9 @@ def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
         ],
         "prompts": [{"name": name, "kind": kind, "part_of": ""} for name, kind in (*PROMPTS, CONVERSATIONS)],
         "judges": [
-            {"name": "harm", "kind": "rubric"},
-            {"name": "refusal", "kind": "refusal"},
-            {"name": "grader", "kind": "criteria"},
+            judge("harm", "rubric", gate=0.7, related={"base": "same lineage"}),
+            judge("refusal", "refusal"),
+            judge("grader", "criteria"),
         ],
         "scores": [[model, benchmark[0]] for model in models for benchmark in BENCHMARKS],
         "generations": [[model, prompts] for model in models for prompts, _ in PROMPTS],
@@ -252,6 +283,8 @@ def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
         "trained": [model[0] for model in MODELS],
         "agreements": ["harm"],
         "canaries": ["harm"],
+        "labelled": [["harm", "graded"], ["refusal", "declined"]],
+        "labels": ["graded", "declined"],
         "audited": [model[0] for model in MODELS if model[3] in ("sft", "dpo")],
         "pairs": ["stage-1", "on-policy"],
         "sampled": ["on-policy"],
@@ -279,6 +312,14 @@ def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
         "trained": [save_model(_history(model[3], chance), folder / "models" / model[0]) for model in MODELS],
         "agreements": [save_table(_agreement(chance), AGREEMENT, folder / "agreements/harm.json")],
         "canaries": [save_table(canaries(1, 1, 5, 1, None), CANARY, folder / "canaries/harm.json")],
+        "labels": [
+            labels(folder / "labels/graded.json", [index % 5 + 1 for index in range(80)]),
+            labels(
+                folder / "labels/declined.json",
+                [3, 3, 3, 1, 1, 2] * 10,
+                [DECLINES, DECLINES, SECRET, SECRET, SECRET, SECRET] * 10,
+            ),
+        ],
         "audits": [
             save_table(_audits(model[3]), AUDIT, folder / "audits" / f"{model[0]}.json")
             for model in MODELS

@@ -14,7 +14,7 @@ from typing import Any
 Document = dict[str, Any]
 Path = tuple[Any, ...]
 TABLES = (
-    *("benchmarks", "preferences", "comparisons", "safety", "rubrics", "judges"),
+    *("benchmarks", "preferences", "comparisons", "safety", "rubrics", "judges", "confusion"),
     *("training", "curation", "audits", "pairs", "axes"),
 )
 _LOCAL = {"dtype", "batch_tokens", "max_length"}
@@ -165,7 +165,9 @@ class Meaning:
 
     def agreeing(self, judge: str) -> set[str]:
         """The job that asks a judge about graded pairs, where there are some, and about responses that speak to it."""
-        return {f"agreement_{judge}"} if judge in self.judges and self._judge(judge)["kind"] == "rubric" else set()
+        kind = self._judge(judge)["kind"] if judge in self.judges else ""
+        asked = kind == "rubric" or (kind == "refusal-classes" and "graded" in self._judge(judge))
+        return {f"agreement_{judge}"} if asked else set()
 
     def asking(self, judge: str) -> set[str]:
         """All jobs in which a judge is asked."""
@@ -239,7 +241,8 @@ class Meaning:
                 dataset(fewshot["dataset"], *self.scoring())
         for name in self.judges:
             if "graded" in self._judge(name):
-                dataset(self._judge(name)["graded"], *self.agreeing(name), *self.reading())
+                asked = {*self.agreeing(name), *self.reading()} if self._asks(name) else set()
+                dataset(self._judge(name)["graded"], *asked, "aggregate_tables")
             read = {"aggregate_tables"} if self.grades(name) else self.reading()
             for model in self.evaluated:
                 if not self.grades(name):
@@ -479,13 +482,18 @@ class Meaning:
                 return self.asked(name)
             case ["judges", name, "prompts", *_]:
                 read = set() if self.grades(name) else self.reading()
-                return self.judging(name) | read | {"aggregate_tables"}
+                return self.judging(name) | read | presented
             case ["judges", name, "template" | "policies"]:
                 sources = {mixture: entry["sources"].values() for mixture, entry in self.mixtures.items()}
                 rendered = [mixture for mixture, each in sources.items() if any(s.get("judge") == name for s in each)]
                 return self.asking(name) | self.mixing(rendered)
             case ["judges", name, "graded"]:
-                return self.agreeing(name) | self.reading()
+                asked = self.agreeing(name) | self.reading() if self._asks(name) else set()
+                return asked | {"aggregate_tables"}
+            case ["judges", _, "gate" | "graded_at_random", *_]:
+                return presented
+            case ["judges", name, "seed"]:
+                return self.asking(name)
             case ["judges", name, "sampling", *_]:
                 return self.asking(name)
             case ["judges", name, "model"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from primum.dag.curation import LEDGER, PAIRS
+from primum.dag.curation import LEDGER, PAIRS, rows_of
 from primum.dag.evaluation import SCORE
 from primum.dag.judging import AGREEMENT, CRITERIA, FOLLOWED, GENERATION, VERDICT
 from primum.dag.metadata import experiment_metadata
@@ -16,7 +16,7 @@ from primum.dag.training import AUDIT, MODEL, TOKENS
 TABLE = "tables/{table}.json"
 REPORT = "report/manifest.json"
 TABLES = (
-    *("benchmarks", "preferences", "comparisons", "safety", "rubrics", "judges"),
+    *("benchmarks", "preferences", "comparisons", "safety", "rubrics", "judges", "confusion"),
     *("training", "curation", "audits", "pairs", "axes"),
 )
 
@@ -33,6 +33,8 @@ def _tables(scope: Scope, _: str) -> Plan:
         "trained": scope.trained(),
         "agreements": scope.agreements(),
         "canaries": scope.rubric_judges(),
+        "labelled": scope.labelled(),
+        "labels": _labels(scope),
         "audited": scope.audited(),
         "pairs": scope.preferences(),
         "sampled": list(scope.sampled()),
@@ -49,12 +51,17 @@ def _tables(scope: Scope, _: str) -> Plan:
         "trained": [path(MODEL, model=model) for model in scope.trained()],
         "agreements": [path(AGREEMENT, judge=judge) for judge in scope.agreements()],
         "canaries": [path(FOLLOWED, judge=judge) for judge in scope.rubric_judges()],
+        "labels": rows_of(scope, _labels(scope)),
         "audits": [path(AUDIT, model=model) for model in scope.audited()],
         "pairs": [path(PAIRS, preferences=name) for name in scope.preferences()],
         "draws": [path(SAMPLES, preferences=name, draw=draws(scope, name)[0]) for name in scope.sampled()],
         "ranked": [path(RANKED, preferences=name) for name in scope.sampled()],
     }
     return Plan([Output(table, path(TABLE, table=table), {"table": table}) for table in TABLES], common, inputs)
+
+
+def _labels(scope: Scope) -> list[str]:
+    return list(dict.fromkeys(dataset for _, dataset in scope.labelled()))
 
 
 def _report(scope: Scope, _: str) -> Plan:

@@ -35,7 +35,8 @@ def judge_common(scope: Scope, name: str) -> tuple[dict[str, Any], tuple[str, ..
     judge = scope.experiment.judges[name]
     engine, libraries = engine_spec(scope, judge.model or "")
     sampling = judge.sampling.model_dump(mode="json")
-    common = {"kind": judge.kind, "engine": engine, "sampling": sampling, "seed": scope.experiment.seed}
+    seed = scope.experiment.seed if judge.seed is None else judge.seed
+    common = {"kind": judge.kind, "engine": engine, "sampling": sampling, "seed": seed}
     if judge.published is not None:
         return {**common, "published": judge.published.policy}, libraries
     if judge.kind == "criteria" and judge.template is not None:
@@ -96,7 +97,7 @@ def _agreement(scope: Scope, name: str) -> Plan:
     entry = scope.experiment.judges[name]
     common, libraries = judge_common(scope, name)
     shown = [{key: each[key] for key in ("id", "request", "response")} for each in canaries(scope)]
-    outputs = [Output("canary", scope.path(CANARY, judge=name), {"canary": shown})]
+    outputs = [Output("canary", scope.path(CANARY, judge=name), {"canary": shown})] if entry.kind == "rubric" else []
     if entry.graded:
         outputs.append(Output("graded", scope.path(GRADED, judge=name), {}, {"graded": _graded_rows(scope, name)}))
     inputs, chosen = judge_inputs(scope, name)
@@ -110,7 +111,7 @@ def _verdicts(scope: Scope, _: str) -> Plan:
         names = {"judge": judge, "model": model, "prompts": prompts}
         kind = scope.experiment.judges[judge].kind
         own = {"responses": [scope.path(GENERATION, model=model, prompts=prompts)]}
-        own |= {"answers": [scope.path(JUDGEMENT, **names)]} if kind == "rubric" else {}
+        own |= {"answers": [scope.path(JUDGEMENT, **names)]} if kind != "refusal" else {}
         outputs.append(Output("/".join(names.values()), scope.path(VERDICT, **names), {"kind": kind}, own))
     for judge in sorted(scope.rubric_judges()):
         own = {"answers": [scope.path(CANARY, judge=judge)]}
@@ -118,7 +119,8 @@ def _verdicts(scope: Scope, _: str) -> Plan:
         outputs.append(Output(f"{judge}/canary", scope.path(FOLLOWED, judge=judge), spec, own))
     for judge in sorted(scope.agreements()):
         own = {"answers": [scope.path(GRADED, judge=judge)], "graded": _graded_rows(scope, judge)}
-        outputs.append(Output(f"{judge}/graded", scope.path(AGREEMENT, judge=judge), {"kind": "rubric"}, own))
+        spec = {"kind": scope.experiment.judges[judge].kind}
+        outputs.append(Output(f"{judge}/graded", scope.path(AGREEMENT, judge=judge), spec, own))
     chosen = [scope.experiment.judges[judge].graded or "" for judge in sorted(scope.agreements())]
     return Plan(outputs, chosen=chosen)
 
@@ -131,9 +133,7 @@ STAGES = (
         target="judge",
         rule="judge_{judge}",
         job="{judge}/{model}",
-        jobs=lambda scope: [
-            f"{judge}/{m}" for judge in scope.rubric_judges() for m in scope.experiment.evaluate.models
-        ],
+        jobs=lambda scope: [f"{judge}/{m}" for judge in scope.scorers() for m in scope.experiment.evaluate.models],
         plan=_judge,
         long=True,
         sensitive=True,
@@ -158,7 +158,7 @@ STAGES = (
         target="judge",
         rule="agreement_{judge}",
         job="{judge}",
-        jobs=Scope.rubric_judges,
+        jobs=Scope.tested,
         plan=_agreement,
         model=_asked_model,
         sensitive=True,

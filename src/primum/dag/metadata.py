@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from primum.dag.relations import related
 from primum.experiment import Experiment
 
 
@@ -38,5 +39,20 @@ def experiment_metadata(experiment: Experiment) -> dict[str, Any]:
             {"name": n, "kind": experiment.prompts[n].kind, "part_of": experiment.prompts[n].part_of}
             for n in experiment.evaluate.prompts
         ],
-        "judges": [{"name": n, "kind": experiment.judges[n].kind} for n in experiment.evaluate.judges],
+        "judges": [_judge(experiment, name) for name in experiment.evaluate.judges],
+    }
+
+
+def _judge(experiment: Experiment, name: str) -> dict[str, Any]:
+    """``gate`` is what alpha must lie above: without one a judge that is checked must still be better than chance."""
+    entry = experiment.judges[name]
+    return {
+        "name": name,
+        "kind": entry.kind,
+        "gate": entry.gate.alpha if entry.gate else 0.0,
+        "at_random": all(experiment.judges[each].graded_at_random for each in entry.members or (name,)),
+        "members": list(entry.members),
+        "quorum": entry.quorum,
+        "prompts": list(entry.prompts),
+        "related": related(experiment, name),
     }

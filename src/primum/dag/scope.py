@@ -184,10 +184,19 @@ class Scope:
         """The judges that are asked for the harm of a response."""
         return [name for name in self.experiment.evaluate.judges if self.experiment.judges[name].kind == "rubric"]
 
+    def scorers(self) -> list[str]:
+        """The judges that are asked about a response as a whole: for its harm, or whether it declines."""
+        asked = ("rubric", "refusal-classes")
+        return [name for name in self.experiment.evaluate.judges if self.experiment.judges[name].kind in asked]
+
+    def tested(self) -> list[str]:
+        """Those of them that are asked about graded pairs or canaries: no class of refusal is a canary's planted score."""
+        return [name for name in self.scorers() if name in (*self.rubric_judges(), *self.agreements())]
+
     def judged(self) -> list[tuple[str, str, str]]:
         """(judge, model, prompts) of all harm scores and refusals."""
         judges = self.experiment.evaluate.judges
-        return self._verdicts([name for name in judges if self.experiment.judges[name].kind != "criteria"])
+        return self._verdicts([n for n in judges if self.experiment.judges[n].kind not in ("criteria", "panel")])
 
     def graders(self) -> list[str]:
         """The judges that are asked about each criterion of a response."""
@@ -224,8 +233,13 @@ class Scope:
         return [(model.data, name) for model, name in models if isinstance(model, SFTModel)]
 
     def agreements(self) -> list[str]:
-        """The judges that are checked against graded pairs."""
-        return [name for name in self.experiment.evaluate.judges if self.experiment.judges[name].graded]
+        """The judges that are asked about graded pairs."""
+        return [name for name, _ in self.labelled() if self.experiment.judges[name].model]
+
+    def labelled(self) -> list[tuple[str, str]]:
+        """(judge, dataset) of every judge that is checked on a labelled set of its own: a panel is on its members'."""
+        judges = [(name, self.experiment.judges[name].graded) for name in self.experiment.evaluate.judges]
+        return [(name, graded) for name, graded in judges if graded]
 
     def from_scratch(self, model: str) -> bool:
         """Whether all that ``model`` was trained on is data of this experiment."""

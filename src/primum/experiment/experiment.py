@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from primum.experiment.benchmarks import Benchmark, BenchmarkGroup
 from primum.experiment.datasets import Dataset
+from primum.experiment.judges import check_judge, check_panel, check_rendered
 from primum.experiment.models import DPOModel, EndpointModel, HubModel, Model, PretrainedModel, SFTModel
 from primum.experiment.preferences import DemonstratedPreferences, Preferences, Ranker, SampledPreferences
 from primum.experiment.types import (
@@ -30,8 +31,7 @@ TARGETS = (
     *("fetch", "curate", "pretrain", "sft", "dpo", "sample", "rank"),
     *("generate", "judge", "score", "tables", "report"),
 )
-WITH_CRITERIA = frozenset({"healthbench"})  # the adapters whose rows have criteria
-WITHOUT_ANSWERS = frozenset({"advbench", "xstest"})  # those whose requests have no safe answer
+WITHOUT_ANSWERS = frozenset({"advbench", "hex_phi", "xstest"})  # the adapters whose requests have no safe answer
 Stage = Annotated[str, Field(pattern=f"^({'|'.join(TARGETS)})$")]
 
 
@@ -105,7 +105,11 @@ class Experiment(Frozen):
             if name in self.evaluate.judges and (unknown := set(judge.prompts) - set(self.evaluate.prompts)):
                 raise ValueError(f"judges.{name}.prompts: {sorted(unknown)[0]!r} is not among evaluate.prompts")
             if name in self.evaluate.judges:
-                self._check_criteria(name, judge)
+                check_judge(name, judge, self.datasets, self.prompts)
+                check_panel(name, self.judges, self.evaluate.judges)
+        for name, mixture in self.mixtures.items():
+            for key, source in mixture.sources.items():
+                check_rendered(f"mixtures.{name}.sources.{key}", source, self.datasets, self.judges)
         for name in self.evaluate.prompts:
             if self.prompts[name].wording is not None:
                 self._check_families(name)
@@ -152,19 +156,6 @@ class Experiment(Frozen):
             raise ValueError(f"{where}: {dataset!r} has an adapter, so it is no published code: name that")
         if not code and not self.datasets[dataset].adapter:
             raise ValueError(f"{where}: {dataset!r} has no 'adapter' that reads rows of it: give it one")
-
-    def _check_criteria(self, name: str, judge: Judge) -> None:
-        for prompts in judge.prompts:
-            entry = self.prompts[prompts]
-            if (judge.kind == "criteria") != (entry.kind == "criteria"):
-                raise ValueError(
-                    f"judges.{name}.prompts: {prompts!r} is of kind {entry.kind!r}, which a judge of kind {judge.kind!r} "
-                    "cannot judge: only the answers to prompts of kind 'criteria' are judged by criteria"
-                )
-            if judge.kind == "criteria" and self.datasets[entry.dataset].adapter not in WITH_CRITERIA:
-                raise ValueError(
-                    f"prompts.{prompts}.dataset: {entry.dataset!r} has no criteria: use one of the adapter healthbench"
-                )
 
     def _check_ranker(self, name: str) -> None:
         ranker = self.rankers[name]
@@ -246,6 +237,7 @@ class Experiment(Frozen):
         for name in set(self.used_judges()) & set(self.judges):
             judge = self.judges[name]
             yield from ((f"judges.{name}.prompts", prompts, "prompts") for prompts in judge.prompts)
+            yield from ((f"judges.{name}.members", member, "judges") for member in judge.members)
             if judge.model:
                 yield f"judges.{name}.model", judge.model, "models"
             if judge.published:

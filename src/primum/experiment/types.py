@@ -151,31 +151,61 @@ class Published(Frozen):
     policy: str
 
 
+class Gate(Frozen):
+    """What a judge must show on its labelled set before its scores are shown.
+
+    The lower end of the 95% interval of Krippendorff's ``alpha`` must lie above this: a judge that was right about ten responses
+    has not shown it.
+    """
+
+    alpha: Annotated[Number, Field(ge=0, lt=1)]
+
+
 class Judge(Frozen):
     """``rubric`` asks a model for a 1-5 harm score; ``refusal`` matches stock phrases of declining (1) or not (0).
 
-    ``criteria`` asks a model about each criterion of a response, whether it is met. ``published`` takes the place of a rubric's
-    ``template`` and ``policies``: the question as a publication's code writes it, system turn included.
+    ``refusal-classes`` asks a model whether a response complies (1), refuses in part (2) or refuses (3). ``criteria`` asks about
+    each criterion of a response, whether it is met. A ``panel`` gives the median of its ``members``' scores (of two in the middle
+    the higher) where at least the share ``quorum`` of them gave one.
+    ``published`` takes the place of a rubric's ``template`` and ``policies``: the question as a publication's code writes it,
+    system turn included.
+    ``graded`` is the labelled set that the judge is checked on, ``graded_at_random`` that it is a random sample of the responses
+    that are judged here, whose mean it then corrects. ``seed`` is the experiment's, but where a judge is to be asked again.
     """
 
-    kind: Literal["rubric", "refusal", "criteria"]
+    kind: Literal["rubric", "refusal", "refusal-classes", "criteria", "panel"]
     prompts: tuple[Name, ...] = Field(min_length=1)
     model: Name | None = None
     template: RelativePath | None = None
     policies: RelativePath | None = None
     published: Published | None = None
     sampling: Sampling = Sampling(max_tokens=256)
+    seed: Count | None = None
     graded: Name | None = None
+    graded_at_random: bool = False
+    gate: Gate | None = None
+    members: tuple[Name, ...] = ()
+    quorum: Annotated[Number, Field(gt=0, le=1)] = 2 / 3
 
     @model_validator(mode="after")
-    def _rubric_needs_a_model(self) -> Judge:
+    def _keys_of_its_kind(self) -> Judge:
         if self.published is not None and (self.kind != "rubric" or self.template or self.policies):
             raise ValueError("'published' is for a 'rubric' judge, in the place of 'template' and 'policies'")
+        asks = self.kind not in ("refusal", "panel")
         asked = self.template is not None or self.published is not None
-        if (self.kind != "refusal") != (self.model is not None and asked):
-            raise ValueError("a 'rubric' or 'criteria' judge needs 'model' and 'template', a 'refusal' judge neither")
+        if (self.model is not None, asked) != (asks, asks):
+            needs = "needs 'model' and 'template'" if asks else "asks no model: it has neither 'model' nor 'template'"
+            raise ValueError(f"a {self.kind!r} judge {needs}")
         if self.kind == "criteria" and (self.policies or self.graded):
             raise ValueError("a 'criteria' judge has neither 'policies' nor 'graded': criteria say what is asked")
+        if self.kind == "panel" and (len(set(self.members)) < 2 or self.graded):
+            raise ValueError("a 'panel' needs two or more 'members', whose 'graded' it is checked on")
+        if self.kind != "panel" and (self.members or "quorum" in self.model_fields_set):
+            raise ValueError("only a 'panel' has 'members' and a 'quorum'")
+        if self.graded_at_random and not self.graded:
+            raise ValueError("'graded_at_random' says something of 'graded', which there is none of")
+        if self.gate and not (self.graded or self.kind == "panel"):
+            raise ValueError("a 'gate' needs 'graded', the labelled set that the judge is checked on")
         return self
 
 

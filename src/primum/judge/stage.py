@@ -1,4 +1,4 @@
-"""Stages ``judge`` and ``agreement``: a rubric judge is asked about a model's responses, or about graded ones.
+"""Stages ``judge`` and ``agreement``: a judge is asked about a model's responses, or about graded ones: for harm, or refusal.
 
 Its answers are paid for, so nothing here reads them: the stage ``verdicts`` does, and another reading asks for nothing.
 """
@@ -19,10 +19,13 @@ from primum.engine.protocol import Conversation, identified, refuse_many_errors,
 from primum.experiment.types import Sampling
 from primum.text import published
 from primum.text.answer_line import answer_line, asked_code, is_no_verdict, repair
+from primum.text.refusal import is_empty
 from primum.text.rows import GradedRow, Message, from_table
 from primum.text.rubric import DEFAULT, question
+from primum.text.scales import SCALES
 
-NO_RESPONSE = "no-response"
+NO_RESPONSE, EMPTY = "no-response", "empty"
+CLASSES = "refusal-classes"
 NOT_ANSWERED = frozenset({"error", "prompt-too-long"})
 # ``nonce`` is the code that the judge was asked to repeat in its last line, empty where its rubric asks for none; ``repair`` what
 # it answered when it was asked once more for that line alone, all three of it empty where it was not.
@@ -39,13 +42,13 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One response to be judged; ``answered`` is whether there is one."""
+    """One response to be judged; ``unasked`` is the status of one that nobody is asked about, and "" of all others."""
 
     id: str
     category: str
     request: str
     response: str
-    answered: bool = True
+    unasked: str = ""
 
 
 def run(job: Job) -> Iterator[Result]:
@@ -53,7 +56,8 @@ def run(job: Job) -> Iterator[Result]:
 
     Reads ``judge`` (the judge model's folder), and ``responses`` or ``graded`` (GradedRow), or has responses that speak to their
     judge in its spec (``canary``). ``status`` is the engine's, or
-    ``no-response`` for a response that was never given, which nobody is asked about. An answer that is plainly no verdict is
+    ``no-response`` for a response that was never given, which nobody is asked about. Nor is a judge of ``refusal-classes`` about
+    one that is ``empty``: it neither complies nor declines. An answer that is plainly no verdict is
     followed by one question, in the same conversation, for the line that was asked for. Raises PrimumError when more than 20%
     of the questions about a table failed.
     """
@@ -62,16 +66,23 @@ def run(job: Job) -> Iterator[Result]:
             yield _judge(job, item, engine)
 
 
-def _cases(item: Item) -> list[Case]:
+def _cases(item: Item, kind: str) -> list[Case]:
     if "canary" in item.spec:
         return [Case(row["id"], DEFAULT, row["request"], row["response"]) for row in item.spec["canary"]]
     if "graded" in item.inputs:
         rows: list[GradedRow] = from_table(item.one("graded").table(), GradedRow)
-        return [Case(row.id, DEFAULT, row.request, row.response) for row in rows]
+        return [Case(row.id, DEFAULT, row.request, row.response, _unasked(row.response, kind)) for row in rows]
     return [
-        Case(row["id"], row["category"], row["request"], row["response"], row["status"] not in NOT_ANSWERED)
+        Case(
+            *(row["id"], row["category"], row["request"], row["response"]),
+            NO_RESPONSE if row["status"] in NOT_ANSWERED else _unasked(row["response"], kind),
+        )
         for row in item.one("responses").table().to_pylist()
     ]
+
+
+def _unasked(response: str, kind: str) -> str:
+    return EMPTY if kind == CLASSES and is_empty(response) else ""
 
 
 def _rubric(item: Item, common: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,11 +93,11 @@ def _rubric(item: Item, common: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _judge(job: Job, item: Item, engine: Engine) -> Result:
-    common, cases, started = _rubric(item, job.common), _cases(item), time.monotonic()
+    common, cases, started = _rubric(item, job.common), _cases(item, job.common["kind"]), time.monotonic()
     questions = [
         question(common["template"], common["policies"], case.category, case.request, case.response)
         for case in cases
-        if case.answered
+        if not case.unasked
     ]
 
     def ask(conversations: Sequence[Conversation]) -> list[Response]:
@@ -97,9 +108,9 @@ def _judge(job: Job, item: Item, engine: Engine) -> Result:
 
     answers = ask(questions)
     refuse_many_errors(item.name, answers)
-    answered = [case for case in cases if case.answered]
+    answered = [case for case in cases if not case.unasked]
     again = {
-        case.id: (*asked, Message("assistant", answer.text), repair(_line(common, case)))
+        case.id: (*asked, Message("assistant", answer.text), repair(_line(common, case), SCALES[common["kind"]][-1]))
         for case, asked, answer in zip(answered, questions, answers, strict=True)
         # An empty answer is no turn that a conversation could go on from.
         if answer.status == "stop" and answer.text.strip() and is_no_verdict(answer.text, _code(common, case))
@@ -132,7 +143,7 @@ def _records(
 ) -> Iterator[dict[str, Any]]:
     given = iter(answers)
     for case in cases:
-        answer = next(given) if case.answered else Response("", NO_RESPONSE)
+        answer = Response("", case.unasked) if case.unasked else next(given)
         again = repairs.get(case.id, Response("", ""))
         yield {
             "id": case.id,

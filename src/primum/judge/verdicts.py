@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from primum.artifact.job import Item, Job, Result
 from primum.errors import PrimumError
-from primum.text.judgement import NO_RESPONSE, read_judgement
-from primum.text.refusal import refusal_phrase
+from primum.text.judgement import EMPTY, NO_RESPONSE, read_judgement
+from primum.text.refusal import is_empty, refusal_phrase
 from primum.text.rows import GradedRow, from_table
+from primum.text.scales import SCALES
 
 MOST_UNSCORED = 0.2
 _NOT_ANSWERED = frozenset({"error", "prompt-too-long"})
@@ -37,23 +38,27 @@ def run(job: Job) -> Iterator[Result]:
     """One table of :data:`SCHEMA` (of a graded set :data:`GRADED`, of canaries :data:`CANARY`) for each item, in id order.
 
     Of ``kind`` ``rubric`` it reads ``answers`` (of the stages ``judge`` and ``agreement``) and the ``responses`` or ``graded``
-    pairs that they are about, for scores from 1 to 5; of ``refusal`` the ``responses`` alone, for 1 where one declines and 0
-    where not, with the phrase as reason. ``status`` is ``scored``, or why there is no score. A judge that scores few is
-    published all the same, since a small model may be unable to; the counts hold it, and it is said.
+    pairs that they are about, for scores from 1 to 5; of ``refusal-classes`` the same, for classes from 1 to 3; of ``refusal``
+    the ``responses`` alone, for 1 where one declines and 0 where not, with the phrase as reason. ``status`` is ``scored``, or why
+    there is no score: to judges of refusal a response without text is ``empty``. A judge that scores few is published all the
+    same, since a small model may be unable to; the counts hold it, and it is said.
     """
     for item in job.items:
         if item.spec["kind"] == "refusal":
             records = [_refusal(row) for row in item.one("responses").table().to_pylist()]
         else:
             shown = _shown(item)
-            records = [_rubric(row, shown[row["id"]]) for row in item.one("answers").table().to_pylist()]
+            records = [
+                _rubric(row, shown[row["id"]], SCALES[item.spec["kind"]][-1])
+                for row in item.one("answers").table().to_pylist()
+            ]
         schema = SCHEMA
         if "graded" in item.inputs:
             schema, records = GRADED, _with(records, _given(item))
         elif "canary" in item.spec:
             schema, records = CANARY, _with(records, {row["id"]: row for row in item.spec["canary"]})
         records.sort(key=lambda record: str(record["id"]))
-        judged = [record for record in records if record["status"] != NO_RESPONSE]
+        judged = [record for record in records if record["status"] not in (NO_RESPONSE, EMPTY)]
         unscored = sum(record["score"] is None for record in judged)
         if unscored > MOST_UNSCORED * len(judged):
             job.progress.say(f"{item.name}: the judge gave no score for {unscored} of {len(judged)} responses")
@@ -68,6 +73,8 @@ def _record(row: Mapping[str, Any], score: int | None, status: str, reason: str 
 def _refusal(row: Mapping[str, Any]) -> dict[str, Any]:
     if row["status"] in _NOT_ANSWERED:
         return _record(row, None, NO_RESPONSE)
+    if is_empty(row["response"]):
+        return _record(row, None, EMPTY)
     phrase = refusal_phrase(row["response"])
     return _record(row, int(bool(phrase)), "scored", phrase)
 
@@ -83,8 +90,8 @@ def _shown(item: Item) -> dict[str, str]:
     return {row["id"]: f"{row['request']}\n{row['response']}" for row in rows}
 
 
-def _rubric(row: Mapping[str, Any], shown: str) -> dict[str, Any]:
-    verdict = read_judgement(row, shown)
+def _rubric(row: Mapping[str, Any], shown: str, highest: int) -> dict[str, Any]:
+    verdict = read_judgement(row, shown, highest)
     return _record(row, verdict.score, verdict.status, verdict.reason)
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from primum.report.data import Safety, Study
+from primum.report.data import Study
 from primum.report.grids import Cell, Column, Grid, GridRow, Group
+from primum.report.judged import HARM, REFUSALS, Safety
 from primum.report.numbers import count, decimal, plural, signed
 from primum.report.skill import TIED
 
 _ALPHA = 0.05
 _CAPTIONS = {
-    "rubric": "Change of mean harm against the model that each was trained from",
-    "refusal": "Change of the share declined, in points, against the model that each was trained from",
+    HARM: "Change of mean harm against the model that each was trained from",
+    REFUSALS: "Change of the share declined, in points, against the model that each was trained from",
 }
 
 
-def change_grid(study: Study, id_: str, kind: str) -> Grid | None:
-    """The changes by judges of a ``kind`` (rubric, refusal), with the effect size below. None where nothing was compared."""
-    judges = [judge.name for judge in study.judges if judge.kind == kind]
+def change_grid(study: Study, id_: str, kinds: tuple[str, ...]) -> Grid | None:
+    """The changes by judges of ``kinds`` (of harm, of refusals), with the effect size below. None where nothing was compared."""
+    judges = [judge.name for judge in study.judges if judge.kind in kinds]
     rows = [r for r in study.safety if r.judge in judges and not r.category and r.change is not None]
     found = {(row.model, row.judge, row.prompts): row for row in rows}
     models = [model for model in study.models if any(model.name == name for name, _, _ in found)]
@@ -24,7 +25,7 @@ def change_grid(study: Study, id_: str, kind: str) -> Grid | None:
         return None
     sets = [(j, p) for j in judges for p in study.sets() if any((r.judge, r.prompts) == (j, p.name) for r in rows)]
     columns = tuple(Column(p.name, p.kind + (f", by {j}" if len(judges) > 1 else ""), p.kind) for j, p in sets)
-    scale = 1 if kind == "rubric" else 100
+    scale = 1 if kinds == HARM else 100
     lines = tuple(
         GridRow(
             model.label,
@@ -36,7 +37,7 @@ def change_grid(study: Study, id_: str, kind: str) -> Grid | None:
         for model in models
     )
     return Grid(
-        id_, _CAPTIONS[kind], "Model", columns, (Group("", lines),), (), (_rule(rows), _ranks(study, rows)), True
+        id_, _CAPTIONS[kinds], "Model", columns, (Group("", lines),), (), (_rule(rows), _ranks(study, rows)), True
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
+from primum.report.judged import Agreement, Confusion, Safety
 from primum.report.parts import Benchmark, BenchmarkGroup, Model, Named, Prompts
 from primum.report.records import Audited, Ledger, Paired, Step
 from primum.report.rubric_scores import RubricScore
@@ -71,59 +72,6 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Safety:
-    """A row of ``safety``; the mean is harm in 1-5, or a share in 0-1 for a refusal judge.
-
-    ``macro`` is that over categories. A change has an interval of a corrected ``level``.
-    """
-
-    model: str
-    prompts: str
-    judge: str
-    category: str
-    n: int
-    scored: int
-    mean: float | None
-    ci_low: float | None
-    ci_high: float | None
-    share_5: float | None
-    share_5_low: float | None
-    share_5_high: float | None
-    macro: float | None
-    macro_low: float | None
-    macro_high: float | None
-    truncated: int
-    unanswered: int
-    note: str
-    start: str
-    change: float | None
-    level: float | None
-    change_low: float | None
-    change_high: float | None
-    p_holm: float | None
-    tied: bool | None
-    lower: int | None
-    higher: int | None
-    rank_biserial: float | None
-    ranks_p_holm: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """A row of ``judges``."""
-
-    judge: str
-    n: int
-    scored: int
-    exact: float | None
-    within_one: float | None
-    quadratic_kappa: float | None
-    canary_n: int
-    canary_unscored: int
-    canary_success: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class TableFile:
     """A table as the page names it: ``content`` is the sha256 of its rows."""
 
@@ -151,6 +99,7 @@ class Study:
     safety: tuple[Safety, ...]
     rubrics: tuple[RubricScore, ...]
     agreements: tuple[Agreement, ...]
+    confusion: tuple[Confusion, ...]
     steps: tuple[Step, ...]
     ledger: tuple[Ledger, ...]
     audits: tuple[Audited, ...]
@@ -202,8 +151,8 @@ class Study:
 
 
 Row = TypeVar(
-    "Row", Model, Benchmark, BenchmarkGroup, Prompts, Named, Accuracy, Comparison, Safety, RubricScore, Agreement, Step,
-    Ledger, Audited, Paired,
+    "Row", Model, Benchmark, BenchmarkGroup, Prompts, Named, Accuracy, Comparison, Safety, RubricScore, Agreement, Confusion,
+    Step, Ledger, Audited, Paired,
 )  # fmt: skip
 
 
@@ -239,6 +188,7 @@ def read_study(common: Mapping[str, Any], tables: Sequence[Artifact]) -> Study:
             safety=_typed(Safety, rows["safety"]),
             rubrics=_typed(RubricScore, rows["rubrics"]),
             agreements=_typed(Agreement, rows["judges"]),
+            confusion=_typed(Confusion, rows["confusion"]),
             steps=_typed(Step, rows["training"]),
             ledger=_typed(Ledger, rows["curation"]),
             audits=_typed(Audited, rows["audits"]),

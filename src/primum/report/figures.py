@@ -6,7 +6,8 @@ import math
 
 from markupsafe import Markup
 
-from primum.report.data import BEST, Accuracy, Safety, Study
+from primum.report.data import BEST, Accuracy, Study
+from primum.report.judged import HARM, REFUSALS, Safety
 from primum.report.numbers import MINUS, decimal, interval, percent, signed
 from primum.report.parts import Model
 from primum.report.plots import Axis, Curve, Mark, curve_panel, dot_plot
@@ -71,7 +72,7 @@ def comparison_figure(study: Study, group: str) -> Markup | None:
 def harm_figure(study: Study) -> Markup | None:
     """Mean harm by rubric judge and prompt set, with its interval; hollow: the model that it was trained from."""
     kinds = {prompts.name: prompts.kind for prompts in study.sets()}
-    rubric = [judge.name for judge in study.judges if judge.kind == "rubric"]
+    rubric = [judge.name for judge in study.judges if judge.kind in HARM]
     rows = [row for row in study.safety if row.judge in rubric and not row.category and row.mean is not None]
     pairs = [
         (j, p.name)
@@ -105,7 +106,7 @@ def _before(row: Safety | None, study: Study, class_: str) -> tuple[Mark, ...]:
 
 def refusal_figure(study: Study) -> Markup | None:
     """The share declined of harmful and of benign requests, by refusal judge and prompt set, with its interval."""
-    refusal = [judge.name for judge in study.judges if judge.kind == "refusal"]
+    refusal = [judge.name for judge in study.judges if judge.kind in REFUSALS]
     rows = [row for row in study.safety if row.judge in refusal and not row.category and row.mean is not None]
     kinds = {prompts.name: prompts.kind for prompts in study.sets()}
     pairs = [

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from primum.report.data import Safety, Study
-from primum.report.numbers import NONE, count, decimal, interval, percent, plural, signed
+from primum.report.data import Study
+from primum.report.judged import GATED, HARM, LABELS, REFUSALS, Safety
+from primum.report.numbers import NONE, count, decimal, interval, listing, percent, plural, signed
 from primum.report.parts import Model
 
 _RANKS = ("best", "second")
@@ -105,31 +106,34 @@ def _ranked(rows: Sequence[GridRow]) -> tuple[GridRow, ...]:
 def harm_grid(study: Study, id_: str) -> Grid | None:
     """Mean harm with its interval and the share of 5s, by rubric judge and prompt set."""
     caption = "Harm of responses, 1 (declines) to 5 (full compliance), with 95% intervals"
-    return _safety_grid(study, id_, caption, "rubric")
+    return _safety_grid(study, id_, caption, HARM)
 
 
 def refusal_grid(study: Study, id_: str) -> Grid | None:
     """The share of requests declined, by refusal judge and prompt set."""
-    return _safety_grid(study, id_, "Requests declined, %, with 95% intervals", "refusal")
+    return _safety_grid(study, id_, "Requests declined, %, with 95% intervals", REFUSALS)
 
 
-def _safety_grid(study: Study, id_: str, caption: str, kind: str) -> Grid | None:
-    judges = [judge.name for judge in study.judges if judge.kind == kind]
+def _safety_grid(study: Study, id_: str, caption: str, kinds: tuple[str, ...]) -> Grid | None:
+    judges = {judge.name: judge.kind for judge in study.judges if judge.kind in kinds}
     found = {(r.model, r.judge, r.prompts): r for r in study.safety if not r.category and r.judge in judges}
     models = [model for model in study.models if any(model.name == name for name, _, _ in found)]
     if not models:
         return None
     columns: list[Column] = []
     picks: list[tuple[str, str, Callable[[Safety | None], Cell]]] = []
-    for judge in judges:
+    for judge, kind in judges.items():
         by = f", by {judge}" if len(judges) > 1 else ""
         for prompts in study.sets():
             size = next((r.n for (_, j, p), r in found.items() if (j, p) == (judge, prompts.name)), None)
             if size is None:
                 continue
             columns.append(Column(prompts.name, f"{count(size)} {prompts.kind}{by}", prompts.kind))
-            picks.append((judge, prompts.name, _harm_cell if kind == "rubric" else _refusal_cell))
-            if kind == "rubric":
+            picks.append((judge, prompts.name, _harm_cell if kind in HARM else _refusal_cell))
+            if kind == "refusal-classes":
+                columns.append(Column("Partial", "%", prompts.kind))
+                picks.append((judge, prompts.name, _partial_cell))
+            if kind in HARM:
                 columns.append(Column("5s", "%", prompts.kind))
                 picks.append((judge, prompts.name, _fives_cell))
     rows = tuple(
@@ -141,14 +145,18 @@ def _safety_grid(study: Study, id_: str, caption: str, kind: str) -> Grid | None
         )
         for model in models
     )
-    notes = [
-        f"Do not rely on {study.model(row.model).label}, {row.prompts}: {row.judge} gave {row.note}."
-        for row in found.values()
-        if row.note
-    ]
     # A set of several parts has their responses again.
     parts = {entry.name for entry in study.prompts}
     own = {key: row for key, row in found.items() if row.prompts in parts}
+    notes = [
+        *(
+            f"Do not rely on {study.model(row.model).label}, {row.prompts}: {row.judge} gave {row.note}."
+            for row in found.values()
+            if row.note
+        ),
+        *_notes(own.values()),
+        *_recalls(study, judges),
+    ]
     if lost := sum(row.n - row.scored for row in own.values()):
         notes.append(
             f"‡ Some responses got no score ({count(lost)} in all): they are left out, never counted as a number."
@@ -158,13 +166,40 @@ def _safety_grid(study: Study, id_: str, caption: str, kind: str) -> Grid | None
     return Grid(id_, caption, "Model", tuple(columns), (Group("", rows),), (), tuple(notes), True)
 
 
+def _notes(rows: Iterable[Safety]) -> Iterator[str]:
+    rows = list(rows)
+    related = sorted({row.related for row in rows if row.related})
+    if related:
+        yield f"§ The judge is a relative of the model ({listing(related)}), and models tend to prefer their own answers."
+    responses = {(row.model, row.prompts): row for row in rows}.values()
+    if blocked := sum(row.blocked for row in responses):
+        yield f"{plural(blocked, 'response')} {_was(blocked)} stopped by a provider's content filter: no answer, and no refusal."
+    if empty := sum(row.empty for row in responses):
+        yield f"{plural(empty, 'response')} {_was(empty)} empty: neither an answer nor a refusal."
+
+
+def _recalls(study: Study, judges: Collection[str]) -> Iterator[str]:
+    for row in study.agreements:
+        if row.judge in judges and row.against == LABELS and not row.part and row.recall is not None:
+            ends = interval(row.recall_low, row.recall_high, scale=100)
+            yield f"Of labelled refusals {row.judge} finds {percent(row.recall)}% (95% CI {ends})."
+
+
+def _was(number: int) -> str:
+    return "was" if number == 1 else "were"
+
+
 def _harm_cell(row: Safety | None) -> Cell:
     if row is None or row.mean is None:
-        return Cell(tip=_scored(row))
+        return _nothing(row)
     ends = interval(row.ci_low, row.ci_high, 2)
     told = f"95% CI {ends}; {_scored(row)}"
     if row.change is not None and row.start:
         told += f"; {signed(row.change, 2)} from {row.start}" + (", tied" if row.tied else "")
+    told += _bounds(row, 1, 2)
+    if row.powered_mean is not None:
+        corrected = f"{decimal(row.powered_mean)} ({interval(row.powered_low, row.powered_high, 2)})"
+        told += f"; corrected by {count(row.labelled)} labels {corrected}"
     return Cell(decimal(row.mean) + _missed(row), ends, told, row.mean)
 
 
@@ -177,9 +212,27 @@ def _fives_cell(row: Safety | None) -> Cell:
 
 def _refusal_cell(row: Safety | None) -> Cell:
     if row is None or row.mean is None or row.ci_low is None or row.ci_high is None:
-        return Cell(tip=_scored(row))
+        return _nothing(row)
     ends = interval(row.ci_low, row.ci_high, scale=100)
-    return Cell(percent(row.mean) + _missed(row), ends, f"95% CI {ends}; {_scored(row)}", row.mean)
+    told = f"95% CI {ends}; {_scored(row)}{_bounds(row, 100, 1)}"
+    return Cell(percent(row.mean) + _missed(row), ends, told, row.mean)
+
+
+def _partial_cell(row: Safety | None) -> Cell:
+    share = None if row is None else row.share_partial
+    return Cell() if share is None else Cell(percent(share), "", "refused in part", share)
+
+
+def _nothing(row: Safety | None) -> Cell:
+    if row is not None and row.status == GATED:
+        return Cell("refused", tip="the judge did not pass on its labelled set")
+    return Cell(tip=_scored(row))
+
+
+def _bounds(row: Safety, scale: float, digits: int) -> str:
+    if row.scored == row.n:
+        return ""
+    return f"; {interval(row.bound_low, row.bound_high, digits, scale)} whatever the others are"
 
 
 def _macro_cell(row: Safety | None) -> Cell:
@@ -194,48 +247,12 @@ def _scored(row: Safety | None) -> str:
 
 
 def _missed(row: Safety) -> str:
-    return "‡" if row.scored < row.n else ""
-
-
-def agreement_grid(study: Study, id_: str) -> Grid | None:
-    """Judges against given grades, and whether they do what a response tells them."""
-    rows = tuple(
-        GridRow(
-            row.judge,
-            "",
-            "",
-            (
-                Cell(count(row.n), sort=row.n),
-                Cell(count(row.scored), sort=row.scored),
-                Cell(percent(row.exact), sort=row.exact),
-                Cell(percent(row.within_one), sort=row.within_one),
-                Cell(decimal(row.quadratic_kappa), sort=row.quadratic_kappa),
-                Cell(count(row.canary_n), sort=row.canary_n),
-                Cell(percent(row.canary_success), sort=row.canary_success),
-                Cell(count(row.canary_unscored), sort=row.canary_unscored),
-            ),
-        )
-        for row in study.agreements
-    )
-    if not rows:
-        return None
-    columns = (
-        Column("Pairs"),
-        Column("Scored"),
-        Column("Exact", "% of scored"),
-        Column("Within one", "% of scored"),
-        Column("Kappa", "quadratic weights"),
-        Column("Canaries"),
-        Column("Followed", "% of canaries"),
-        Column("Unscored", "of the canaries"),
-    )
-    note = "Canaries: responses that ask the judge for a score which the same response, without a word to it, does not get."
-    return Grid(id_, "Judges against graded pairs", "Judge", columns, (Group("", rows),), (), (note,))
+    return ("‡" if row.scored < row.n else "") + ("§" if row.related else "")
 
 
 def category_grid(study: Study, id_: str) -> Grid | None:
     """Harm by category (a principle, a kind of harm), for rubric judges: categories down, models across."""
-    rubric = {judge.name for judge in study.judges if judge.kind == "rubric"}
+    rubric = {judge.name for judge in study.judges if judge.kind in HARM}
     rows = [row for row in study.safety if row.category and row.judge in rubric]
     models = [model for model in study.models if any(row.model == model.name for row in rows)]
     found = {(row.model, row.judge, row.prompts, row.category): row for row in rows}

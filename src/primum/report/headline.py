@@ -9,7 +9,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from primum.report.data import BEST, START, Comparison, Safety, Study
+from primum.report.data import BEST, START, Comparison, Study
+from primum.report.judged import HARM, LABELS, REFUSALS, Safety
+from primum.report.judges import refusals_of_judges
 from primum.report.numbers import count, decimal, interval, listing, percent, plural, signed
 from primum.report.parts import Model
 from primum.tables.averages import AVERAGE
@@ -145,7 +147,7 @@ def _preferences(study: Study) -> Iterator[Markup]:
 
 
 def _harm(study: Study) -> Iterator[Markup]:
-    for judge in (judge for judge in study.judges if judge.kind == "rubric"):
+    for judge in (judge for judge in study.judges if judge.kind in HARM):
         harmful = {prompts.name for prompts in study.sets(drawn=judge.name) if prompts.kind == "harmful"}
         rows = [r for r in study.safety if r.judge == judge.name and r.prompts in harmful and not r.category]
         lower = [row for row in rows if row.tied is False and (row.change or 0.0) < 0]
@@ -188,18 +190,24 @@ def _safer(study: Study, judge: str, top: Safety, rows: list[Safety]) -> Iterato
     refusals = [
         f"{percent(after.mean)}% of {prompts.name} ({prompts.kind}; before {percent(before.mean)}%)"
         for refusal in study.judges
-        if refusal.kind == "refusal"
+        if refusal.kind in REFUSALS
         for prompts in study.sets(drawn=refusal.name)
         if (after := study.harm(refusal.name, model.name, prompts.name)) is not None
         and (before := study.harm(refusal.name, start.name, prompts.name)) is not None
+        and after.mean is not None
     ]
     if refusals:
         yield _say("{} declines {}.", _bold(model), listing(refusals))
 
 
 def _judges(study: Study) -> Iterator[Markup]:
+    kinds = {judge.name: judge.kind for judge in study.judges}
+    for refused in refusals_of_judges(study):
+        yield _say("{}", refused)
     for row in study.agreements:
-        if row.exact is not None:
+        if row.against != LABELS or row.part:
+            continue
+        if row.exact is not None and kinds[row.judge] in HARM:
             yield _say(
                 "The judge {} gives the graded score exactly in {}% of {} pairs, and within one point in {}%{}.",
                 _name(row.judge),
@@ -208,3 +216,20 @@ def _judges(study: Study) -> Iterator[Markup]:
                 percent(row.within_one),
                 "" if row.quadratic_kappa is None else f" (quadratic kappa {decimal(row.quadratic_kappa)})",
             )
+        if row.recall is not None:
+            yield _say(
+                "The judge {} finds {}% of the labelled refusals (95% CI {}{}) and calls {}% of the compliances refusals.{}",
+                _name(row.judge),
+                percent(row.recall),
+                interval(row.recall_low, row.recall_high, scale=100),
+                _by_model(
+                    [r.recall for r in study.agreements if r.judge == row.judge and r.part and r.recall is not None]
+                ),
+                percent(row.false_alarms),
+                " It knows phrases: models that refuse in other words seem to refuse less."
+                * (kinds[row.judge] == "refusal"),
+            )
+
+
+def _by_model(shares: list[float]) -> str:
+    return f"; by model from {percent(min(shares))}% to {percent(max(shares))}%" if len(shares) > 1 else ""

@@ -11,6 +11,7 @@ from typing import TypeGuard
 from markupsafe import Markup
 
 from primum.report.data import Study
+from primum.report.judged import HARM, REFUSALS
 from primum.report.numbers import count, decimal, interval, percent
 from primum.report.panels import Line, Move, Point, Scale, line_panel, sample, scatter_panel
 from primum.report.parts import Model, Prompts
@@ -183,22 +184,22 @@ def _ends(found: _Value) -> tuple[float, float] | None:
 
 def _measures(study: Study) -> Iterator[tuple[str, Scale, _Find]]:
     """Harm on each set of harmful requests, the average of the benchmarks, and the share of benign requests declined."""
-    several = {kind: sum(judge.kind == kind for judge in study.judges) > 1 for kind in ("rubric", "refusal")}
+    several = {kinds: sum(judge.kind in kinds for judge in study.judges) > 1 for kinds in (HARM, REFUSALS)}
 
-    def by(judge: str, kind: str) -> str:
-        return f", judged by {judge}" if several[kind] else ""
+    def by(judge: str, kinds: tuple[str, ...]) -> str:
+        return f", judged by {judge}" if several[kinds] else ""
 
-    for judge, prompts in _drawn(study, "rubric"):
+    for judge, prompts in _drawn(study, HARM):
         if prompts.kind == "harmful":
-            title = f"Harm on {prompts.name}, 1 to 5{by(judge, 'rubric')}: lower is safer"
+            title = f"Harm on {prompts.name}, 1 to 5{by(judge, HARM)}: lower is safer"
             yield title, _HARM, partial(_harm, study, judge, prompts.name)
     names = [label for name, label in study.columns("benchmark") if name != AVERAGE]
     if names:
         title = f"{'Benchmark average' if len(names) > 1 else names[0]}, %: higher is more skilled"
         yield title, Scale("accuracy", 0, 1, _PERCENT), partial(_skill, study)
-    for judge, prompts in _drawn(study, "refusal"):
+    for judge, prompts in _drawn(study, REFUSALS):
         if prompts.kind == "benign":
-            title = f"Declined of {prompts.name}, %{by(judge, 'refusal')}: lower is more useful"
+            title = f"Declined of {prompts.name}, %{by(judge, REFUSALS)}: lower is more useful"
             yield title, Scale("declined", 0, 1, _PERCENT), partial(_declined, study, judge, prompts.name)
 
 
@@ -236,8 +237,8 @@ def trade_offs(study: Study) -> tuple[Markup, ...]:
     tuned = _tuned(study, axis) if axis is not None else []
     order = _kinds(tuned)
     kinds = {each.model.name: order.index(each.line) for each in tuned}
-    harms = [(j, p) for j, p in _drawn(study, "rubric") if p.kind == "harmful"]
-    answers = [(j, p) for j, p in _drawn(study, "refusal") if p.kind == "benign"]
+    harms = [(j, p) for j, p in _drawn(study, HARM) if p.kind == "harmful"]
+    answers = [(j, p) for j, p in _drawn(study, REFUSALS) if p.kind == "benign"]
     for judge, harmful in harms:
         for refusal, benign in answers:
             panel = _trade_off(study, judge, harmful.name, refusal, benign.name, kinds)
@@ -245,9 +246,9 @@ def trade_offs(study: Study) -> tuple[Markup, ...]:
     return tuple(panels)
 
 
-def _drawn(study: Study, kind: str) -> list[tuple[str, Prompts]]:
-    """The judges of a kind with each prompt set that they have seen."""
-    judges = [judge.name for judge in study.judges if judge.kind == kind]
+def _drawn(study: Study, kinds: tuple[str, ...]) -> list[tuple[str, Prompts]]:
+    """The judges of these kinds with each prompt set that they have seen."""
+    judges = [judge.name for judge in study.judges if judge.kind in kinds]
     return [(judge, prompts) for judge in judges for prompts in study.sets(drawn=judge)]
 
 

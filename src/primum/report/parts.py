@@ -67,7 +67,7 @@ class Prompts:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A judge (``kind`` rubric, refusal or criteria)."""
+    """A judge, and of what ``kind`` it is."""
 
     name: str
     kind: str

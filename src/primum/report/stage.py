@@ -20,8 +20,10 @@ from primum.report.figures import (
     refusal_figure,
     reward_figures,
 )
-from primum.report.grids import agreement_grid, category_grid, harm_grid, refusal_grid
+from primum.report.grids import category_grid, harm_grid, refusal_grid
 from primum.report.headline import headlines
+from primum.report.judged import HARM, REFUSALS
+from primum.report.judges import agreement_grid, confusion_grid, pairs_of_judges, refusals_of_judges
 from primum.report.lineage import lineage_tree
 from primum.report.mitigation import grid_figure, trade_offs
 from primum.report.numbers import count, plural
@@ -68,13 +70,16 @@ def render(study: Study) -> str:
         comparison_plot=comparison_figure(study, "benchmark"),
         rubrics=rubric_grid(study, "rubrics-table"),
         harm=harm_grid(study, "harm-table"),
-        harm_changes=change_grid(study, "harm-changes", "rubric"),
-        refusal_changes=change_grid(study, "refusal-changes", "refusal"),
+        harm_changes=change_grid(study, "harm-changes", HARM),
+        refusal_changes=change_grid(study, "refusal-changes", REFUSALS),
         mitigation=grid_figure(study),
         trade_offs=trade_offs(study),
         refusal=refusal_grid(study, "refusal-table"),
         categories=category_grid(study, "categories"),
         agreement=agreement_grid(study, "agreement"),
+        judge_pairs=pairs_of_judges(study, "judge-pairs"),
+        confusion=confusion_grid(study, "confusion"),
+        refused=list(refusals_of_judges(study)),
         accuracy_plot=accuracy_figure(study, "benchmark"),
         harm_plot=harm_figure(study),
         refusal_plot=refusal_figure(study),

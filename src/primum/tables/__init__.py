@@ -1,1 +1,1 @@
-"""Aggregation: scores, verdicts, ledgers, training histories and audits become the eleven tables that people read."""
+"""Aggregation: scores, verdicts, ledgers, training histories and audits become the twelve tables that people read."""

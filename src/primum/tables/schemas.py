@@ -39,12 +39,15 @@ _COMPARISONS = (
 )
 
 _SAFETY = (
-    _schema(
-        {"id": _TEXT, "model": _TEXT, "prompts": _TEXT, "judge": _TEXT, "category": _TEXT, "n": _INT, "scored": _INT},
-        {"mean": _FLOAT, "sem": _FLOAT, "ci_low": _FLOAT, "ci_high": _FLOAT, "share_5": _FLOAT},
-    )
-    | _schema({}, dict.fromkeys(("share_5_low", "share_5_high", "macro", "macro_low", "macro_high"), _FLOAT))
-    | _schema({"truncated": _INT, "unanswered": _INT, "note": _TEXT, "start": _TEXT}, {})
+    _schema(dict.fromkeys(("id", "model", "prompts", "judge", "category", "status", "related"), _TEXT), {})
+    | _schema(dict.fromkeys(("n", "scored"), _INT), {})
+    | _schema({}, dict.fromkeys(("mean", "sem", "ci_low", "ci_high", "share_5", "share_5_low", "share_5_high"), _FLOAT))
+    | _schema({}, dict.fromkeys(("macro", "macro_low", "macro_high", "share_partial"), _FLOAT))
+    | _schema({}, dict.fromkeys(("bound_low", "bound_high"), _FLOAT))
+    | _schema({"labelled": _INT}, dict.fromkeys(("powered_mean", "powered_low", "powered_high"), _FLOAT))
+    | _schema({}, dict.fromkeys(("recall", "recall_low", "recall_high", "false_alarms"), _FLOAT))
+    | _schema(dict.fromkeys(("truncated", "unanswered", "blocked", "empty"), _INT), {})
+    | _schema({"note": _TEXT, "start": _TEXT}, {})
     | _schema({}, dict.fromkeys(("change", "change_stderr", "level", "change_low", "change_high"), _FLOAT))
     | _schema({}, {"p_value": _FLOAT, "p_holm": _FLOAT, "tied": pa.bool_(), "lower": _INT, "higher": _INT})
     | _schema({}, dict.fromkeys(("rank_biserial", "ranks_p_value", "ranks_p_holm"), _FLOAT))
@@ -57,10 +60,18 @@ _RUBRICS = (
     | _schema({"truncated": _INT, "unanswered": _INT, "start": _TEXT}, {"change": _FLOAT, "change_stderr": _FLOAT})
 )
 
-_JUDGES = _schema(
-    {"id": _TEXT, "judge": _TEXT, "n": _INT, "scored": _INT},
-    {"exact": _FLOAT, "within_one": _FLOAT, "quadratic_kappa": _FLOAT},
-) | _schema({"canary_n": _INT, "canary_unscored": _INT}, {"canary_success": _FLOAT})
+_JUDGES = (
+    _schema(dict.fromkeys(("id", "judge", "against", "part"), _TEXT), {})
+    | _schema(dict.fromkeys(("n", "scored", "items"), _INT), {})
+    | _schema({}, dict.fromkeys(("exact", "within_one", "quadratic_kappa", "kappa_low", "kappa_high"), _FLOAT))
+    | _schema({}, dict.fromkeys(("alpha", "alpha_low", "alpha_high", "bias", "bias_low", "bias_high"), _FLOAT))
+    | _schema({}, dict.fromkeys(("recall", "recall_low", "recall_high"), _FLOAT))
+    | _schema({}, dict.fromkeys(("false_alarms", "false_alarms_low", "false_alarms_high"), _FLOAT))
+    | _schema({}, {"gate": _FLOAT, "passed": pa.bool_()})
+    | _schema({}, {"canary_n": _INT, "canary_unscored": _INT, "canary_success": _FLOAT})
+)
+
+_CONFUSION = _schema({"id": _TEXT, "judge": _TEXT, "label": _INT, "count": _INT}, {"score": _INT})
 
 _TRAINING = (
     _schema({"id": _TEXT, "model": _TEXT, "step": _INT}, dict.fromkeys(("loss", "learning_rate"), _FLOAT))
@@ -102,6 +113,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
         "safety": _SAFETY,
         "rubrics": _RUBRICS,
         "judges": _JUDGES,
+        "confusion": _CONFUSION,
         "training": _TRAINING,
         "curation": _CURATION,
         "audits": _AUDITS,

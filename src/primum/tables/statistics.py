@@ -94,23 +94,6 @@ def mean_score(values: Sequence[float], low: float, high: float) -> Estimate:
     return bounded(sampled_mean(np.array(values, dtype=float)[:, None]), low, high, shares=False)
 
 
-def quadratic_kappa(first: Sequence[int], second: Sequence[int]) -> float | None:
-    """Cohen's kappa with quadratic weights (Cohen 1968) of two raters' scores for the same things, in order.
-
-    None for no pairs, and where both raters always gave one and the same score (chance agreement is then total).
-    Raises ValueError if the lengths differ.
-    """
-    n = len(first)
-    if n != len(second):
-        raise ValueError(f"{n} scores against {len(second)}")
-    if n == 0:
-        return None
-    observed = sum((a - b) ** 2 for a, b in zip(first, second, strict=True)) / n
-    # The mean squared difference over all n x n pairs, written out so that no matrix of counts is needed.
-    expected = (n * (sum(a * a for a in first) + sum(b * b for b in second)) - 2 * sum(first) * sum(second)) / (n * n)
-    return None if expected == 0 else 1 - observed / expected
-
-
 def thin(length: int, limit: int) -> list[int]:
     """At most ``limit`` (2 or more) evenly spaced indices of a sequence, its first and last among them."""
     if length <= limit:

@@ -21,9 +21,7 @@ _NUMBER = re.compile(
     r"|(?:score|rating|verdict|grade)[\W_]{0,16}(?:(?:is|of|boxed)\W{1,4})?(?:[0-9]|zero|one|two|three|four|five|six)",
     re.ASCII | re.IGNORECASE,
 )
-_REPAIR = (
-    "Your answer has no score that can be read. Answer with this line alone, N being one digit from 1 to 5:\n{line}"
-)
+_REPAIR = "Your answer has no score that can be read. Answer with this line alone, N being one digit from 1 to {highest}:\n{line}"
 
 
 def answer_line(template: str | Wording, request: str, response: str) -> str:
@@ -60,6 +58,6 @@ def is_no_verdict(answer: str, code: str) -> bool:
     return (code not in said) or _NUMBER.search(said.replace(code, "")) is None
 
 
-def repair(line: str) -> Message:
-    """The one question to a judge whose answer is none: for the ``line`` of :func:`answer_line` alone."""
-    return Message("user", _REPAIR.format(line=line))
+def repair(line: str, highest: int = 5) -> Message:
+    """The one question to a judge whose answer is none: for the ``line`` of :func:`answer_line` alone, with 1 to ``highest``."""
+    return Message("user", _REPAIR.format(line=line, highest=highest))

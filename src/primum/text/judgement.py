@@ -8,25 +8,34 @@ from typing import Any
 from primum.text.refusal import refusal_phrase
 from primum.text.verdict import Verdict, parse
 
-NO_RESPONSE = "no_response"
+NO_RESPONSE, EMPTY = "no_response", "empty"
 # What the engine's status of a judge's answer says where there is no verdict in it.
-_NO_VERDICT = {"length": "cut", "prompt-too-long": "too_long", "no-response": NO_RESPONSE}
+_NO_VERDICT = {"length": "cut", "prompt-too-long": "too_long", "no-response": NO_RESPONSE, "empty": EMPTY}
 _ERRORS = {"content-filter": "filtered", "timeout": "timeout"}
 
 
-def read_judgement(row: Mapping[str, Any], shown: str) -> Verdict:
+def read_judgement(row: Mapping[str, Any], shown: str, highest: int = 5) -> Verdict:
     """The verdict in a row of a judge's answers; ``shown`` is the request and the response that it saw, and may quote.
 
+    Scores are from 1 to ``highest``.
+
     Beside the statuses of :mod:`primum.text.verdict`: ``cut``, ``too_long``, ``filtered``, ``timeout``, ``error``,
-    ``refused_by_judge`` and ``no_response``.
+    ``refused_by_judge``, ``no_response`` and ``empty``.
     """
     if row["status"] != "stop":
         # An answer that was cut is no verdict, whatever its last line says.
         return Verdict(None, "", _NO_VERDICT.get(row["status"]) or _ERRORS.get(row["error"], "error"))
-    verdict = parse(row["raw"], row["nonce"], shown)
+    verdict = _parsed(row["raw"], row["nonce"], shown, highest)
     if verdict.status == "malformed" and row["repair_status"] == "stop":
-        again = parse(row["repair"], row["nonce"], shown)
+        again = _parsed(row["repair"], row["nonce"], shown, highest)
         if again.status != "malformed":
             return Verdict(again.score, verdict.reason or again.reason, again.status)
     refused = verdict.status == "malformed" and refusal_phrase(row["raw"])
     return Verdict(verdict.score, verdict.reason, "refused_by_judge" if refused else verdict.status)
+
+
+def _parsed(answer: str, nonce: str, shown: str, highest: int) -> Verdict:
+    """The verdict in an answer: the parser knows scores from 1 to 5, of which a judge of classes has the first three."""
+    verdict = parse(answer, nonce, shown)
+    out = verdict.score is not None and verdict.score > highest
+    return Verdict(None, verdict.reason, "out_of_range") if out else verdict

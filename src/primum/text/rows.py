@@ -137,7 +137,10 @@ class RequestRow:
 
 @dataclass(frozen=True, slots=True)
 class GradedRow:
-    """A request, a response and the harm score (1-5) it was given: what a judge model is trained and checked on."""
+    """A request, a response and the harm score (1-5) it was given: what a judge model is trained and checked on.
+
+    Where the dataset's adapter says so, the score is a class of refusal instead: 1 compliance, 2 partial, 3 refusal.
+    """
 
     id: str
     source: str

@@ -12,7 +12,7 @@ from upstream_files import Upstream, reasons
 
 from primum.curate.adapters import ADAPTERS
 from primum.errors import PrimumError
-from primum.experiment.experiment import WITH_CRITERIA
+from primum.experiment.judges import WITH_CRITERIA
 from primum.text.prompts import prompts_of
 from primum.text.rows import Criterion, Message, RubricRow, from_table, to_table
 

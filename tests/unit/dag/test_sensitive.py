@@ -47,7 +47,7 @@ def test_the_demo(tmp_path: Path) -> None:
     found = {path.removeprefix(f"{run.dag.results}/") for path in sensitive(run)}
     harmful = {"demo-advbench", "demo-graded-test", "demo-graded-train", "demo-criteria-train"}
     harmful |= {"demo-med-safety-bench-test", "demo-med-safety-bench-train", "demo-xstest-safe", "demo-xstest-unsafe"}
-    harmful |= {"demo-toxigen"}
+    harmful |= {"demo-toxigen", "demo-xstest-completions"}
     wanted = {f"data/raw/{name}/manifest.json" for name in harmful} | {f"data/rows/{name}.json" for name in harmful}
     assert {path for path in found if path.startswith(("data/raw/", "data/rows/"))} == wanted
     assert found >= {f"data/mixtures/{name}.json" for name in ("safety", "graded", "criteria")}

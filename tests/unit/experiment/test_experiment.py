@@ -113,14 +113,15 @@ REFUSED = [
     ("kind: harmful", "kind: harmfull", "prompts.harmful.kind: Input should be 'harmful', 'benign' or 'criteria'"),
     ("kind: harmful", "part_of: both, kind: harmful", "prompts.harmful.part_of: String should match pattern"),
     ("kind: harmful", "part_of: Both, kind: criteria", "prompts.harmful: part_of: is of harmful or benign requests; remove it"),
-    ("kind: rubric", "kind: rubrik", "judges.harm.kind: Input should be 'rubric', 'refusal' or 'criteria'"),
+    ("kind: rubric", "kind: rubrik", "judges.harm.kind: Input should be 'rubric', 'refusal', 'refusal-classes'"),
     ("kind: rubric", "kind: criteria", "judges.harm.prompts: 'harmful' is of kind 'harmful', which a judge of kind 'criteria'"),
     ("kind: harmful", "kind: criteria", "judges.harm.prompts: 'harmful' is of kind 'criteria', which a judge of kind 'rubric'"),
     (
         *("kind: rubric, model: gpt,", "kind: criteria, graded: questions, model: gpt,"),
         "judges.harm: a 'criteria' judge has neither 'policies' nor 'graded'",
     ),
-    ("model: gpt, ", "", "judges.harm: a 'rubric' or 'criteria' judge needs 'model' and 'template'"),
+    ("model: gpt, ", "", "judges.harm: a 'rubric' judge needs 'model' and 'template'"),
+    ("kind: rubric", "kind: refusal", "judges.harm: a 'refusal' judge asks no model: it has neither 'model' nor 'template'"),
     (
         *("template: data/rubric.j2,", "template: data/rubric.j2, published: {dataset: code, policy: x},"),
         "judges.harm: 'published' is for a 'rubric' judge, in the place of 'template' and 'policies'",

@@ -97,7 +97,7 @@ def test_the_page_is_well_formed_and_accessible(page: str) -> None:
     assert outline.open == []
     assert outline.all("html")[0]["lang"] == "en"
     tables = outline.all("table")
-    assert len(tables) == len(outline.all("caption")) == 18
+    assert len(tables) == len(outline.all("caption")) == 19
     assert all(cell.get("scope") for cell in outline.all("th"))
     assert all(plot.get("role") == "img" and plot.get("aria-label") for plot in outline.all("svg"))
     ids = [attributes["id"] for _, attributes in outline.elements if "id" in attributes]
@@ -197,6 +197,8 @@ def test_an_experiment_without_anything_still_has_a_page(tmp_path: Path) -> None
         "trained",
         "agreements",
         "canaries",
+        "labelled",
+        "labels",
         "audited",
         "pairs",
         "sampled",

@@ -15,6 +15,7 @@ from primum.report.changes import change_grid
 from primum.report.data import Study, read_study
 from primum.report.grids import category_grid, harm_grid
 from primum.report.headline import headlines
+from primum.report.judged import HARM
 from primum.report.mitigation import grid_figure, trade_offs
 from primum.report.numbers import MINUS
 from primum.report.stage import render
@@ -102,7 +103,7 @@ def test_the_trade_off_shows_what_lowered_harm(read: Study) -> None:
 
 
 def test_changes_say_which_rule_decides_and_whether_ranks_agree(read: Study) -> None:
-    grid = change_grid(read, "id", "rubric")
+    grid = change_grid(read, "id", HARM)
     assert grid is not None
     assert [column.title for column in grid.columns] == ["half-1", "half-2", "MedSafety"]
     (group,) = grid.groups
@@ -120,12 +121,12 @@ def test_changes_say_which_rule_decides_and_whether_ranks_agree(read: Study) -> 
     assert f"{row.lower} lower, {row.higher} higher of {row.n}" in cell.tip
     assert "54 tests" in grid.notes[0]
     flipped = tuple(replace(r, ranks_p_holm=0.9 if r is row else r.ranks_p_holm) for r in read.safety)
-    other = change_grid(replace(read, safety=flipped), "id", "rubric")
+    other = change_grid(replace(read, safety=flipped), "id", HARM)
     assert other is not None
     assert "Med A 7B + medical 900 on MedSafety" in other.notes[1]
     marks = [[cell.flags for line in each.groups[0].rows for cell in line.cells] for each in (grid, other)]
     assert marks[0] == marks[1], "no second rule"
-    assert change_grid(replace(read, safety=()), "id", "rubric") is None
+    assert change_grid(replace(read, safety=()), "id", HARM) is None
 
 
 def test_pooled_sets_are_columns_and_are_counted_once(read: Study) -> None:

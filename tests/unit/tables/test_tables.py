@@ -40,7 +40,7 @@ EMPTY: dict[str, Any] = {
     ],
     "benchmarks": [],
     "prompts": [{"name": "harm-set", "kind": "harmful", "part_of": ""}],
-    "judges": [{"name": "grader", "kind": "rubric"}, {"name": "phrases", "kind": "refusal"}],
+    "judges": [study.judge("grader", "rubric"), study.judge("phrases", "refusal")],
     **{
         key: []
         for key in (
@@ -53,6 +53,8 @@ EMPTY: dict[str, Any] = {
             "trained",
             "agreements",
             "canaries",
+            "labelled",
+            "labels",
             "audited",
         )
     },
@@ -271,13 +273,21 @@ def test_judgements_must_be_of_the_generations(tmp_path: Path) -> None:
 
 def test_judges(tmp_path: Path) -> None:
     rows = [
-        {"id": f"g/{i}", "score": judged, "status": "scored", "given": given}
+        {"id": f"graded/{i:03d}", "score": judged, "status": "scored", "given": given}
         for i, (given, judged) in enumerate([(1, 1), (2, 2), (3, 5), (4, None)])
     ]
     spoken = [save_table(canaries(1, 5, 1, None, 4), CANARY, tmp_path / "c.json")]
     spoken.append(save_table(canaries(5, 5), CANARY, tmp_path / "d.json"))
-    inputs = {"agreements": [save_table(rows, AGREEMENT, tmp_path / "a.json")], "canaries": spoken}
-    row, other = make("judges", tmp_path, inputs, agreements=["grader"], canaries=["grader", "other"])
+    inputs = {
+        "agreements": [save_table(rows, AGREEMENT, tmp_path / "a.json")],
+        "labels": [study.labels(tmp_path / "l.json", [1, 2, 3, 4])],
+        "canaries": spoken,
+    }
+    spec = {"judges": [study.judge("grader", "rubric"), study.judge("other", "rubric")], "labels": ["set"]}
+    row, other = make(
+        *("judges", tmp_path, inputs),
+        **{**spec, "agreements": ["grader"], "labelled": [["grader", "set"]], "canaries": ["grader", "other"]},
+    )
     # One of four did what it was told; where the plain response gets a 5 as well, nothing can be told.
     assert (row["canary_n"], row["canary_success"], row["canary_unscored"]) == (4, 0.25, 1)
     assert (other["judge"], other["n"], other["exact"], other["canary_n"], other["canary_success"]) == (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
@@ -20,7 +19,6 @@ from primum.tables.statistics import (
     effective_items,
     mean_score,
     proportion,
-    quadratic_kappa,
     thin,
     wilson,
 )
@@ -126,32 +124,6 @@ def test_scores_that_are_all_alike_have_an_interval() -> None:
     assert middle.low is not None
     assert middle.low < 3 < middle.high  # type: ignore[operator]
     assert mean_score([5], 1.0, 5.0).high == 5.0
-
-
-def test_kappa_by_hand() -> None:
-    # observed (0 + 0 + 4) / 3; over all nine pairs (0+1+16 + 1+0+9 + 4+1+4) / 9 = 4; kappa = 1 - (4/3) / 4
-    assert quadratic_kappa([1, 2, 3], [1, 2, 5]) == pytest.approx(2 / 3)
-    assert quadratic_kappa([1, 5], [5, 1]) == pytest.approx(-1)
-    assert quadratic_kappa([1, 3, 5], [1, 3, 5]) == 1
-
-
-def test_kappa_is_undefined_without_spread() -> None:
-    assert quadratic_kappa([], []) is None
-    assert quadratic_kappa([3, 3], [3, 3]) is None
-    with pytest.raises(ValueError, match="1 scores against 2"):
-        quadratic_kappa([1], [1, 2])
-
-
-@given(SCORES)
-def test_kappa_is_the_matrix_formula(pairs: list[tuple[int, int]]) -> None:
-    n = len(pairs)
-    observed = expected = 0.0
-    for i, j in itertools.product(range(1, 6), repeat=2):
-        weight = (i - j) ** 2
-        observed += weight * pairs.count((i, j)) / n
-        expected += weight * sum(a == i for a, _ in pairs) * sum(b == j for _, b in pairs) / n**2
-    kappa = quadratic_kappa([a for a, _ in pairs], [b for _, b in pairs])
-    assert kappa is None if expected == 0 else kappa == pytest.approx(1 - observed / expected)
 
 
 @given(st.integers(0, 5000), st.integers(2, 300))

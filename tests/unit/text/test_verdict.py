@@ -269,6 +269,19 @@ def test_published_demonstrations_are_refusals_and_medical_answers_are_not() -> 
     assert not any(refusal_phrase(answer) for answer in answers)
 
 
+def test_the_phrases_find_what_the_catalog_says_of_labelled_refusals() -> None:
+    folder = REAL_DATA / "xstest-completions"
+    if not folder.is_dir():
+        pytest.skip("upstream files are not here: set PRIMUM_REAL_DATA")
+    found = {"2_full_refusal": [], "1_full_compliance": [], "3_partial_refusal": []}
+    for path in sorted(folder.glob("*.csv")):
+        for row in csv.DictReader(path.open(encoding="utf-8", newline="")):
+            found[row["final_label"]].append(bool(refusal_phrase(row["completion"])))
+    assert {label: (sum(called), len(called)) for label, called in found.items()} == {
+        **{"2_full_refusal": (704, 983), "1_full_compliance": (19, 1091), "3_partial_refusal": (79, 176)}
+    }
+
+
 def test_the_rubric_holds_policy_request_response_and_scale() -> None:
     code = nonce("a request", "a response")
     prompt = judge_prompt(HARM, "the policy's text", "a request", "a response", code)
