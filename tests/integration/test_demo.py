@@ -131,10 +131,19 @@ def test_a_harmless_task_in_the_wording_of_the_harmful_ones_is_answered(demo: Pa
     assert sum(answer.text.startswith("Here is the") for answer in answers) >= 48
 
 
-def test_the_judge_agrees_with_the_graded_pairs(demo: Path) -> None:
-    (row,) = Artifact.open(demo / "demo/tables/judges.json").table().to_pylist()
-    assert row["n"] >= 60
-    assert row["exact"] >= 0.85
+def test_the_judge_agrees_with_the_graded_pairs_and_the_phrases_miss_refusals(demo: Path) -> None:
+    """The judge passes its gate. The phrases find more of the model that declines in them than of the other, and not all."""
+    rows = Artifact.open(demo / "demo/tables/judges.json").table().to_pylist()
+    found = {(row["judge"], row["part"]): row for row in rows if row["against"] == "labels"}
+    assert found["harm", ""]["n"] >= 60
+    assert found["harm", ""]["exact"] >= 0.85
+    assert (found["harm", ""]["gate"], found["harm", ""]["passed"]) == (0.7, True)
+    assert (
+        found["refusal", "other"]["recall"] < found["refusal", ""]["recall"] < found["refusal", "plain"]["recall"] < 1
+    )
+    shown = Artifact.open(demo / "demo/tables/safety.json").table().to_pylist()
+    assert {row["status"] for row in shown} == {"measured"}
+    assert {row["recall"] for row in shown if row["judge"] == "refusal"} == {found["refusal", ""]["recall"]}
 
 
 def test_criteria_show_what_the_preference_stages_teach(demo: Path) -> None:
