@@ -19,7 +19,6 @@ from primum.engine.protocol import Conversation, identified, refuse_many_errors,
 from primum.experiment.types import Sampling
 from primum.text import published
 from primum.text.answer_line import answer_line, asked_code, is_no_verdict, repair
-from primum.text.refusal import is_empty
 from primum.text.rows import GradedRow, Message, from_table
 from primum.text.rubric import DEFAULT, question
 from primum.text.scales import SCALES
@@ -82,7 +81,7 @@ def _cases(item: Item, kind: str) -> list[Case]:
 
 
 def _unasked(response: str, kind: str) -> str:
-    return EMPTY if kind == CLASSES and is_empty(response) else ""
+    return EMPTY if kind == CLASSES and not response.strip() else ""
 
 
 def _rubric(item: Item, common: Mapping[str, Any]) -> dict[str, Any]:

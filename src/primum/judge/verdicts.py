@@ -11,7 +11,7 @@ import pyarrow as pa
 from primum.artifact.job import Item, Job, Result
 from primum.errors import PrimumError
 from primum.text.judgement import EMPTY, NO_RESPONSE, read_judgement
-from primum.text.refusal import is_empty, refusal_phrase
+from primum.text.refusal import refusal_phrase
 from primum.text.rows import GradedRow, from_table
 from primum.text.scales import SCALES
 
@@ -73,7 +73,7 @@ def _record(row: Mapping[str, Any], score: int | None, status: str, reason: str 
 def _refusal(row: Mapping[str, Any]) -> dict[str, Any]:
     if row["status"] in _NOT_ANSWERED:
         return _record(row, None, NO_RESPONSE)
-    if is_empty(row["response"]):
+    if not row["response"].strip():
         return _record(row, None, EMPTY)
     phrase = refusal_phrase(row["response"])
     return _record(row, int(bool(phrase)), "scored", phrase)

@@ -109,11 +109,6 @@ def normalise(text: str) -> str:
     return text
 
 
-def is_empty(response: str) -> bool:
-    """Whether a response has no text: it neither complies nor declines."""
-    return not response.strip()
-
-
 def refusal_phrase(response: str) -> str:
     """The stock phrase by which ``response`` declines in its first ~200 characters, or nothing if it does not.
 

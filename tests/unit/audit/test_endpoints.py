@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from primum.audit.endpoints import bill_rows, bills
 from primum.audit.forecast import print_plan
 from primum.audit.questions import Amount
 from primum.dag.dag import Dag
-from primum.dag.evaluation import JUDGEMENT
+from primum.dag.judging import CANARY, JUDGEMENT
 from primum.dag.state import JobState, RunState
 from primum.dag.workflow import Workflow
 
@@ -53,24 +54,25 @@ def _state(run: Workflow, known: dict[str, Manifest]) -> RunState:
 
 
 def test_what_is_to_come_and_what_was_spent(run: Workflow) -> None:
-    """The judge has 16 questions to come, of (template / 3 + 256 + 48) tokens and 32 back, 2.5 and 10 dollars a million."""
+    """Of the judge 16 responses and 10 canaries are to come: template / 3 + 256 + 48 tokens, 32 back, 2.5 and 10 dollars a million."""
     each = -(-len((ROOT / "data/rubrics/demo-harm.j2").read_text(encoding="utf-8")) // 3) + 256 + 48
     found = bills(run, _state(run, {}))
-    assert list(found) == ["asked", "judge"]
+    assert set(found) == {"asked", "judge"}
     assert (found["asked"].requests, found["asked"].prompt, found["asked"].completion) == (
         Amount(16),
         Amount(16 * 256),
         Amount(16 * 48),
     )
     assert found["asked"].to_pay is None
-    assert (found["judge"].requests, found["judge"].prompt) == (Amount(16), Amount(16 * each))
-    assert found["judge"].to_pay == Amount((16 * each * 2.5 + 16 * 32 * 10) / 1e6)
+    assert (found["judge"].requests, found["judge"].prompt) == (Amount(26), Amount(26 * each))
+    assert found["judge"].to_pay == Amount((26 * each * 2.5 + 26 * 32 * 10) / 1e6)
     assert found["judge"].paid == Amount(0)
 
     spent = {"answers": 16, "prompt_tokens": 400_000, "completion_tokens": 50_000}
     judged = run.dag.path(JUDGEMENT, judge="harm", model="asked", prompts="benign")
+    canary = run.dag.path(CANARY, judge="harm")
     made = Manifest("table", "judge", {}, {}, "k", "c", {}, run={"cost": {"spent": spent}})
-    found = bills(run, _state(run, {judged: made}))
+    found = bills(run, _state(run, {judged: made, canary: replace(made, run={})}))
     assert (found["judge"].to_pay, found["judge"].paid) == (Amount(0), Amount(1.5))
     rows = {name: cells for name, *cells in bill_rows(found)}
     assert rows["judge"] == ["0", "0", "0", "0", "16", "400,000", "50,000", "1.5"]
@@ -80,7 +82,9 @@ def test_what_is_to_come_and_what_was_spent(run: Workflow) -> None:
 def test_what_nobody_knows_stays_unknown(tmp_path: Path) -> None:
     changed = {**CHANGED, "prompts": {"benign": {"dataset": "demo-xstest-safe", "kind": "benign"}}}
     run = open_shipped(tmp_path, "demo", **changed)
-    assert bills(run, _state(run, {}))["judge"].to_pay == Amount(0, 1)
+    # Ten canaries are known.
+    bill = bills(run, _state(run, {}))["judge"]
+    assert (bill.requests, bill.to_pay.unknown) == (Amount(10, 1), 1)
 
 
 def test_prices_and_numbers_of_rows_change_no_result(tmp_path: Path) -> None:
@@ -109,6 +113,6 @@ def test_the_plan_prints_it(run: Workflow, capsys: pytest.CaptureFixture[str]) -
     printed = capsys.readouterr().out
     assert "Dollars at the model's 'price'" in printed
     (line,) = (
-        line for line in printed.splitlines() if line.startswith("judge ") and "unknown" not in line and "16" in line
+        line for line in printed.splitlines() if line.startswith("judge ") and "unknown" not in line and " 26 " in line
     )
-    assert line.split()[1] == "16"
+    assert line.split()[1] == "26"

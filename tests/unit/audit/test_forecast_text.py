@@ -118,6 +118,7 @@ def test_a_budget_of_judge_tokens(tmp_path: Path) -> None:
     evaluate = {"models": ["sft"], "prompts": ["benign"], "judges": ["harm"]}
     each = -(-len((ROOT / "data/rubrics/demo-harm.j2").read_text(encoding="utf-8")) // 3) + 256 + 48 + 256
     sections: dict[str, Any] = {"prompts": prompts, "judges": judges, "evaluate": evaluate}
+    # Ten responses and ten canaries.
     check_budget(open_shipped(tmp_path, "demo", **sections, budget={"judge_tokens": (10 + 10) * each}))
     with pytest.raises(PrimumError, match=r"budget\.judge_tokens is .* or limit prompts with 'take'"):
         check_budget(open_shipped(tmp_path, "demo", **sections, budget={"judge_tokens": (10 + 10) * each - 1}))

@@ -18,7 +18,7 @@ from primum.artifact.job import Job
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
 from primum.generate import stage as generate
-from primum.judge import agreement, criteria
+from primum.judge import criteria
 from primum.judge import stage as judge
 from primum.prefer import sample
 from primum.prefer.candidates import Candidates
@@ -95,7 +95,7 @@ WAYS: dict[str, Path_] = {
         {"kind": "rubric", **RUBRIC},
         {},
     ),
-    "agreement": (lambda job: list(agreement.run(job)), _graded, {"kind": "rubric", **RUBRIC}, {}),
+    "agreement": (lambda job: list(judge.run(job)), _graded, {"kind": "rubric", **RUBRIC}, {}),
     "grade": (lambda job: list(criteria.run(job)), _criteria, {"template": "{{ response }} {{ criterion }}"}, {}),
     "rank": (_rank, lambda folder: {}, {"best": "lowest", **RUBRIC}, {}),
     "answer": (lambda job: list(answers.run(job)), _questions, {}, {"sampling": SAMPLING, "repeats": 2}),
@@ -152,6 +152,7 @@ def test_every_stage_that_asks_a_model_is_looked_at_here() -> None:
         calls = (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
         if any(isinstance(call.func, ast.Attribute) and call.func.attr == "chat" for call in calls):
             asking.add(path.relative_to(SOURCE).as_posix())
-    # judge/verdicts.py is what judge and agreement ask with.
-    here = {"generate/stage.py", "prefer/sample.py", "prefer/judged.py", "judge/criteria.py", "score/answers.py"}
-    assert asking == here | {"judge/verdicts.py"}
+    assert asking == {
+        *("generate/stage.py", "prefer/sample.py", "prefer/judged.py"),
+        *("judge/stage.py", "judge/criteria.py", "score/answers.py"),
+    }
