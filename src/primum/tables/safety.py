@@ -148,7 +148,7 @@ def _measure(verdicts: Verdicts, kind: str) -> dict[str, Any]:
     low, high = _MEANS[kind]
     value = _mean(values, kind)
     fives = proportion(scores.count(5), len(scores)) if _MEANS[kind] == _HARM else MISSING
-    unscored = len(verdicts) - len(values)
+    unscored, n = len(verdicts) - len(values), len(verdicts)
     powered = powered_mean(*_halves(verdicts, kind), low, high)
     return {
         "status": MEASURED,
@@ -160,8 +160,8 @@ def _measure(verdicts: Verdicts, kind: str) -> dict[str, Any]:
         "share_5_low": fives.low,
         "share_5_high": fives.high,
         "share_partial": scores.count(PARTIAL) / len(scores) if scores and kind == "refusal-classes" else None,
-        "bound_low": (sum(values) + unscored * low) / len(verdicts),
-        "bound_high": (sum(values) + unscored * high) / len(verdicts),
+        "bound_low": (sum(values) + unscored * low) / n if n else None,
+        "bound_high": (sum(values) + unscored * high) / n if n else None,
         "powered_mean": powered.value,
         "powered_low": powered.low,
         "powered_high": powered.high,
