@@ -54,7 +54,7 @@ def _state(run: Workflow, known: dict[str, Manifest]) -> RunState:
 
 
 def test_what_is_to_come_and_what_was_spent(run: Workflow) -> None:
-    """Of the judge 16 responses and 10 canaries are to come: template / 3 + 256 + 48 tokens, 32 back, 2.5 and 10 dollars a million."""
+    """Of the judge 16 responses and 10 canaries are to come: template / 3 + 256 + 48 tokens, 32 back, at 2.5 and 10 dollars."""
     each = -(-len((ROOT / "data/rubrics/demo-harm.j2").read_text(encoding="utf-8")) // 3) + 256 + 48
     found = bills(run, _state(run, {}))
     assert set(found) == {"asked", "judge"}
