@@ -79,7 +79,7 @@ def test_the_parts_of_a_jobs_name(tmp_path: Path) -> None:
 def test_the_demos_curation_is_few_jobs(tmp_path: Path) -> None:
     """On a cluster a job costs half a minute, and the demo's files are read in milliseconds."""
     jobs = [job for job in open_shipped(tmp_path, "demo").dag.jobs if job.stage.target == "curate"]
-    assert len(jobs) == 11
+    assert len(jobs) == 12
     assert sum(len(job.paths) for job in jobs) > 100
 
 
@@ -157,7 +157,7 @@ def test_an_endpoint_is_told_what_to_do_about_identifiers(tmp_path: Path, phi: s
             "verdicts",
             {
                 f"refusal/{model}/{prompts}"
-                for model in ("base", "sft", "dpo-1", "dpo-2", "dpo-3", "dpo-2-on-policy", "medical", "medical-safe")
+                for model in load_experiment("demo", ROOT).evaluate.models
                 for prompts in ("medical-harmful", "general-harmful", "benign", "unsafe-contrast")
             },
         ),
