@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
-import ssl
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +17,8 @@ from typing import Any
 import openai
 
 from primum.artifact.work import keep_work
-from primum.engine.answer import Again, Refused, Reply, Spent, read_answer, read_error
+from primum.engine.answer import Again, Refused, Reply, Spent, read_answer
+from primum.engine.client import FAILURES, connected, read_failure
 from primum.engine.endpoint import Endpoint, read_endpoint, read_key
 from primum.engine.journal import Journal, answer_key
 from primum.engine.limiter import Limiter, retry_after
@@ -46,11 +45,16 @@ LONGEST_BACKOFF = 30.0
 # What a model may not take, and the two names of the limit: OpenAI has renamed its own, others know the old one alone.
 OPTIONAL = ("seed", "top_p", "temperature")
 LIMITS = ("max_tokens", "max_completion_tokens")
-_REFUSED = {401: "the key is not accepted", 403: "the key may not use this model", 404: "there is no such model there"}
+REFUSED = {401: "the key is not accepted", 403: "the key may not use this model", 404: "there is no such model there"}
+
+
+# What is to be asked, with its seed, by the journal's key; and who is told of each answer.
+Asked = Mapping[str, tuple[Conversation, int | None]]
+Finished = Callable[[str, Response], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _GaveUp:
+class GaveUp:
     """Nothing is asked any more: ``why``, and the ``error`` of what was not."""
 
     why: str
@@ -132,7 +136,7 @@ class OpenAIEngine:
             done, tokens = done + times[key], tokens + answer.prompt_tokens + answer.completion_tokens
             report(done, tokens)
 
-        end = asyncio.run(self._ask_all(asked, sampling, finished)) if asked else None
+        end = self._find_answers(asked, sampling, finished)
         if end is not None:
             lost = sum(count for key, count in times.items() if key not in answers or failed(answers[key]))
             if lost > MOST_ERRORS * len(keys):
@@ -152,22 +156,21 @@ class OpenAIEngine:
             responses.append(replace(answers[key], text=text, reasoning=reasoning))
         return responses
 
-    async def _ask_all(
-        self,
-        asked: Mapping[str, tuple[Conversation, int | None]],
-        sampling: Sampling,
-        finished: Callable[[str, Response], None],
-    ) -> _GaveUp | None:
+    def _find_answers(self, asked: Asked, sampling: Sampling, finished: Finished) -> GaveUp | None:
+        """Call ``finished`` with the answer to each of ``asked``, unless it gives up before."""
+        return asyncio.run(self._ask_all(asked, sampling, finished)) if asked else None
+
+    async def _ask_all(self, asked: Asked, sampling: Sampling, finished: Finished) -> GaveUp | None:
         waiting = iter(asked.items())
         limiter = Limiter(self._concurrency, self._backoff)
         refused, answered = 0, False
-        end: _GaveUp | None = None
+        end: GaveUp | None = None
 
         async def worker(client: openai.AsyncOpenAI) -> None:
             nonlocal refused, answered, end
             for key, (messages, seed) in waiting:
                 answer = await self._ask(client, limiter, messages, sampling, seed)
-                if isinstance(answer, _GaveUp):
+                if isinstance(answer, GaveUp):
                     end = answer
                     raise _GaveUpError
                 if not failed(answer):
@@ -177,23 +180,10 @@ class OpenAIEngine:
                 refused += answer.error.startswith("http-")
                 if not answered and refused >= REFUSED_AT_FIRST:
                     why = f"the first {refused} requests were refused ({answer.error}): check the model's endpoint"
-                    end = _GaveUp(why, answer.error)
+                    end = GaveUp(why, answer.error)
                     raise _GaveUpError
 
-        # A redirect could carry prompts and key to another host: it is an answer with status 3xx, not an instruction. So could a
-        # proxy that a variable names; a site's own certificates count all the same.
-        own = any(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
-        verify = ssl.create_default_context() if own else True
-        async with openai.DefaultAsyncHttpxClient(
-            follow_redirects=False, timeout=self._seconds, trust_env=False, verify=verify
-        ) as http:
-            client = openai.AsyncOpenAI(
-                api_key=self._key,
-                base_url=self._endpoint.base_url,
-                max_retries=0,
-                timeout=self._seconds,
-                http_client=http,
-            )
+        async with connected(self._endpoint, self._key, self._seconds) as client:
             try:
                 async with asyncio.TaskGroup() as group:
                     for _ in range(min(self._concurrency, len(asked))):
@@ -215,36 +205,29 @@ class OpenAIEngine:
         messages: Conversation,
         sampling: Sampling,
         seed: int | None,
-    ) -> Response | _GaveUp:
+    ) -> Response | GaveUp:
         tries: Counter[bool] = Counter()
         while True:
             number = await limiter.start()
             reply, headers = await self._attempt(client, self._request(messages, sampling, seed))
-            if isinstance(reply, Again | Refused) and self._key in reply.error:
-                reply = replace(reply, error=reply.error.split()[0])
+            reply = self._without_key(reply)
             if isinstance(reply, Response):
                 limiter.answered(number, headers, reply.prompt_tokens + reply.completion_tokens)
                 return reply
             if isinstance(reply, Spent):
-                raise PrimumError(
-                    f"{self._endpoint.key_env}: the quota is spent ({len(self._journal):,} answers are kept): "
-                    "top it up and run again"
-                )
+                raise self._quota_is_spent()
             if isinstance(reply, Refused):
                 limiter.rejected(number, headers)
                 if self._learn(reply):
                     continue
-                if reply.status in _REFUSED:
-                    model, key = self._endpoint.model, self._endpoint.key_env
-                    raise PrimumError(
-                        f"{model}: {_REFUSED[reply.status]} ({reply.error}): check the endpoint and {key}"
-                    )
+                if reply.status in REFUSED:
+                    raise self._refused(reply)
                 return Response("", "error", error=reply.error)
             shared = reply.limited or retry_after(headers) is not None
             pause = limiter.refused(number, headers) if shared else limiter.failed(number, headers)
             if limiter.without_answer() > self._patience:
                 why = f"{self._endpoint.host} has not answered for {limiter.without_answer():,.0f} s, or asks to wait so long"
-                return _GaveUp(f"{why} (the last with {reply.error}): run again when it does", reply.error)
+                return GaveUp(f"{why} (the last with {reply.error}): run again when it does", reply.error)
             if pause >= TOLD_FROM:
                 self._progress.say(f"{self._endpoint.model}: {reply.error}: waiting {pause:.0f} s")
             tries[reply.limited] += 1
@@ -253,6 +236,19 @@ class OpenAIEngine:
             if not reply.limited:
                 backoff = self._backoff * 2 ** (tries[False] - 1) * random.uniform(0.5, 1)
                 await asyncio.sleep(min(backoff, LONGEST_BACKOFF))
+
+    def _without_key(self, reply: Reply) -> Reply:
+        if isinstance(reply, Again | Refused) and self._key in reply.error:
+            return replace(reply, error=reply.error.split()[0])
+        return reply
+
+    def _quota_is_spent(self) -> PrimumError:
+        kept = f"({len(self._journal):,} answers are kept)"
+        return PrimumError(f"{self._endpoint.key_env}: the quota is spent {kept}: top it up and run again")
+
+    def _refused(self, reply: Refused) -> PrimumError:
+        model, key = self._endpoint.model, self._endpoint.key_env
+        return PrimumError(f"{model}: {REFUSED[reply.status]} ({reply.error}): check the endpoint and {key}")
 
     def _request(self, messages: Conversation, sampling: Sampling, seed: int | None) -> dict[str, Any]:
         request = {
@@ -270,13 +266,8 @@ class OpenAIEngine:
             async with asyncio.timeout(self._seconds):
                 raw = await client.chat.completions.with_raw_response.create(**request)
                 return read_answer(raw.content, next(request[name] for name in LIMITS if name in request)), raw.headers
-        except (TimeoutError, openai.APITimeoutError):
-            return Again("timeout"), {}
-        except openai.APIStatusError as error:
-            sent = [name for name in (*LIMITS, *OPTIONAL) if name in request]
-            return read_error(error.status_code, error.response.content, sent), error.response.headers
-        except openai.APIConnectionError:
-            return Again("connection"), {}
+        except FAILURES as error:
+            return read_failure(error, [name for name in (*LIMITS, *OPTIONAL) if name in request])
 
     def _learn(self, reply: Refused) -> bool:
         """Leave out what the model does not take, or give it its other name, from now on. Whether that is news to try."""
