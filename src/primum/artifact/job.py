@@ -153,7 +153,10 @@ def _compute(
 ) -> None:
     # Equal items (the same question to the same data under two names) are made once, and published under each name.
     items = {item.key: item for item, _ in reversed(pending.values())}
-    job = Job(spec["stage"], spec["common"], list(reversed(items.values())), progress)
+    common = spec["common"]
+    if request.batch:
+        common = {**common, "engine": {**common["engine"], "batch": True}}
+    job = Job(spec["stage"], common, list(reversed(items.values())), progress)
     for item in job.items:
         # Journals, checkpoints and what is sorted on the disk: nobody else is to read, or to put there what is then loaded.
         private_folder(item.work)

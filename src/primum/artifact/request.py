@@ -31,7 +31,8 @@ class Asked:
 class Request:
     """One job: its spec, one output for each of the spec's items, and the manifests that all of them read, by role.
 
-    ``refresh`` names the items that are to be made whatever the store has.
+    ``refresh`` names the items that are to be made whatever the store has. ``batch`` says that an endpoint is asked in batches:
+    here, and in no spec, since the answers are of the same kind.
     """
 
     spec: str
@@ -40,6 +41,7 @@ class Request:
     kind: Literal["table", "folder"]
     store: Store
     refresh: frozenset[str] = frozenset()
+    batch: bool = False
 
     def save(self, path: Path) -> None:
         """Write the request, by a rename, unless it is there already."""
@@ -49,6 +51,7 @@ class Request:
                 "kind": self.kind,
                 "store": str(self.store.root),
                 "refresh": sorted(self.refresh),
+                "batch": self.batch,
                 "inputs": _text(self.inputs),
                 "outputs": [
                     {"path": str(output.path), "inputs": _text(output.inputs), "sensitive": output.sensitive}
@@ -77,6 +80,7 @@ def load_request(path: Path) -> Request:
             kind=content["kind"],
             store=Store(Path(content["store"])),
             refresh=frozenset(content["refresh"]),
+            batch=content["batch"],
             inputs=_paths(content["inputs"]),
             outputs=[
                 Asked(Path(output["path"]), _paths(output["inputs"]), output["sensitive"])

@@ -19,6 +19,7 @@ from typing import IO, Any
 from primum.artifact.request import Asked, Request
 from primum.artifact.store import Store
 from primum.dag.dag import STAGES, TARGETS, TRAINING, Dag, Job
+from primum.dag.engines import asked_in_batches
 from primum.dag.refresh import FAILED, refreshed, with_failed
 from primum.errors import PrimumError
 from primum.experiment import Experiment, load_experiment
@@ -76,7 +77,10 @@ class Workflow:
         """What ``primum stage`` is asked for, to be run in the folder that Snakemake runs in."""
         outputs = [Asked(Path(each.path), _paths(each.inputs), each.sensitive) for each in job.plan.outputs]
         again = refreshed(job, self.refresh)
-        return Request(job.spec, outputs, _paths(job.plan.inputs), job.stage.kind, Store(Path(self.store)), again)
+        batch = asked_in_batches(self.dag, job.plan)
+        return Request(
+            job.spec, outputs, _paths(job.plan.inputs), job.stage.kind, Store(Path(self.store)), again, batch
+        )
 
     def write_requests(self) -> None:
         """Write down what every job is asked for, before the first of them starts."""

@@ -22,8 +22,9 @@ def open_engine(
     """The engine of ``settings`` (an ``Engine`` of the experiment, dumped) for a model's folder artifact.
 
     ``journal`` is a folder where an endpoint's finished answers are kept, so that a rerun pays only for the missing
-    ones; local engines need none. ``progress`` is told of identifiers in what an endpoint is
-    asked. PrimumError when the engine does not fit the model or the model cannot be loaded.
+    ones; local engines need none. With ``batch`` in the settings it is asked in batches, which need the folder. ``progress`` is
+    told of identifiers in what an endpoint is asked. PrimumError when the engine does not fit the model or the model cannot be
+    loaded.
     """
     kind = settings["kind"]
     remote = ENDPOINT in model.manifest.files
@@ -34,6 +35,19 @@ def open_engine(
         from primum.engine.openai_engine import OpenAIEngine, read_endpoint
 
         endpoint, phi = read_endpoint(model.file(ENDPOINT)), settings.get("phi")
+        from primum.engine.batch_parts import is_under_way
+
+        if settings.get("batch"):
+            from primum.engine.batch import BatchEngine
+
+            if journal is None:
+                raise PrimumError(f"{model.name}: 'batch' needs a folder for what is under way")
+            return BatchEngine(endpoint, settings["concurrency"], journal, progress, phi=phi)
+        if journal is not None and is_under_way(journal):
+            raise PrimumError(
+                f"{model.name}: has batches under way, which are paid for: fetch them with 'batch: true', or delete {journal}/"
+                "batch-* to ask anew"
+            )
         return OpenAIEngine(endpoint, settings["concurrency"], journal, progress, phi=phi)
     model.verify()
     _refuse_custom_code(model.data)

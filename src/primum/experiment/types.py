@@ -133,7 +133,8 @@ class Sampling(Frozen):
 class Engine(Frozen):
     """What runs a model. ``batch_tokens`` bounds a batch of the transformers engine; ``tensor_parallel`` GPUs share a model.
 
-    They do so under vLLM, and when a model is scored, whatever its kind.
+    They do so under vLLM, and when a model is scored, whatever its kind. An endpoint is asked ``concurrency`` requests at a
+    time, or with ``batch`` through its Batch API, within a day. That is in no spec: the answers are of the same kind.
     """
 
     kind: Literal["transformers", "vllm", "openai"] = "transformers"
@@ -142,6 +143,13 @@ class Engine(Frozen):
     tensor_parallel: AtLeastOne = 1
     max_length: AtLeastOne = 4096
     concurrency: AtLeastOne = 8
+    batch: bool = False
+
+    @model_validator(mode="after")
+    def _batches_are_an_endpoints(self) -> Engine:
+        if self.batch and self.kind != "openai":
+            raise ValueError("'batch' is for an endpoint (kind 'openai'): remove it")
+        return self
 
 
 class Published(Frozen):

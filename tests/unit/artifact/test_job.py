@@ -14,7 +14,7 @@ import pytest
 from primum.artifact.canonical import canonical_json
 from primum.artifact.job import Job, Result, Run, check_libraries, execute
 from primum.artifact.manifest import Artifact, load_manifest
-from primum.artifact.request import Asked, Request
+from primum.artifact.request import Asked, Request, load_request
 from primum.artifact.store import Store
 from primum.artifact.table import content_hash, read_table
 from primum.artifact.work import keep_work
@@ -71,6 +71,22 @@ def everything(root: Path) -> set[str]:
     return {
         path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file() and "locks" not in path.parts
     } - {"log.txt"}
+
+
+def test_batches_are_told_of_and_in_no_key(tmp_path: Path) -> None:
+    engines = []
+
+    def make(job: Any, item: Any) -> Result:
+        engines.append(job.common["engine"])
+        return Result(item, table=pa.table({"id": ["a"]}))
+
+    text = json.dumps({**json.loads(spec({"one": 1})), "common": {"engine": {"kind": "openai"}}})
+    asked = request(tmp_path, text, "one", batch=True)
+    asked.save(tmp_path / "request.json")
+    run(load_request(tmp_path / "request.json"), Counting(make), tmp_path)
+    assert engines == [{"kind": "openai", "batch": True}]
+    assert "batch" not in json.dumps(load_manifest(tmp_path / "results/one.json").spec)
+    assert "taken from the store" in run(request(tmp_path, text, "one"), Counting(make), tmp_path)
 
 
 def test_each_item_becomes_an_artifact(tmp_path: Path) -> None:

@@ -139,6 +139,32 @@ def test_an_endpoint_is_told_what_to_do_about_identifiers(tmp_path: Path, phi: s
     assert found[0][2:] == found[1][2:]
 
 
+def test_batches_are_asked_for_in_no_spec(tmp_path: Path) -> None:
+    """Of the jobs that ask the model, and of no other: what it answered at once is not asked for again."""
+    demo = load_experiment("demo", ROOT).model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    evaluate = {**demo["evaluate"], "models": ["sft", "api"]}
+    judges = {**demo["judges"], "harm": {**demo["judges"]["harm"], "model": "api"}}
+    specs, batches = [], []
+    for folder, more in (("a", {}), ("b", {"batch": True})):
+        (tmp_path / folder).mkdir()
+        api = {"endpoint": "x", "engine": {"kind": "openai", **more}}
+        run = open_shipped(
+            tmp_path / folder, "demo", models={**demo["models"], "api": api}, evaluate=evaluate, judges=judges
+        )
+        specs.append({(job.stage.name, job.name): job.spec for job in run.dag.jobs})
+        batches.append({(job.stage.name, job.name) for job in run.dag.jobs if run.request(job).batch})
+    assert specs[0] == specs[1]
+    assert batches[0] == set()
+    asked = {
+        ("generate", "api"),
+        ("judge", "harm/api"),
+        ("judge", "harm/sft"),
+        ("agreement", "harm"),
+        ("answer", "api"),
+    }
+    assert {job for job in batches[1] if job[0] != "assess"} == asked
+
+
 # Refreshing -----------------------------------------------------------------------------------------------------------
 
 

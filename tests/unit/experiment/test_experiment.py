@@ -186,6 +186,7 @@ REFUSED = [
     ("train: sft, from: base", "train: sft, from: dpo", "lineage cycle: sft -> dpo -> sft"),
     ("train: sft, from: base", "train: sft, from: sft", "lineage cycle: sft -> sft"),
     ("train: sft, from: base", "train: sft, from: gpt", "models.sft: cannot be trained from 'gpt', a model behind an endpoint"),
+    ("seed: 3", "engine: {kind: vllm, batch: true}", "engine: 'batch' is for an endpoint (kind 'openai'): remove it"),
     (", engine: {kind: openai}", "", "models.gpt: an endpoint model needs engine kind 'openai'"),
     ("prompts: [harmful], judges", "prompts: [], judges", "judges.harm.prompts: 'harmful' is not among evaluate.prompts"),
     ("evaluate: {models: [sft, dpo]", "evaluate: {models: []", "evaluate.models: Tuple should have at least 1 item"),
