@@ -232,11 +232,10 @@ def test_identifiers_are_not_sent(provider: BatchServer, tmp_path: Path) -> None
         ask(engine(provider, tmp_path, "stop"), *texts)
     assert not provider.calls
     ask(engine(provider, tmp_path, "redact"), *texts)
-    assert "555" not in json.dumps(provider.uploads)
-    assert "<PHONE>" in provider.uploads[0][-1]["body"]["messages"][0]["content"]
+    assert provider.uploads[0][-1]["body"]["messages"][0]["content"] == "Call <PHONE>."
 
 
-def test_files_are_their_owners(provider: BatchServer, tmp_path: Path) -> None:
+def test_files_are_their_owners_and_no_log_has_their_words(provider: BatchServer, tmp_path: Path) -> None:
     seen = {}
 
     def look(name: str) -> None:
@@ -245,10 +244,15 @@ def test_files_are_their_owners(provider: BatchServer, tmp_path: Path) -> None:
 
     provider.before = look
     log = tmp_path.parent / "log.txt"
-    ask(engine(provider, tmp_path, log=log), *TEXTS)
+    provider.ends = ["failed token_limit_exceeded", "failed canary_code"]
+    with pytest.raises(PrimumError) as error:
+        ask(engine(provider, tmp_path, log=log), *(f"canary {text}" for text in TEXTS))
     assert len(seen) == 3  # the journal, the requests, and where they are
     assert set(seen.values()) == {0o600}
-    assert KEY not in log.read_text()
+    said = log.read_text() + str(error.value)
+    assert "token_limit_exceeded: batches of at most" in said
+    assert "canary_code" in said
+    assert not any(word in said for word in (KEY, "canary r", "CANARY R"))
 
 
 def test_files_that_stay_are_told_of(provider: BatchServer, tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ def test_the_page_has_its_examples() -> None:
             "small-rows",
             "small-held-out",
             "small-phi",
+            "small-batch",
             "small-words",
             "small-gentle",
             "small-base",
