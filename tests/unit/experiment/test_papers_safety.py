@@ -85,8 +85,9 @@ def test_safety_requests_responses_and_judges() -> None:
     harmful = (*halves, "advbench", "xstest-unsafe", *paper)
     assert kinds == {**dict.fromkeys(harmful, "harmful"), "xstest-safe": "benign"}
     for name, alike in paper.items():
+        whole = "MedSafetyBench-as-published" if alike in halves else ""
         assert e.prompts[name] == e.prompts[alike].model_copy(
-            update={"wording": "med-safety-bench-code", "part_of": ""}
+            update={"wording": "med-safety-bench-code", "part_of": whole}
         )
     judged = {name: e.judges[name] for name in e.evaluate.judges}
     both = [*halves, *(f"{name}-as-published" for name in halves)]
