@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from openai.types import Batch
 
@@ -250,7 +252,7 @@ class BatchEngine(OpenAIEngine):
         self, replies: Mapping[str, Reply], batch: Batch, left: Asked, tries: Counter[str], answered: Finished
     ) -> None:
         """Tell the answers and what has failed for good; what may succeed stays in ``left``. PrimumError where nothing can."""
-        fatal: PrimumError | None = None
+        fatal: Callable[[], NoReturn] | None = None
         for key, reply in replies.items():
             if key not in left:
                 continue
@@ -258,14 +260,14 @@ class BatchEngine(OpenAIEngine):
                 answered(key, reply)
                 continue
             if isinstance(reply, Spent):
-                fatal = self._quota_is_spent()
+                fatal = self._quota_is_spent
                 continue
             tries[key] += 1
             # Who cancels a batch does not want it to be sent again.
             again = self._learn(reply) if isinstance(reply, Refused) else batch.status != "cancelled"
             if isinstance(reply, Refused) and reply.status in REFUSED and not again:
-                fatal = self._refused(reply)
+                fatal = partial(self._refused, reply)
             elif not again or tries[key] >= ROUNDS:
                 answered(key, Response("", "error", error=reply.error))
         if fatal is not None:
-            raise fatal
+            fatal()

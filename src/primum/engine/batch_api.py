@@ -10,15 +10,16 @@ import random
 import re
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import openai
 from openai.types import Batch
 
-from primum.engine.answer import Again, Reply, Spent
+from primum.engine.answer import Again, Refused, Reply, Spent
 from primum.engine.batch_parts import URL, is_id
-from primum.engine.client import FAILURES, read_failure
+from primum.engine.client import Failed, attempted
 from primum.engine.endpoint import Endpoint
 from primum.engine.limiter import retry_after
 from primum.errors import PrimumError
@@ -94,14 +95,8 @@ class BatchApi:
 
     async def delete(self, file: str) -> bool:
         """Whether a file is no longer at the provider. Tried once: nothing depends on it."""
-        try:
-            async with asyncio.timeout(LONGEST_PAUSE):
-                await self._client.files.delete(file)
-        except openai.NotFoundError:
-            return True
-        except (*FAILURES, ValueError):
-            return False
-        return True
+        found = await attempted(partial(self._client.files.delete, file), LONGEST_PAUSE)
+        return not isinstance(found, Failed) or (isinstance(found.reply, Refused) and found.reply.status == 404)
 
     async def _uploaded(self, name: str) -> str | None:
         try:
@@ -124,12 +119,10 @@ class BatchApi:
     async def _call(self, what: str, ask: Callable[[], Awaitable[_T]]) -> _T:
         since, pause = None, self._backoff
         while True:
-            try:
-                async with asyncio.timeout(FILE_SECONDS):
-                    return await ask()
-            except (*FAILURES, ValueError, AttributeError) as error:  # another shape than the client expects
-                reply, headers = read_failure(error)
-            reply = self._without_key(reply)
+            found = await attempted(ask, FILE_SECONDS)
+            if not isinstance(found, Failed):
+                return found
+            reply = self._without_key(found.reply)
             if isinstance(reply, Spent):
                 key = self._endpoint.key_env
                 raise PrimumError(f"{key}: the quota is spent: top it up and run again; what is under way is kept")
@@ -140,7 +133,7 @@ class BatchApi:
                 )
             now = time.monotonic()
             since = now if since is None else since
-            asked = retry_after(headers)
+            asked = retry_after(found.headers)
             wait = min(pause, LONGEST_PAUSE) * random.uniform(0.75, 1.25) if asked is None else asked
             if now + wait - since > self._patience:
                 raise PrimumError(

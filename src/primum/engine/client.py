@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
 
 import openai
 
 from primum.engine.answer import Again, Reply, read_error
 from primum.engine.endpoint import Endpoint
 
-# What a call to the client may raise, and :func:`read_failure` reads.
-FAILURES = (TimeoutError, openai.APIStatusError, openai.APIConnectionError)
+_T = TypeVar("_T")
 
 
 @asynccontextmanager
@@ -31,13 +33,24 @@ async def connected(endpoint: Endpoint, key: str, seconds: float) -> AsyncIterat
         )
 
 
-def read_failure(error: Exception, sent: Sequence[str] = ()) -> tuple[Reply, Mapping[str, str]]:
-    """What one of :data:`FAILURES` means for a request with the optional parameters ``sent``, and the headers that came.
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A request that brought no answer: what that means, and the headers that came with it."""
 
-    Anything else is a body that is no JSON.
-    """
-    if isinstance(error, TimeoutError | openai.APITimeoutError):
-        return Again("timeout"), {}
-    if isinstance(error, openai.APIStatusError):
-        return read_error(error.status_code, error.response.content, sent), error.response.headers
-    return Again("connection" if isinstance(error, openai.APIConnectionError) else "bad-json"), {}
+    reply: Reply
+    headers: Mapping[str, str]
+
+
+async def attempted(call: Callable[[], Awaitable[_T]], seconds: float, sent: Sequence[str] = ()) -> _T | Failed:
+    """What ``call`` brings within so many seconds, or why it brings nothing; ``sent`` are the optional parameters in it."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await call()
+    except (TimeoutError, openai.APITimeoutError):
+        return Failed(Again("timeout"), {})
+    except openai.APIStatusError as error:
+        return Failed(read_error(error.status_code, error.response.content, sent), error.response.headers)
+    except openai.APIConnectionError:
+        return Failed(Again("connection"), {})
+    except (ValueError, AttributeError):  # no JSON, or another shape than the client expects
+        return Failed(Again("bad-json"), {})

@@ -11,14 +11,15 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import openai
 
 from primum.artifact.work import keep_work
 from primum.engine.answer import Again, Refused, Reply, Spent, read_answer
-from primum.engine.client import FAILURES, connected, read_failure
+from primum.engine.client import Failed, attempted, connected
 from primum.engine.endpoint import Endpoint, read_endpoint, read_key
 from primum.engine.journal import Journal, answer_key
 from primum.engine.limiter import Limiter, retry_after
@@ -215,13 +216,13 @@ class OpenAIEngine:
                 limiter.answered(number, headers, reply.prompt_tokens + reply.completion_tokens)
                 return reply
             if isinstance(reply, Spent):
-                raise self._quota_is_spent()
+                self._quota_is_spent()
             if isinstance(reply, Refused):
                 limiter.rejected(number, headers)
                 if self._learn(reply):
                     continue
                 if reply.status in REFUSED:
-                    raise self._refused(reply)
+                    self._refused(reply)
                 return Response("", "error", error=reply.error)
             shared = reply.limited or retry_after(headers) is not None
             pause = limiter.refused(number, headers) if shared else limiter.failed(number, headers)
@@ -242,13 +243,13 @@ class OpenAIEngine:
             return replace(reply, error=reply.error.split()[0])
         return reply
 
-    def _quota_is_spent(self) -> PrimumError:
+    def _quota_is_spent(self) -> NoReturn:
         kept = f"({len(self._journal):,} answers are kept)"
-        return PrimumError(f"{self._endpoint.key_env}: the quota is spent {kept}: top it up and run again")
+        raise PrimumError(f"{self._endpoint.key_env}: the quota is spent {kept}: top it up and run again")
 
-    def _refused(self, reply: Refused) -> PrimumError:
+    def _refused(self, reply: Refused) -> NoReturn:
         model, key = self._endpoint.model, self._endpoint.key_env
-        return PrimumError(f"{model}: {REFUSED[reply.status]} ({reply.error}): check the endpoint and {key}")
+        raise PrimumError(f"{model}: {REFUSED[reply.status]} ({reply.error}): check the endpoint and {key}")
 
     def _request(self, messages: Conversation, sampling: Sampling, seed: int | None) -> dict[str, Any]:
         request = {
@@ -262,12 +263,12 @@ class OpenAIEngine:
         return {name: value for name, value in request.items() if name not in self.left_out}
 
     async def _attempt(self, client: openai.AsyncOpenAI, request: dict[str, Any]) -> tuple[Reply, Mapping[str, str]]:
-        try:
-            async with asyncio.timeout(self._seconds):
-                raw = await client.chat.completions.with_raw_response.create(**request)
-                return read_answer(raw.content, next(request[name] for name in LIMITS if name in request)), raw.headers
-        except FAILURES as error:
-            return read_failure(error, [name for name in (*LIMITS, *OPTIONAL) if name in request])
+        sent = [name for name in (*LIMITS, *OPTIONAL) if name in request]
+        ask = partial(client.chat.completions.with_raw_response.create, **request)
+        found = await attempted(ask, self._seconds, sent)
+        if isinstance(found, Failed):
+            return found.reply, found.headers
+        return read_answer(found.content, next(request[name] for name in LIMITS if name in request)), found.headers
 
     def _learn(self, reply: Refused) -> bool:
         """Leave out what the model does not take, or give it its other name, from now on. Whether that is news to try."""

@@ -125,7 +125,8 @@ def test_it_is_nowhere_else_after_a_crash_and_a_run(stages: Stages, capfd: pytes
 def test_an_endpoint_that_echoes_what_it_is_asked_is_not_quoted(
     stages: Stages, capfd: pytest.CaptureFixture[str], status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("primum.engine.openai_engine.ATTEMPTS", 1)
+    for name in ("TRIES", "PAID_TRIES", "LIMITED_TRIES"):
+        monkeypatch.setattr(f"primum.engine.answer.{name}", 1)
     main(stages.command("generate"))
 
     def echo(handler: BaseHTTPRequestHandler, request: dict[str, Any]) -> None:

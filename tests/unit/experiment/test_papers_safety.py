@@ -72,7 +72,7 @@ def test_dpo_has_the_demonstrations_of_fine_tuning() -> None:
         assert (pairs.at_least, pairs.take) == (4, None)
         assert pairs.benign is not None
         assert pairs.benign.take == int(n)
-        assert e.judges[pairs.judge].prompts == ("med-safety-bench-test", "med-safety-bench-test-llama2")
+        assert set(e.judges[pairs.judge].prompts) >= {"med-safety-bench-test", "med-safety-bench-test-llama2"}
     assert Dag(e, ROOT, "results").responding() == {base: {"safety-medical-900": None} for base in bases}
 
 
