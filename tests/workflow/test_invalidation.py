@@ -77,6 +77,7 @@ OUTSIDE = {
     "commands",
     "project",
     "run_stage",
+    "tracebacks",
     "experiment.schema",
     "curate.snapshot",
     "hub.locked",

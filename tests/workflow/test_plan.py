@@ -188,7 +188,8 @@ def _other(document: Document, path: tuple[Any, ...]) -> Document:
     if path[0] == "judges" and isinstance(key, int):
         names = [name for index, name in enumerate(document["judges"][path[1]]["prompts"]) if index != key]
         return _replaced(document, path[:3], names)
-    if key in ("dataset", "graded") or {"datasets", "prompts", "demonstrations"} & set(path[2:]):
+    named = {"datasets", "prompts"} | ({"demonstrations"} if path[0] == "preferences" else set())
+    if key in ("dataset", "graded") or named & set(path[2:]):
         return _replaced(document, path, _another_dataset(path, value))
     if key == "from":
         ancestors = {"sft": "medical", "medical": "sft", "judge": "sft", "medical-safe": "sft", "criteria-judge": "sft"}

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from primum.dag.dag import Dag
-from primum.dag.evaluation import judge_common
+from primum.dag.judging import judge_common
 from primum.errors import PrimumError
 from primum.experiment import load_experiment
 
