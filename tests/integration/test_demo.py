@@ -34,7 +34,7 @@ pytestmark = pytest.mark.demo
 KILLS = 20
 # Trainings that the killed runs find in their store, where half of the demo's time goes: one supervised tuning and the
 # preference stages are left, which are killed as well. Kills within a pretraining are tests/slurm/test_faults.py's.
-TRAINED = ("base", "sft", "medical", "judge", "medical-dpo-safe")
+TRAINED = ("base", "sft", "medical", "judge", "criteria-judge", "medical-safe-54", "medical-dpo-safe")
 SEED = 20240314
 
 
