@@ -19,11 +19,10 @@ from primum.engine import Engine, Response, with_engines
 from primum.engine.protocol import identified, refuse_many_errors, tokens_spent
 from primum.errors import PrimumError
 from primum.experiment.types import Sampling
+from primum.judge.unanswered import NO_RESPONSE, NOT_ANSWERED
 from primum.text.criteria import criterion_question, transcript
 from primum.text.rows import Message, RubricRow, from_table
 
-NO_RESPONSE = "no-response"
-_NOT_ANSWERED = frozenset({"error", "prompt-too-long"})
 SCHEMA = pa.schema(
     [
         pa.field(name, kind, nullable=False)
@@ -68,7 +67,7 @@ def _grade(job: Job, item: Item, engine: Engine) -> Result:
     questions = [
         criterion_question(job.common["template"], transcript(rows[each["id"]].messages), each["response"], criterion)
         for each in given
-        if each["status"] not in _NOT_ANSWERED
+        if each["status"] not in NOT_ANSWERED
         for criterion in rows[each["id"]].criteria
     ]
 
@@ -94,7 +93,7 @@ def _records(
     given: Sequence[Mapping[str, Any]], rows: Mapping[str, RubricRow], answers: Iterator[Response]
 ) -> Iterator[dict[str, Any]]:
     for each in given:
-        row, unanswered = rows[each["id"]], each["status"] in _NOT_ANSWERED
+        row, unanswered = rows[each["id"]], each["status"] in NOT_ANSWERED
         conversation = conversation_hash(row.messages)
         for number, criterion in enumerate(row.criteria):
             answer = Response("", NO_RESPONSE) if unanswered else next(answers)

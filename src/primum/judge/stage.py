@@ -17,15 +17,15 @@ from primum.artifact.job import Item, Job, Result
 from primum.engine import Engine, Response, with_engines
 from primum.engine.protocol import Conversation, identified, refuse_many_errors, tokens_spent
 from primum.experiment.types import Sampling
+from primum.judge.unanswered import NO_RESPONSE, NOT_ANSWERED
 from primum.text import published
 from primum.text.answer_line import answer_line, asked_code, is_no_verdict, repair
 from primum.text.rows import GradedRow, Message, from_table
 from primum.text.rubric import DEFAULT, question
 from primum.text.scales import SCALES
 
-NO_RESPONSE, EMPTY = "no-response", "empty"
+EMPTY = "empty"
 CLASSES = "refusal-classes"
-NOT_ANSWERED = frozenset({"error", "prompt-too-long"})
 # ``nonce`` is the code that the judge was asked to repeat in its last line, empty where its rubric asks for none; ``repair`` what
 # it answered when it was asked once more for that line alone, all three of it empty where it was not.
 SCHEMA = pa.schema(

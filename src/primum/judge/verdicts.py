@@ -10,13 +10,13 @@ import pyarrow as pa
 
 from primum.artifact.job import Item, Job, Result
 from primum.errors import PrimumError
+from primum.judge.unanswered import NOT_ANSWERED
 from primum.text.judgement import EMPTY, NO_RESPONSE, read_judgement
 from primum.text.refusal import refusal_phrase
 from primum.text.rows import GradedRow, from_table
 from primum.text.scales import SCALES
 
 MOST_UNSCORED = 0.2
-_NOT_ANSWERED = frozenset({"error", "prompt-too-long"})
 SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -71,7 +71,7 @@ def _record(row: Mapping[str, Any], score: int | None, status: str, reason: str 
 
 
 def _refusal(row: Mapping[str, Any]) -> dict[str, Any]:
-    if row["status"] in _NOT_ANSWERED:
+    if row["status"] in NOT_ANSWERED:
         return _record(row, None, NO_RESPONSE)
     if not row["response"].strip():
         return _record(row, None, EMPTY)
