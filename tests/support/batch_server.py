@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
 
-from chat_server import completion, send
+from chat_server import completion, on_loopback, send
 
 Record = dict[str, Any]
 
@@ -169,12 +169,5 @@ def batch_server() -> Iterator[BatchServer]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    http.daemon_threads = True
-    threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    state.url = f"http://127.0.0.1:{http.server_port}/v1"
-    try:
+    with on_loopback(Handler) as state.url:
         yield state
-    finally:
-        http.shutdown()
-        http.server_close()

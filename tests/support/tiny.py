@@ -46,6 +46,15 @@ TINY: dict[str, Any] = {
 }
 
 
+# The stages that make artifacts of it.
+STAGES = frozenset(
+    {
+        *("fetch", "read", "mix", "overlap", "pretrain", "pack", "sft"),
+        *("generate", "verdicts", "score", "tables", "report"),
+    }
+)
+
+
 def write(project: Path, document: dict[str, Any] = TINY) -> None:
     """The experiment file, where a name finds it."""
     path = project / "config/experiments" / f"{document['name']}.yaml"

@@ -14,6 +14,7 @@ import pytest
 import tiny
 import yaml
 from project import DEMO, ROOT, Planner, environment
+from tiny import STAGES as EVERY
 from tiny import TINY, snakemake, started, write
 
 from primum.artifact.manifest import load_manifest
@@ -124,20 +125,6 @@ def _entry(project: Path, artifact: str) -> Path:
 
 
 BEHIND_SFT = {"generate", "verdicts", "score", "tables", "report"}
-EVERY = {
-    "fetch",
-    "read",
-    "mix",
-    "overlap",
-    "pretrain",
-    "pack",
-    "sft",
-    "generate",
-    "verdicts",
-    "score",
-    "tables",
-    "report",
-}
 
 
 def test_a_finished_run_has_nothing_to_do(project: Path) -> None:

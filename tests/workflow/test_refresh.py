@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from project import copy_project
-from tiny import snakemake, started, taken, verdicts, write
+from tiny import STAGES, snakemake, started, taken, verdicts, write
 
 from primum.artifact.manifest import load_manifest, save_manifest
 from primum.artifact.store import Store
@@ -22,22 +22,6 @@ RULES = {
     "sft_model", "generate_responses", "read_verdicts", "find_overlaps", "score_benchmarks", "aggregate_tables",
     "write_report",
 }  # fmt: skip
-
-
-STAGES = {
-    "fetch",
-    "read",
-    "mix",
-    "overlap",
-    "pretrain",
-    "pack",
-    "sft",
-    "generate",
-    "verdicts",
-    "score",
-    "tables",
-    "report",
-}
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import yaml
+from tiny import STAGES as EVERY
 from tiny import TINY
 
 from primum.artifact.canonical import canonical_json
@@ -83,22 +84,6 @@ def states(run: Workflow) -> dict[str, set[str]]:
     for job in state_of(run).jobs:
         found.setdefault(job.state, set()).add(job.stage)
     return found
-
-
-EVERY = {
-    "fetch",
-    "read",
-    "mix",
-    "overlap",
-    "pretrain",
-    "pack",
-    "sft",
-    "generate",
-    "verdicts",
-    "score",
-    "tables",
-    "report",
-}
 
 
 def test_all_is_adopted_and_nothing_is_left_to_run(opened: Open, capsys: pytest.CaptureFixture[str]) -> None:
