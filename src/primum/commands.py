@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from primum.dag.workflow import Workflow
 
 Argument = tuple[tuple[str, ...], dict[str, Any]]
-GROUPS = ("Look", "Fetch", "Change", "Export", "Data")
+GROUPS = ("Look", "Trace", "Fetch", "Change", "Export", "Data")
 
 
 @dataclass(frozen=True, slots=True)

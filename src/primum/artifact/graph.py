@@ -1,0 +1,142 @@
+"""What a results folder holds, and which artifact was made of which: by its manifests alone, without the experiment's file.
+
+A manifest names its inputs by content and by key. Where several artifacts have one key (the same question to the same data under
+two names) the first by path stands for all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from primum.artifact.folder import MANIFEST
+from primum.artifact.manifest import Artifact, Manifest
+from primum.artifact.store import Store
+from primum.errors import PrimumError
+
+# What a run writes beside its artifacts, at the top of a results folder.
+_OTHERS = frozenset({"requests", "logs", "benchmarks", "experiment.json"})
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input of an artifact: its ``role``, content hash and key; ``artifact`` is None where these results have it no more.
+
+    ``key`` is "" in a manifest that was written before keys were recorded. ``stored`` is what the store still says of a lost one.
+    """
+
+    role: str
+    content: str
+    key: str
+    artifact: Artifact | None
+    stored: Manifest | None = None
+
+
+def manifest_paths(results: Path) -> Iterator[Path]:
+    """The manifests of all artifacts in an experiment's folder, in the order of their paths. A folder artifact is one of them.
+
+    Raises PrimumError when there is no such folder.
+    """
+    if not results.is_dir():
+        raise PrimumError(f"{results}: no such results folder; `snakemake all` makes results/<experiment>")
+    for entry in sorted(os.scandir(results), key=lambda entry: entry.name):
+        if entry.name not in _OTHERS and not entry.name.startswith("."):
+            if entry.is_dir(follow_symlinks=False):
+                yield from _below(Path(entry.path))
+            elif entry.name.endswith(".json"):
+                yield Path(entry.path)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    if any(entry.name == MANIFEST for entry in entries):
+        yield folder / MANIFEST
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(Path(entry.path))
+        elif entry.name.endswith(".json"):
+            yield Path(entry.path)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The artifacts of a results folder in the order of their paths, and the manifests that cannot be read, with what is wrong.
+
+    ``store`` is asked about inputs that the folder has no more.
+    """
+
+    results: Path
+    artifacts: Sequence[Artifact]
+    unreadable: Mapping[Path, str] = field(default_factory=dict)
+    store: Store | None = None
+
+    @cached_property
+    def by_key(self) -> dict[str, list[Artifact]]:
+        """Artifacts by key, the first by path first."""
+        found: dict[str, list[Artifact]] = {}
+        for artifact in self.artifacts:
+            found.setdefault(artifact.manifest.key, []).append(artifact)
+        return found
+
+    @cached_property
+    def by_content(self) -> dict[str, list[Artifact]]:
+        """Artifacts by content hash, the first by path first."""
+        found: dict[str, list[Artifact]] = {}
+        for artifact in self.artifacts:
+            found.setdefault(artifact.manifest.content, []).append(artifact)
+        return found
+
+    def name(self, artifact: Artifact) -> str:
+        """Its path in the results folder without ``.json`` or ``/manifest.json``: ``scores/sft/medqa``."""
+        path = artifact.path.relative_to(self.results)
+        return (path.parent if artifact.manifest.kind == "folder" else path.with_suffix("")).as_posix()
+
+    def inputs(self, artifact: Artifact) -> list[Input]:
+        """What ``artifact`` was made of, in the order of its manifest."""
+        keys = artifact.manifest.run.get("input_keys") or {}
+        return [
+            self._input(role, content, (keys.get(role) or [""] * len(contents))[index])
+            for role, contents in artifact.manifest.inputs.items()
+            for index, content in enumerate(contents)
+        ]
+
+    def _input(self, role: str, content: str, key: str) -> Input:
+        same = [each for each in self.by_key.get(key, ()) if each.manifest.content == content]
+        # Another artifact of this content: what was read is here, whatever it was made for.
+        found = next(iter(same or self.by_content.get(content, [])), None)
+        stored = self.store.manifest(key) if found is None and key and self.store is not None else None
+        return Input(role, content, key, found, stored)
+
+    def readers(self, artifact: Artifact) -> list[Artifact]:
+        """The artifacts that were made of ``artifact``, or of another of its content, in the order of their paths."""
+        return self._readers.get(artifact.manifest.content, [])
+
+    @cached_property
+    def _readers(self) -> dict[str, list[Artifact]]:
+        found: dict[str, dict[Path, Artifact]] = {}
+        for artifact in self.artifacts:
+            for contents in artifact.manifest.inputs.values():
+                for content in contents:
+                    found.setdefault(content, {})[artifact.path] = artifact
+        return {content: list(readers.values()) for content, readers in found.items()}
+
+
+def read_graph(results: Path, store: Path | None = None) -> Graph:
+    """The graph of an experiment's folder, such as ``results/demo``. Its store is ``store``, by default that beside the folder.
+
+    Raises PrimumError when the folder is not there. A manifest that is damaged is listed, and is no error.
+    """
+    artifacts, unreadable = [], {}
+    for path in manifest_paths(results):
+        try:
+            artifacts.append(Artifact.open(path))
+        except PrimumError as error:
+            unreadable[path] = str(error)
+    root = store or Path(os.environ.get("PRIMUM_STORE") or results.parent / ".store")
+    return Graph(results, artifacts, unreadable, Store(root) if root.is_dir() else None)
