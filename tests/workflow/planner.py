@@ -2,7 +2,8 @@
 
 Started with a copy of the project as its working folder and the copy's ``src`` on PYTHONPATH; reads one JSON request a
 line, writes one JSON answer a line. Questions: ``plan`` (a dry-run of `all`), ``finish`` (write every output as if it had
-been made, and let Snakemake record it), ``jobs`` (what the package lists), ``graph`` (what each job reads and asks for).
+been made, and let Snakemake record it), ``jobs`` (what the package lists), ``state`` (what a plan depends on), ``graph`` (what
+each job reads and asks for).
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from snakemake.settings.types import (
     ResourceSettings,
 )
 
+from primum.artifact.canonical import digest
 from primum.artifact.job import item_spec
 from primum.artifact.manifest import Manifest, artifact_key, save_manifest
+from primum.dag.dag import Job
 from primum.dag.workflow import open_workflow
 
 
@@ -123,6 +126,25 @@ def jobs(request: Mapping[str, Any]) -> dict[str, Any]:
     return {"jobs": [[job.stage.name, job.name, job.spec, job.paths] for job in workflow.dag.jobs]}
 
 
+def state(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A digest of all that a plan depends on: each job's inputs and outputs, and which of its specs are not those recorded."""
+    workflow = open_workflow(request.get("config", {}), Path.cwd())
+    return {"state": digest(sorted([job.stage.name, job.name, *_seen(job)] for job in workflow.dag.jobs))}
+
+
+def _seen(job: Job) -> list[Any]:
+    spec = json.loads(job.spec)
+    seen = []
+    for output, (_, item) in zip(job.plan.outputs, spec["items"], strict=True):
+        path = Path(output.path)
+        made = json.loads(path.read_text()) if path.exists() else {"job": None, "spec": None}
+        new = [made["job"] != job.spec, made["spec"] != item_spec(spec, item)]
+        seen.append(
+            [output.name, output.path, {role: list(paths) for role, paths in job.plan.inputs_of(output).items()}, new]
+        )
+    return seen
+
+
 def graph(request: Mapping[str, Any]) -> dict[str, Any]:
     """By the manifests it makes: what each job with a spec reads, by role, and its GPUs, nodes and minutes."""
     dag = _build({**request, "forceall": True}, "dryrun")
@@ -160,7 +182,9 @@ def main() -> None:
         if child == 0:
             os.close(read_end)
             try:
-                answer = {"plan": plan, "finish": finish, "jobs": jobs, "graph": graph}[request["ask"]](request)
+                answer = {"plan": plan, "finish": finish, "jobs": jobs, "graph": graph, "state": state}[request["ask"]](
+                    request
+                )
             except BaseException as error:
                 answer = {"error": f"{type(error).__name__}: {error}"}
             with os.fdopen(write_end, "w", encoding="utf-8") as pipe:

@@ -62,6 +62,7 @@ LIBRARIES = {
 # These run in no job, or only start one: a change in them plans nothing.
 OUTSIDE = {
     "artifact.code",
+    "artifact.graph",
     "artifact.heard",
     "artifact.names",
     "artifact.speech",
@@ -83,6 +84,7 @@ OUTSIDE = {
     "hub.locked",
     "pins",
     "table4",
+    "tables.cells",
     "tables.csv",
     # How many processes work together is a resource.
     "parallel.worker",
@@ -148,7 +150,7 @@ def _planned_for(planner: Planner, edits: dict[str, str | bytes]) -> tuple[set[s
     with ExitStack() as stack:
         for name, text in edits.items():
             stack.enter_context(planner.edited(name, text))
-        answer = planner.ask("plan")
+        answer = planner.plan()
     return set(answer["stale"]), set(answer["planned"])
 
 

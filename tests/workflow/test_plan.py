@@ -240,7 +240,7 @@ def _another(key: Any, value: Any) -> Any:
 def _check(planner: Planner, before: Document, after: Document, path: tuple[Any, ...]) -> str | None:
     """What is wrong with the plan for ``after``, if anything."""
     with planner.experiment(after) as path_given:
-        answer = planner.ask("plan", config={"experiment": path_given})
+        answer = planner.plan(config={"experiment": path_given})
     meaning = Meaning(after)
     owners = _owners(before, after, path)
     # In another order the responses are what they were: their job is asked anew, and who reads them is not.
