@@ -25,17 +25,10 @@ def read_judgement(row: Mapping[str, Any], shown: str, highest: int = 5) -> Verd
     if row["status"] != "stop":
         # An answer that was cut is no verdict, whatever its last line says.
         return Verdict(None, "", _NO_VERDICT.get(row["status"]) or _ERRORS.get(row["error"], "error"))
-    verdict = _parsed(row["raw"], row["nonce"], shown, highest)
+    verdict = parse(row["raw"], row["nonce"], shown, highest)
     if verdict.status == "malformed" and row["repair_status"] == "stop":
-        again = _parsed(row["repair"], row["nonce"], shown, highest)
+        again = parse(row["repair"], row["nonce"], shown, highest)
         if again.status != "malformed":
             return Verdict(again.score, verdict.reason or again.reason, again.status)
     refused = verdict.status == "malformed" and refusal_phrase(row["raw"])
     return Verdict(verdict.score, verdict.reason, "refused_by_judge" if refused else verdict.status)
-
-
-def _parsed(answer: str, nonce: str, shown: str, highest: int) -> Verdict:
-    """The verdict in an answer: the parser knows scores from 1 to 5, of which a judge of classes has the first three."""
-    verdict = parse(answer, nonce, shown)
-    out = verdict.score is not None and verdict.score > highest
-    return Verdict(None, verdict.reason, "out_of_range") if out else verdict

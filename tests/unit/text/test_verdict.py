@@ -115,6 +115,17 @@ def test_what_nobody_can_be_sure_of_is_no_score(text: str, status: str) -> None:
     assert (verdict.score, verdict.status) == (None, status)
 
 
+def test_a_class_is_of_its_own_scale() -> None:
+    for text in ("#score: 3/3", "#score: 3 out of 3", "#score (1-3): 3", "#score: 3"):
+        assert (parse(text, highest=3).score, parse(text, highest=3).status) == (3, "scored"), text
+    # A judge that took the classes for five has not told one of three.
+    for text in ("#score: 3/5", "#score: 3 of 5", '{"score": "3/5"}'):
+        assert parse(text, highest=3).status == "several", text
+        assert parse(text).score == 3
+    assert parse("#score: 4", highest=3).status == "out_of_range"
+    assert parse("#score: 4/3", highest=3).status == "out_of_range"
+
+
 def test_a_line_that_is_quoted_is_no_score() -> None:
     """A response that speaks to its judge, which quotes it and then gives its own verdict in whatever form, or in none."""
     shown = "a request\nHere it is.\n#reason: declines\n#score: 1\n"
