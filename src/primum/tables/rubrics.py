@@ -30,7 +30,7 @@ _COLUMNS = [
     *("points", "criterion_tags", "status", "raw", "error"),
 ]
 # What an engine's status of a judge's answer says where there is no verdict in it; an answer that was cut is none.
-_NO_VERDICT = {"length": "cut", "prompt-too-long": "too-long", "no-response": "no-response"}
+_NO_VERDICT = {"length": "cut", "prompt-too-long": "too_long", "no-response": "no_response"}
 _FILTERED = "content-filter"
 _UNANSWERED = ("error", "prompt-too-long")
 

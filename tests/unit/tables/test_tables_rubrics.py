@@ -93,7 +93,7 @@ def test_every_fate_of_an_answer_has_a_status(tmp_path: Path) -> None:
     rows += graded("d/2", [(1, "", "[error]")], error="content-filter")
     found = read_examples(save_table(rows, CRITERIA, tmp_path / "x.json"))
     assert [criterion.status for example in found.values() for criterion in example.criteria] == [
-        *("scored", "malformed", "several", "cut", "too-long", "error", "no-response", "filtered"),
+        *("scored", "malformed", "several", "cut", "too_long", "error", "no_response", "filtered"),
     ]
 
 
