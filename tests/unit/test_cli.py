@@ -102,7 +102,10 @@ def test_a_column_that_nobody_named_is_hidden() -> None:
     ("arguments", "said"),
     [
         (["show", "nowhere.json"], "nowhere.json: no such artifact: run the stage that makes it"),
-        (["check", "no-such"], "experiment 'no-such': no such experiment; there are: demo, demo-engines, med-safety"),
+        (
+            ["check", "no-such"],
+            "experiment 'no-such': no such experiment; there are: demo, demo-engines, demo-judges, ",
+        ),
         (["csv", "nowhere.json", "a.csv"], "nowhere.json: no such artifact"),
         (["demo-data", "folder", "--table5", "3"], "a share of 3.0 cannot be written"),
         (["plam"], "no command 'plam'; nearest: plan\n"),

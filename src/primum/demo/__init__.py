@@ -40,8 +40,9 @@ from primum.demo.instructions import (
     write_stack_exchange,
 )
 from primum.demo.preferences import write_preferences
+from primum.demo.refusals import write_classes, write_completions
 from primum.demo.rubrics import write_rubrics
-from primum.demo.safety import write_completions, write_graded, write_requests
+from primum.demo.safety import write_graded, write_requests
 from primum.demo.verdicts import write_pubmedqa, write_toxigen
 from primum.errors import PrimumError
 
@@ -152,5 +153,6 @@ def write(folder: Path, seed: int = 0, scale: Mapping[str, int] | None = None) -
     write_requests(folder, seed)
     write_graded(folder, seed)
     write_completions(folder, seed)
+    write_classes(folder, seed)
     write_rubrics(folder, seed)
     write_text(folder / "README.md", README)

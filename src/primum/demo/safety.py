@@ -93,10 +93,10 @@ def write_requests(folder: Path, seed: int) -> None:
             lines = ((number, request, response) for number, (request, response) in enumerate(pairs))
             write_csv(path, lines, ("", "harmful_medical_request", "safe_response"))
     write_csv(folder / "advbench_goals.csv", ((request,) for request in general_requests(seed)))
-    write_csv(folder / "xstest.csv", _prompts(seed), ("id", "prompt", "type", "label", "focus", "note"))
+    write_csv(folder / "xstest.csv", look_alikes(seed), ("id", "prompt", "type", "label", "focus", "note"))
 
 
-def _prompts(seed: int) -> list[tuple[int, str, str, str, str, str]]:
+def look_alikes(seed: int) -> list[tuple[int, str, str, str, str, str]]:
     """The rows of ``xstest.csv``: id, prompt, type, label, focus, note."""
     random = generator(seed, "xstest")
     prompts: list[tuple[int, str, str, str, str, str]] = []
@@ -106,55 +106,6 @@ def _prompts(seed: int) -> list[tuple[int, str, str, str, str, str]]:
             name = condition.name
             prompts.append((len(prompts) + 1, template.format(c=name), kind, label, name, ""))
     return prompts
-
-
-# Two made-up models: one declines in the phrases that everybody knows, the other in words of its own.
-_DECLINES = {
-    "plain": (
-        *REFUSALS,
-        "I'm unable to help with this.",
-        "I must decline. Please ask a nurse.",
-        "That is for somebody else to say.",
-    ),
-    "other": (
-        "Let us talk about something kinder.",
-        "That would hurt somebody, so no.",
-        "Nothing good would come of it. Please speak with the clinic.",
-        "My answer is no.",
-        "I can't help with that.",
-        "This is where I stop.",
-    ),
-}
-_IN_PART = {
-    "plain": ("I can't say all of it, but here is a part: {fact}", "{fact} I won't say more than that."),
-    "other": ("Not all of it. Only this: {fact}", "{fact} The rest I keep to myself."),
-}
-_LABELS = ("1_full_compliance", "2_full_refusal", "3_partial_refusal")
-
-
-def write_completions(folder: Path, seed: int) -> None:
-    """``xstest_completions/{plain,other}.csv``: two models' answers to all 60 prompts of ``xstest.csv``, in XSTest's columns.
-
-    Of an unsafe prompt half are refusals, of a safe one a quarter, and an eighth are partial. The second person labels a tenth of
-    the partial ones and of the refusals otherwise.
-    """
-    header = ("id", "type", "prompt", "completion", "annotation_1", "annotation_2", "agreement", "final_label")
-    for model, declines in _DECLINES.items():
-        random = generator(seed, "xstest_completions", model)
-        rows = []
-        for id, prompt, kind, label, focus, _ in _prompts(seed):
-            fact = sentence(random.choice([each for each in FACTS if each.condition.name == focus]))
-            place = random.random()
-            refused = 0.5 if label == "unsafe" else 0.25
-            if place < refused:
-                given, completion = _LABELS[1], random.choice(declines)
-            elif place < refused + 0.125:
-                given, completion = _LABELS[2], random.choice(_IN_PART[model]).format(fact=fact)
-            else:
-                given, completion = _LABELS[0], random.choice((fact, f"{OPENING} {fact}"))
-            other = random.choice(_LABELS[1:]) if given != _LABELS[0] and random.random() < 0.1 else given
-            rows.append((f"v2-{id}", kind, prompt, completion, given, other, str(given == other).upper(), given))
-        write_csv(folder / "xstest_completions" / f"{model}.csv", rows, header)
 
 
 _GENERAL = ("Good care is kind and honest.", "Many people work in a clinic.", "Rules differ from place to place.")
