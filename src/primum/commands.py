@@ -90,6 +90,19 @@ def _show(given: argparse.Namespace) -> None:
     show(given.artifact, given.rows, given.show_harmful_text)
 
 
+def _explain(given: argparse.Namespace) -> None:
+    from primum.trace.explain import conditions, explain
+
+    where = conditions(given.where, {name: getattr(given, name) for name in _COLUMNS})
+    explain(given.experiment, given.what, where, given.depth, given.item, given.json, given.html)
+
+
+def _uses(given: argparse.Namespace) -> None:
+    from primum.trace.uses import uses
+
+    uses(given.experiment, given.what, given.json)
+
+
 def _summary(given: argparse.Namespace) -> None:
     from primum.audit.summary import summarize
 
@@ -157,6 +170,10 @@ _HARMFUL = _argument(
     help="write a sensitive artifact too",
 )
 _RESULTS = _argument("results", type=Path, help="the experiment's folder, such as results/demo")
+
+_JSON = _argument("--json", action="store_true", help="print JSON instead: docs/provenance.md says of what")
+# What rows of the tables are mostly named by; --where takes any column.
+_COLUMNS = ("model", "benchmark", "subject", "judge", "prompts", "category", "mixture", "source")
 
 COMMANDS = (
     Command(
@@ -229,6 +246,41 @@ COMMANDS = (
                 action="store_true",
                 help="also print requests, responses, judges' words, and what a training's chunks or pairs teach",
             ),
+        ),
+    ),
+    Command(
+        "explain",
+        "Trace",
+        "print all that a number or an artifact was made of, down to the raw files",
+        "primum explain demo benchmarks --model sft --benchmark medqa",
+        _explain,
+        (
+            _argument("experiment", help="an experiment that was run, or its results folder"),
+            _argument(
+                "what",
+                nargs="?",
+                help="a table, or an artifact: its name, path, or the beginning of its hash; without it, what there is",
+            ),
+            *(_argument(f"--{name}", metavar="NAME", help=f"the row's {name}") for name in _COLUMNS),
+            _argument(
+                "--where", metavar="KEY=VALUE", action="append", default=[], help="what the row has in any column"
+            ),
+            _argument("--item", metavar="ID", help="also say what was measured of one item, and where it came from"),
+            _argument("--depth", type=int, metavar="N", help="unfold so many levels (default: all)"),
+            _JSON,
+            _argument("--html", type=Path, metavar="FILE", help="write a page that unfolds instead"),
+        ),
+    ),
+    Command(
+        "uses",
+        "Trace",
+        "list every artifact and number that an artifact or a raw file reaches",
+        "primum uses data/raw/demo-medqa-test",
+        _uses,
+        (
+            _argument("what", help="an artifact, a raw file, a file of the project's data, or the beginning of a hash"),
+            _argument("--experiment", default="demo", help="one that was run, or its results folder (default: demo)"),
+            _JSON,
         ),
     ),
     Command(

@@ -37,11 +37,24 @@ ROOMS = {
     "cluster": {"artifact", "experiment", "dag"},
     "table4": {"artifact", "experiment", "tables", "dag"},
     "export": {"artifact", "text", "dag", "licences"},
+    "trace": {"artifact", "project", "tables"},  # which artifacts a row was made of
     "audit": {"artifact", "experiment", "hub", "text", "dag", "cluster", "licences", "score"},  # a task, tried on a row
     "pins": {"artifact", "experiment", "dag", "hub", "curate"},
     "terminal": {"dag"},
     "run_stage": {"artifact", "dag", "cluster", "tracebacks"},
-    "commands": {"artifact", "experiment", "dag", "project", "audit", "pins", "demo", "tables", "table4", "export"},
+    "commands": {
+        "artifact",
+        "experiment",
+        "dag",
+        "project",
+        "audit",
+        "pins",
+        "demo",
+        "tables",
+        "table4",
+        "export",
+        "trace",
+    },
     "cli": {"dag", "commands", "run_stage"},
 }
 

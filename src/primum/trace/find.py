@@ -1,0 +1,110 @@
+"""What people name: a results folder, and an artifact in it by its name, path, content or key."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from primum.artifact.folder import MANIFEST
+from primum.artifact.graph import Graph
+from primum.artifact.manifest import Artifact
+from primum.errors import PrimumError
+from primum.project import project_root
+
+_LISTED = 4
+# A shorter beginning of a hash is rather a name that is wrong.
+_HASH = re.compile(r"[0-9a-f]{6,64}")
+
+
+def results_folder(given: str) -> Path:
+    """The results folder that an experiment's name, or a path to it, means. PrimumError when there is none."""
+    path = Path(given)
+    if (path / "experiment.json").is_file() or (path.is_dir() and len(path.parts) > 1):
+        return path
+    root = project_root(given)
+    found = Path(os.path.relpath(root / "results" / given))
+    if not found.is_dir():
+        raise PrimumError(f"{found}: no such results folder: give an experiment that was run, or its folder")
+    return found
+
+
+def nearest(word: str, words: Sequence[str]) -> str:
+    """The words most like ``word``, or the first few, as a list for an error."""
+    near = difflib.get_close_matches(word, words, n=3, cutoff=0.5)
+    more = f" and {len(words) - _LISTED} more" if not near and len(words) > _LISTED else ""
+    return ("nearest: " if near else "there are: ") + ", ".join(near or words[:_LISTED]) + more
+
+
+def find_artifacts(graph: Graph, given: str) -> list[Artifact]:
+    """The artifacts that ``given`` names: a name (``scores/sft/medqa``), a path, a raw file, or the beginning of a hash.
+
+    They are several only where several hold the raw file, or have the content or key. PrimumError naming the nearest names.
+    """
+    names = {graph.name(artifact): artifact for artifact in graph.artifacts}
+    for path in _in_results(graph, given):
+        if path in names:
+            return [names[path]]
+        folders = [str(parent) for parent in Path(path).parents if str(parent) in names]
+        if folders and names[folders[0]].manifest.kind == "folder":
+            return [names[folders[0]]]
+        for damaged, why in graph.unreadable.items():
+            if _plain(damaged.relative_to(graph.results).as_posix()) == path:
+                raise PrimumError(why)
+    held = [each for each in graph.artifacts if _source(given) in each.manifest.files]
+    if held:
+        return held
+    if _HASH.fullmatch(given):
+        return _by_hash(graph, given)
+    raise PrimumError(f"{given}: no such artifact in {graph.results}; {nearest(given, list(names))}")
+
+
+def find_artifact(graph: Graph, given: str) -> Artifact:
+    """The one artifact that ``given`` names, the first by path of those with one key. PrimumError where they are several."""
+    found = find_artifacts(graph, given)
+    if len({artifact.manifest.key for artifact in found}) > 1:
+        names = [graph.name(artifact) for artifact in found]
+        more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+        raise PrimumError(f"{given}: is in {len(names)} artifacts: name one of {', '.join(names[:_LISTED])}{more}")
+    return found[0]
+
+
+def _plain(path: str) -> str:
+    """A path in a results folder as an artifact's name: without the suffix of its manifest, data or CSV."""
+    for suffix in (f"/{MANIFEST}", ".json", ".parquet", ".csv"):
+        path = path.removesuffix(suffix)
+    return path.strip("/")
+
+
+def _in_results(graph: Graph, given: str) -> list[str]:
+    """What ``given`` may be in the results folder, as names of artifacts: from there, or from the current folder."""
+    absolute = Path(given).resolve()
+    inside = graph.results.resolve()
+    paths = [given] + ([absolute.relative_to(inside).as_posix()] if absolute.is_relative_to(inside) else [])
+    return list(dict.fromkeys(each for path in paths for each in (path.strip("/"), _plain(path))))
+
+
+def _source(given: str) -> str:
+    """The path of a file of the project as its entry has it: from the project's root."""
+    path = Path(given)
+    if path.exists():
+        try:
+            root = project_root(given)
+        except PrimumError:
+            return given
+        if path.resolve().is_relative_to(root.resolve()):
+            return path.resolve().relative_to(root.resolve()).as_posix()
+    return given
+
+
+def _by_hash(graph: Graph, given: str) -> list[Artifact]:
+    def means(artifact: Artifact) -> bool:
+        manifest = artifact.manifest
+        return any(each.startswith(given) for each in (manifest.key, manifest.content, *manifest.files.values()))
+
+    found = [artifact for artifact in graph.artifacts if means(artifact)]
+    if not found:
+        raise PrimumError(f"{given}: no artifact in {graph.results} has a key, a content or a file of this hash")
+    return found

@@ -1,0 +1,91 @@
+"""One item of a cell: what was measured of it, and the raw file and line that it came from. Never its text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from primum.artifact.graph import Graph
+from primum.artifact.manifest import Artifact
+from primum.errors import PrimumError
+
+# Columns of text that hold names alone. All other text may be a question, an answer or a judge's words.
+_SHOWN = frozenset({"id", "item", "subject", "category", "status", "method", "example", "response_status", "prompt_id"})
+_ORIGINS = "data/origins"
+_LISTED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The raw ``file`` of ``artifact`` with its ``sha256``, and the ``line`` (or record, says ``unit``) where the item begins."""
+
+    artifact: str
+    file: str
+    sha256: str
+    line: int
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What each artifact says of an item, in numbers and names; ``note`` says why there is no ``origin``."""
+
+    id: str
+    measured: Sequence[tuple[str, Mapping[str, Any]]]
+    origin: Origin | None
+    note: str = ""
+
+
+def find_item(graph: Graph, artifacts: Sequence[Artifact], id: str) -> Item:
+    """The item ``id`` in ``artifacts``: rows whose ``id``, ``item`` or ``example`` it is. PrimumError where none has it."""
+    measured: list[tuple[str, Mapping[str, Any]]] = []
+    examples: list[str] = []
+    for artifact in artifacts:
+        if artifact.manifest.kind != "table":
+            continue
+        table = artifact.table(_columns(artifact))
+        names = [name for name in ("id", "item", "example") if name in table.column_names]
+        hits = [pc.equal(table.column(name), id) for name in names]
+        mask = hits[0]
+        for each in hits[1:]:
+            mask = pc.or_(mask, each)
+        examples += table.column(names[-1]).slice(0, _LISTED).to_pylist()
+        measured += [(graph.name(artifact), row) for row in table.filter(mask).to_pylist()]
+    if not measured:
+        like = f"; items are called as {', '.join(dict.fromkeys(examples[:_LISTED]))}" if examples else ""
+        raise PrimumError(f"--item {id}: no such item in {', '.join(map(graph.name, artifacts)) or 'this cell'}{like}")
+    row = measured[0][1]
+    origin, note = _origin(graph, str(row.get("item") or row.get("example") or id))
+    return Item(id, measured, origin, note)
+
+
+def _columns(artifact: Artifact) -> list[str]:
+    from pyarrow import parquet
+
+    schema = parquet.read_schema(artifact.data)
+    return [field.name for field in schema if field.name in _SHOWN or _is_number(field.type)]
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    inner = kind.value_type if pa.types.is_list(kind) else kind
+    return bool(pa.types.is_integer(inner) or pa.types.is_floating(inner) or pa.types.is_boolean(inner))
+
+
+def _origin(graph: Graph, row: str) -> tuple[Origin | None, str]:
+    """Where the row of a dataset came from, and why it is not known."""
+    dataset = row.partition("/")[0]
+    names = {graph.name(artifact): artifact for artifact in graph.artifacts}
+    origins, raw = names.get(f"{_ORIGINS}/{dataset}"), names.get(f"data/raw/{dataset}")
+    if origins is None:
+        return None, f"{_ORIGINS}/{dataset} is not there, which would say the raw file and line"
+    table = origins.table(["id", "file", "line", "unit"])
+    found = table.filter(pc.equal(table.column("id"), row)).to_pylist()
+    if not found:
+        return None, f"{_ORIGINS}/{dataset} has no row {row}"
+    entry = found[0]
+    sha256 = raw.manifest.files.get(entry["file"], "") if raw is not None else ""
+    return Origin(f"data/raw/{dataset}", entry["file"], sha256, entry["line"], entry["unit"]), ""
