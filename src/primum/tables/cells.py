@@ -32,7 +32,7 @@ LISTS = {
 NAMED = {
     "benchmarks": ("model", "benchmark", "subject"),
     "preferences": ("model", "benchmark", "subject"),
-    "comparisons": ("model", "benchmark", "against", "other"),
+    "comparisons": ("model", "benchmark", "against", "other", "group"),  # both groups have an average
     "safety": ("model", "prompts", "judge", "category"),
     "rubrics": ("model", "prompts", "judge", "tag"),
     "judges": ("judge", "against", "part"),

@@ -96,5 +96,7 @@ def test_every_table_can_be_asked_and_its_names_are_columns() -> None:
     assert NAMED.keys() == SCHEMAS.keys()
     for table, names in NAMED.items():
         assert set(names) <= set(SCHEMAS[table].names)
+    # The average of the benchmarks and that of the preferences are rows of one table.
+    assert "group" in NAMED["comparisons"]
     with pytest.raises(PrimumError, match="no such table"):
         behind("nothing", {}, COMMON)
