@@ -20,6 +20,8 @@ import pytest
 import yaml
 from runs import ROOT, command, contents, environment, manifests, run
 
+from primum.artifact.folder import file_sha256
+from primum.artifact.graph import read_graph
 from primum.artifact.manifest import Artifact, load_manifest
 from primum.artifact.store import Store
 from primum.demo.requests import HELD_OUT_FRAMES, harmless
@@ -27,8 +29,14 @@ from primum.engine import open_engine
 from primum.experiment import load_experiment
 from primum.experiment.types import Sampling
 from primum.progress import Progress
+from primum.tables.cells import NAMED
 from primum.text.refusal import refusal_phrase
 from primum.text.rows import Message
+from primum.trace.cell import Cell, inputs_of
+from primum.trace.explain import explained, lines
+from primum.trace.find import find_artifacts
+from primum.trace.steps import unfold
+from primum.trace.uses import reach
 
 pytestmark = pytest.mark.demo
 
@@ -147,6 +155,58 @@ def test_the_judge_agrees_with_the_graded_pairs_and_the_phrases_miss_refusals(de
     shown = Artifact.open(demo / "demo/tables/safety.json").table().to_pylist()
     assert {row["status"] for row in shown} == {"measured"}
     assert {row["recall"] for row in shown if row["judge"] == "refusal"} == {found["refusal", ""]["recall"]}
+
+
+def test_every_cell_of_every_table_is_explained_down_to_raw_files_that_have_their_hash(demo: Path) -> None:
+    """Of all rows but those of ``axes``, which repeat what the experiment's file says."""
+    graph = read_graph(demo / "demo")
+    artifacts = {graph.name(each): each for each in graph.artifacts}
+    # One table's artifact names what all tables read, so that its steps are those of every cell.
+    steps = unfold(graph, artifacts["tables/benchmarks"]).steps
+    hashes = {
+        f"{name}/{file.path}": file.sha256
+        for name, step in steps.items()
+        for file in step.files
+        if step.stage == "fetch"
+    }
+    assert len(hashes) >= 49
+    for path, sha256 in hashes.items():
+        assert file_sha256(demo / "demo" / path) == sha256, path
+    raw: dict[str, bool] = {}
+
+    def is_raw(name: str) -> bool:
+        """Whether every way from a step ends in a raw file."""
+        if name not in raw:
+            below = [read.step for read in steps[name].inputs]
+            raw[name] = all(map(is_raw, below)) if below else bool(steps[name].files)
+        return raw[name]
+
+    for table in NAMED:
+        artifact = artifacts[f"tables/{table}"]
+        rows = artifact.table().to_pylist()
+        for row in rows:
+            read = inputs_of(graph, artifact, Cell(table, {}, "", row))
+            assert bool(read) == (table != "axes"), (table, row["id"])
+            assert all(each.artifact is not None and is_raw(graph.name(each.artifact)) for each, _ in read), row["id"]
+        assert len({tuple(row[column] for column in NAMED[table]) for row in rows}) == len(rows), table
+        names = {column: "none" if rows[-1][column] is None else str(rows[-1][column]) for column in NAMED[table]}
+        told = explained(demo / "demo", table, names)
+        assert told.cell is not None
+        assert told.cell.row == rows[-1]
+        assert bool(told.unfolded.raw) == (table != "axes")
+        assert len(list(lines(told))) > len(told.unfolded.steps)
+
+
+@pytest.mark.parametrize(
+    ("file", "benchmark"),
+    [("data/demo/medqa_test.jsonl", "medqa"), ("data/demo/toxigen_annotated_test.jsonl", "toxigen")],
+)
+def test_a_raw_file_reaches_the_accuracy_of_its_benchmark_in_three_steps(demo: Path, file: str, benchmark: str) -> None:
+    graph = read_graph(demo / "demo")
+    nearest = reach(graph, find_artifacts(graph, file)).cells[0]
+    assert (nearest.table, nearest.distance, nearest.way) == ("benchmarks", 3, ("read", "score", "tables"))
+    assert set(nearest.names["benchmark"]) == {benchmark, "average"}
+    assert len(nearest.names["model"]) == 10
 
 
 def test_criteria_show_what_the_preference_stages_teach(demo: Path) -> None:

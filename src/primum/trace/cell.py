@@ -55,7 +55,7 @@ class Cell:
     @property
     def title(self) -> str:
         """The cell as people name it: ``benchmarks: model sft, benchmark medqa``."""
-        named = [f"{name} {value}" for name, value in self.names.items() if value not in ("", None)]
+        named = [f"{name} {_plain(value)}" for name, value in self.names.items() if value != ""]
         return f"{self.table}: {', '.join(named)}"
 
     @property
@@ -67,6 +67,8 @@ class Cell:
 
 
 def _plain(value: Any) -> str:
+    if value is None:
+        return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -88,14 +90,12 @@ def find_cell(graph: Graph, table: str, where: Mapping[str, str]) -> tuple[Artif
     for column in where:
         if rows and column not in columns:
             names = ", ".join(NAMED[table])
-            raise PrimumError(
-                f"{table}: has no column '{column}'; its rows are named by {names}; {nearest(column, columns)}"
-            )
+            raise PrimumError(f"{table}: has no column '{column}'; its rows are named by {names}")
     found = rows
     for column, value in where.items():
         kept = [row for row in found if _is(row[column], value)]
         if not kept:
-            there = list(dict.fromkeys("''" if row[column] == "" else str(row[column]) for row in found))
+            there = list(dict.fromkeys("''" if row[column] == "" else _plain(row[column]) for row in found))
             before = f" of {_described(where, list(where)[: list(where).index(column)])}" if found is not rows else ""
             raise PrimumError(
                 f"{table}: no row{before} has {column} '{value}'; {nearest(value, there) or 'the table is empty'}"
@@ -123,7 +123,7 @@ def _refuse(table: str, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         raise PrimumError(f"{table}: has no rows")
     differing = [column for column in NAMED[table] if len({row[column] for row in rows}) > 1]
-    shown = [", ".join(f"{column} {row[column]}" for column in differing) for row in rows[:_LISTED]]
+    shown = [", ".join(f"{column} {_plain(row[column])}" for column in differing) for row in rows[:_LISTED]]
     more = f"; and {len(rows) - _LISTED} more" if len(rows) > _LISTED else ""
     options = " or ".join(f"--where {column}=VALUE" for column in differing)
     raise PrimumError(

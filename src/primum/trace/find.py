@@ -44,6 +44,8 @@ def find_artifacts(graph: Graph, given: str) -> list[Artifact]:
     They are several only where several hold the raw file, or have the content or key. PrimumError naming the nearest names.
     """
     names = {graph.name(artifact): artifact for artifact in graph.artifacts}
+    if not given.isprintable():
+        raise PrimumError(f"{given!r}: no such artifact in {graph.results}")
     for path in _in_results(graph, given):
         if path in names:
             return [names[path]]

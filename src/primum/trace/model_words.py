@@ -168,7 +168,10 @@ def answer(said: Said) -> str:
 def parse(said: Said) -> str:
     """What answers in words say."""
     items, correct = plural(said.count("items"), "answer"), number(said.count("correct"))
-    task = said.get("generate_until") or {}
-    filters = [told(entry.get("name")) for entry in task.get("filters", ())]
-    by = f" by the filters {', '.join(filters)} ({hidden(task)})" if task else ""
+    filters = said.within("generate_until", "filters") or []
+    by = (
+        f" by the filters {', '.join(told(each.get('name')) for each in filters)} ({hidden(filters)})"
+        if filters
+        else ""
+    )
     return f"Read what {items} to {said.of('benchmarks')} say{by}: {correct} right; {_task(said)}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from primum.trace import data_words as data
@@ -70,8 +71,15 @@ SENTENCES: dict[str, Callable[[Said], str]] = {
 
 
 def did(stage: str, spec: Mapping[str, Any], counts: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> Said:
-    """What an artifact's stage did. ``names`` are its inputs' by role. A stage of another version is named, and no more."""
-    said = Said(spec.get("item") or {}, spec.get("common") or {}, counts, names)
-    make = SENTENCES.get(stage)
-    said.sentence = make(said) if make else f"Ran the stage {told(stage)}, which this version does not know."
+    """What an artifact's stage did. ``names`` are its inputs' by role. What another version made is named, and no more."""
+    said = Said(_mapping(spec.get("item")), _mapping(spec.get("common")), counts, names)
+    try:
+        make = SENTENCES.get(stage)
+        said.sentence = make(said) if make else f"Ran the stage {told(stage)}, which this version does not know."
+    except (KeyError, TypeError, AttributeError, ValueError):  # an entry of a spec has another form than today's
+        said = replace(said, sentence=f"Ran the stage {told(stage)}, with settings of another version.")
     return said
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -20,19 +20,9 @@ FILES = 40
 _IN_TREE = 4
 _NARROWEST = 30
 # What is the same for most steps: said once, and of a step where it is another.
-_COMMON = (
-    "host",
-    "machine",
-    "cpus",
-    "gpus",
-    "driver",
-    "cuda",
-    "container",
-    "python",
-    "user",
-    "commit",
-    "clean",
-    "lock",
+_FACTS = (
+    *("host", "machine", "cpus", "gpus", "driver", "cuda", "container", "python", "user", "commit", "clean", "lock"),
+    *("slurm_job", "failed"),
 )
 
 
@@ -65,17 +55,18 @@ def told(value: Any) -> str:
 
 
 def common_facts(steps: Sequence[Step]) -> tuple[dict[str, str], dict[str, str]]:
-    """What most of the steps were made with, and the version of each library that most of them used."""
+    """What more than half of the steps were made with; and of each library the version that most of its steps used."""
     facts: dict[str, Counter[str]] = {}
     versions: dict[str, Counter[str]] = {}
     for step in steps:
-        for key in _COMMON:
+        for key in _FACTS:
             if key in step.run:
                 facts.setdefault(key, Counter())[told(step.run[key])] += 1
         for library, version in step.libraries.items():
             versions.setdefault(library, Counter())[str(version)] += 1
-    most = {key: counter.most_common(1)[0][0] for key, counter in facts.items()}
-    return most, {key: versions[key].most_common(1)[0][0] for key in sorted(versions)}
+    most = {key: counter.most_common(1)[0] for key, counter in facts.items()}
+    common = {key: value for key, (value, count) in most.items() if 2 * count > len(steps)}
+    return common, {key: versions[key].most_common(1)[0][0] for key in sorted(versions)}
 
 
 def cost(step: Step) -> str:
@@ -87,10 +78,17 @@ def cost(step: Step) -> str:
 
 
 def made(step: Step, facts: Mapping[str, str], versions: Mapping[str, str]) -> str:
-    """With which code, when and at what cost; and of machine and libraries what is not as with most steps."""
-    other = [f"{key} {told(step.run[key])}" for key in _COMMON if key in step.run and told(step.run[key]) != facts[key]]
-    other += [f"{library} {version}" for library, version in step.libraries.items() if versions[library] != version]
-    parts = [f"code {short(step.code)}" if step.code else "", str(step.run.get("finished", "")), cost(step), *other]
+    """With which code and libraries, when and at what cost; and of machine and versions what is not as with most steps."""
+    own = {key: told(step.run[key]) for key in _FACTS if key in step.run}
+    other = [f"{key} {own.get(key, 'not known')}" for key in _FACTS if own.get(key, "") != facts.get(key, "")]
+    used = [key if versions[key] == version else f"{key} {version}" for key, version in step.libraries.items()]
+    parts = [
+        f"code {short(step.code)}" if step.code else "",
+        *used,
+        str(step.run.get("finished", "")),
+        cost(step),
+        *other,
+    ]
     return ", ".join(part for part in parts if part)
 
 

@@ -44,8 +44,8 @@ class Said:
     counts: Mapping[str, Any]
     names: Mapping[str, Sequence[str]]
     sentence: str = ""
-    _said: set[str] = field(default_factory=set)
-    _counted: set[str] = field(default_factory=set)
+    _said: set[str] = field(default_factory=set, init=False)
+    _counted: set[str] = field(default_factory=set, init=False)
 
     def get(self, key: str) -> Any:
         """A setting, which is then said; None where there is none."""
@@ -103,6 +103,8 @@ def hidden(value: Any) -> str:
 
 def told(value: Any) -> str:
     """A setting as it is printed. Text is not: see the module's head."""
+    if value is None:
+        return "nothing"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
