@@ -84,7 +84,11 @@ def find_cell(graph: Graph, table: str, where: Mapping[str, str]) -> tuple[Artif
     A name that is not asked for is the whole where the table has that: ``""``, such as all subjects. PrimumError for a table that
     is not there, a column that it has not, and no row or several of them.
     """
-    artifact = find_artifacts(graph, f"tables/{table}")[0]
+    name = f"tables/{table}"
+    damaged = any(path.is_relative_to(graph.results / "tables") for path in graph.unreadable)
+    if not damaged and name not in map(graph.name, graph.artifacts):
+        raise PrimumError(f"{graph.results / name}: no such table here: `snakemake tables` makes it")
+    artifact = find_artifacts(graph, name)[0]
     rows = artifact.table().to_pylist()
     columns = list(rows[0]) if rows else []
     for column in where:

@@ -9,6 +9,7 @@ from typing import Any
 
 from primum.artifact.graph import Graph, read_graph
 from primum.artifact.manifest import Artifact
+from primum.errors import PrimumError
 from primum.tables.cells import NAMED, behind
 from primum.trace.find import find_artifacts, results_folder
 from primum.trace.show import show
@@ -60,11 +61,16 @@ class Reach:
 def reach(graph: Graph, starts: Sequence[Artifact]) -> Reach:
     """What ``starts`` reach, by the manifests of what was made of them, and of what was made of that."""
     found = _reached(graph, starts)
-    cells = [each for table in NAMED for each in _cells(graph, table, found)]
+    cells: list[Cells] = []
+    damaged = {path.as_posix(): why for path, why in graph.unreadable.items()}
+    for table in NAMED:
+        try:
+            cells += _cells(graph, table, found)
+        except PrimumError as error:  # its rows cannot be read
+            damaged[f"{_TABLES}/{table}"] = str(error)
     nearest = sorted(
         (each for each in found.values() if each.distance), key=lambda each: (each.distance, each.way, each.name)
     )
-    damaged = {path.as_posix(): why for path, why in graph.unreadable.items()}
     return Reach([graph.name(each) for each in starts], nearest, sorted(cells, key=lambda each: each.distance), damaged)
 
 

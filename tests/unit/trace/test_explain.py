@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import re
 import subprocess
@@ -24,6 +25,7 @@ from primum.errors import PrimumError
 from primum.trace.explain import conditions, explained, lines
 from primum.trace.find import find_artifact, find_artifacts
 from primum.trace.page import page
+from primum.trace.show import show
 from primum.trace.tree import Line
 
 
@@ -182,6 +184,15 @@ def test_a_damaged_manifest_is_said(made: Made) -> None:
         explained(made.results, "models/base", {})
 
 
+def test_a_table_that_is_not_there_is_said_with_the_remedy(made: Made) -> None:
+    with pytest.raises(PrimumError, match="tables/safety: no such table here: `snakemake tables` makes it"):
+        explained(made.results, "safety", {"model": "sft"})
+    path = made.results / "tables/benchmarks.json"
+    path.write_text(path.read_text().replace("exam", "test"))
+    with pytest.raises(PrimumError, match=r"tables/benchmarks\.json: damaged"):
+        explained(made.results, "benchmarks", {"model": "sft"})
+
+
 def test_depth_counts_levels_below_what_was_asked_for(made: Made) -> None:
     steps = [
         list(explained(made.results, "benchmarks", {"model": "base"}, depth).unfolded.steps) for depth in (0, 1, 2)
@@ -257,9 +268,39 @@ def test_the_page_has_each_step_once_and_fetches_nothing(made: Made) -> None:
     assert SECRET not in html
 
 
-def test_a_page_that_cannot_be_written_is_one_line(made: Made, tmp_path: Path) -> None:
+def test_the_page_is_written_whole_or_not_at_all(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "sft.html"
+    main(["explain", str(made.results), "models/sft", "--html", str(file)])
+    assert capsys.readouterr().out == f"{file}: 5 steps of models/sft\n"
+    assert file.read_text().rstrip().endswith("</html>")
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["sft.html"]
+    missing = tmp_path / "none" / "x.html"
     with pytest.raises(SystemExit):
-        main(["explain", str(made.results), "models/sft", "--html", str(tmp_path / "none" / "x.html")])
+        main(["explain", str(made.results), "models/sft", "--html", str(missing)])
+    assert f"{missing}: cannot be written: No such file or directory" in capsys.readouterr().err
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_colours_are_for_terminals_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    printed = {}
+    for name, stream in (("file", io.StringIO()), ("terminal", _Terminal())):
+        monkeypatch.setattr(sys, "stdout", stream)
+        show([Line("├ ", "raw: [bold]x", "head", "  0123")])
+        printed[name] = stream.getvalue()
+    assert printed["file"] == "├ raw: [bold]x  0123\n"
+    assert "\x1b[1mraw: [bold]x" in printed["terminal"]
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys, "stdout", _Terminal())
+    show([Line("├ ", "raw", "head")])
+    assert sys.stdout.getvalue() == "├ raw\n"  # type: ignore[attr-defined]
 
 
 def test_nothing_heavy_is_imported() -> None:

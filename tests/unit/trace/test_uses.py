@@ -73,6 +73,12 @@ def test_a_damaged_manifest_is_said(made: Made) -> None:
     assert "damaged, and left out" in "\n".join(line.text for line in lines(_reached(made, "data/raw/exam")))
 
 
+def test_a_table_that_cannot_be_read_is_said_and_artifacts_are_listed(made: Made) -> None:
+    (made.results / "tables/benchmarks.parquet").unlink()
+    reached = _reached(made, "data/raw/exam")
+    assert (len(reached.artifacts), reached.cells, list(reached.damaged)) == (4, [], ["tables/benchmarks"])
+
+
 def test_the_json_has_all_of_it(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
     main(["uses", "scores/base/exam", "--experiment", str(made.results), "--json"])
     told = json.loads(capsys.readouterr().out)
