@@ -15,7 +15,7 @@ from primum.trace.sentences import did
 from primum.trace.words import counted, settings
 
 # Parts of ``run`` that are told elsewhere, or are too long to tell.
-_NOT_TOLD = frozenset({"modules", "input_keys", "adopted", "taken_from_store"})
+_NOT_TOLD = frozenset({"modules", "input_keys", "adopted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,11 @@ def _step(
         sensitive=manifest.sensitive,
         code=str(manifest.spec.get("code", "")),
         libraries=dict(manifest.spec.get("libraries") or {}),
-        run={key: value for key, value in manifest.run.items() if key not in _NOT_TOLD and value not in ("", {}, [])},
+        run={
+            key: value
+            for key, value in manifest.run.items()
+            if key not in _NOT_TOLD and value not in (None, "", {}, [])
+        },
         adopted=list(manifest.run.get("adopted", ())),
         files=_files(artifact, licences) if not manifest.inputs and manifest.kind == "folder" else [],
         inputs=inputs,

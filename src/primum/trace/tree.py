@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import textwrap
@@ -22,8 +23,9 @@ _NARROWEST = 30
 # What is the same for most steps: said once, and of a step where it is another.
 _FACTS = (
     *("host", "machine", "cpus", "gpus", "driver", "cuda", "container", "python", "user", "commit", "clean", "lock"),
-    *("slurm_job", "failed"),
+    *("slurm_job", "failed", "command"),
 )
+_HEX = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28,52}\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,11 @@ def told(value: Any) -> str:
     return value if isinstance(value, str) and value.isprintable() else repr(value)
 
 
+def _brief(value: Any) -> str:
+    """As :func:`told`, but of hashes and commits the beginning."""
+    return _HEX.sub(r"\1", told(value))
+
+
 def common_facts(steps: Sequence[Step]) -> tuple[dict[str, str], dict[str, str]]:
     """What more than half of the steps were made with; and of each library the version that most of its steps used."""
     facts: dict[str, Counter[str]] = {}
@@ -61,7 +68,7 @@ def common_facts(steps: Sequence[Step]) -> tuple[dict[str, str], dict[str, str]]
     for step in steps:
         for key in _FACTS:
             if key in step.run:
-                facts.setdefault(key, Counter())[told(step.run[key])] += 1
+                facts.setdefault(key, Counter())[_brief(step.run[key])] += 1
         for library, version in step.libraries.items():
             versions.setdefault(library, Counter())[str(version)] += 1
     most = {key: counter.most_common(1)[0] for key, counter in facts.items()}
@@ -79,7 +86,7 @@ def cost(step: Step) -> str:
 
 def made(step: Step, facts: Mapping[str, str], versions: Mapping[str, str]) -> str:
     """With which code and libraries, when and at what cost; and of machine and versions what is not as with most steps."""
-    own = {key: told(step.run[key]) for key in _FACTS if key in step.run}
+    own = {key: _brief(step.run[key]) for key in _FACTS if key in step.run}
     other = [f"{key} {own.get(key, 'not known')}" for key in _FACTS if own.get(key, "") != facts.get(key, "")]
     used = [key if versions[key] == version else f"{key} {version}" for key, version in step.libraries.items()]
     parts = [

@@ -250,6 +250,21 @@ def test_an_item_is_told_without_its_text_and_with_its_line(made: Made, capsys: 
         explained(made.results, "benchmarks", {"model": "sft"}, None, "exam/7")
 
 
+def test_machine_and_commit_are_said_once_and_of_a_step_where_they_are_others(tmp_path: Path) -> None:
+    made = Made(tmp_path / "results" / "tiny")
+    facts = {"commit": "a" * 40, "clean": False, "gpus": [], "driver": None, "lock": {"cpu.lock": "b" * 64}}
+    for number in range(3):
+        item = {"dataset": f"d{number}", "adapter": "text", "output": "rows"}
+        run = facts | ({"gpus": ["H200", "H200"], "host": "node-7"} if number == 2 else {})
+        inputs = {"raw": [f"data/rows/d{number - 1}"]} if number else {}
+        made.table(f"data/rows/d{number}", "read", pa.table({"id": ["0"]}), item, inputs, run=run)
+    shown = " ".join(_text(list(lines(explained(made.results, "data/rows/d2", {})))).split())
+    common = f"made with host here, user someone, commit {'a' * 12}, clean no, lock cpu.lock {'b' * 12} libraries"
+    assert common in shown
+    assert shown.count("host node-7, gpus [H200, H200]") == 1
+    assert (shown.count("driver"), shown.count("gpus"), shown.count("aaaaaaaaaaaa")) == (0, 1, 1)
+
+
 def test_without_a_table_it_lists_what_can_be_asked(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
     main(["explain", str(made.results)])
     shown = capsys.readouterr().out
