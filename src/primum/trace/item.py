@@ -15,6 +15,7 @@ from primum.errors import PrimumError
 
 # Columns of text that hold names alone. All other text may be a question, an answer or a judge's words.
 _SHOWN = frozenset({"id", "item", "subject", "category", "status", "method", "example", "response_status", "prompt_id"})
+_SHOWN |= {"tokens", "characters"}  # how many each choice of a score has
 _ORIGINS = "data/origins"
 _LISTED = 3
 
@@ -66,13 +67,15 @@ def find_item(graph: Graph, artifacts: Sequence[Artifact], id: str) -> Item:
 def _columns(artifact: Artifact) -> list[str]:
     from pyarrow import parquet
 
-    schema = parquet.read_schema(artifact.data)
-    return [field.name for field in schema if field.name in _SHOWN or _is_number(field.type)]
+    return [field.name for field in parquet.read_schema(artifact.data) if _is_shown(field)]
 
 
-def _is_number(kind: pa.DataType) -> bool:
-    inner = kind.value_type if pa.types.is_list(kind) else kind
-    return bool(pa.types.is_integer(inner) or pa.types.is_floating(inner) or pa.types.is_boolean(inner))
+def _is_shown(field: pa.Field) -> bool:
+    """Whether a column is a number or a name. Lists of integers may be token ids, which spell text."""
+    if field.name in _SHOWN or pa.types.is_integer(field.type):
+        return True
+    kind = field.type.value_type if pa.types.is_list(field.type) else field.type
+    return bool(pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
 
 def _origin(graph: Graph, row: str) -> tuple[Origin | None, str]:

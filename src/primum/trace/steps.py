@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -165,10 +166,12 @@ def _step(
 def _files(artifact: Artifact, licences: Mapping[str, str]) -> list[RawFile]:
     """The files of a folder that was made of nothing: what was brought here, and from where."""
     item = artifact.manifest.spec.get("item") or {}
-    own = {entry["path"]: entry for entry in item.get("files", ()) if isinstance(entry, dict)}
+    entries = [entry for entry in item.get("files", ()) if isinstance(entry, dict)]
     files = []
     for path, sha256 in sorted(artifact.manifest.files.items()):
-        entry = own.get(path, {})
+        # Of a repository an entry names files by a pattern.
+        fits = (each for each in entries if path == each.get("path") or fnmatchcase(path, str(each.get("path"))))
+        entry = next(fits, {})
         at = entry if entry.get("hub") or entry.get("git") else item
         source = entry.get("url") or at.get("hub") or at.get("git") or ""
         revision = "" if entry.get("url") else at.get("revision") or ""

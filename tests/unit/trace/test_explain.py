@@ -250,6 +250,32 @@ def test_an_item_is_told_without_its_text_and_with_its_line(made: Made, capsys: 
         explained(made.results, "benchmarks", {"model": "sft"}, None, "exam/7")
 
 
+def test_a_raw_file_has_its_own_address_or_that_of_its_repository(tmp_path: Path) -> None:
+    made = Made(tmp_path / "results" / "tiny")
+    plain = {"url": None, "hub": None, "revision": None}
+    entries = [
+        {**plain, "path": "data/test-*.parquet"},
+        {**plain, "path": "extra/*.csv", "hub": "other/repo", "revision": "b" * 40},
+        {**plain, "path": "one.json", "url": "https://example.org/one.json"},
+    ]
+    files = dict.fromkeys(("data/test-00.parquet", "extra/a.csv", "one.json"), "x")
+    made.folder("data/raw/d", "fetch", files, {"files": entries, "hub": "org/repo", "revision": "a" * 40}, {})
+    step = explained(made.results, "data/raw/d", {}).unfolded.steps["data/raw/d"]
+    assert [(file.path, file.source, file.revision) for file in step.files] == [
+        ("data/test-00.parquet", "org/repo", "a" * 40),
+        ("extra/a.csv", "other/repo", "b" * 40),
+        ("one.json", "https://example.org/one.json", ""),
+    ]
+
+
+def test_token_ids_of_an_item_are_text_and_not_told(made: Made) -> None:
+    rows = pa.table({"id": ["c/0"], "input_ids": [[11, 12]], "loss": [[0.5]], "length": [2]})
+    made.table("data/packed/sft", "pack", rows, {"output": "chunks"}, {"mixture": ["data/mixtures/text"]})
+    item = explained(made.results, "data/packed/sft", {}, 0, "c/0").item
+    assert item is not None
+    assert item.measured == [("data/packed/sft", {"id": "c/0", "loss": [0.5], "length": 2})]
+
+
 def test_machine_and_commit_are_said_once_and_of_a_step_where_they_are_others(tmp_path: Path) -> None:
     made = Made(tmp_path / "results" / "tiny")
     facts = {"commit": "a" * 40, "clean": False, "gpus": [], "driver": None, "lock": {"cpu.lock": "b" * 64}}
