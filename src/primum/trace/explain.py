@@ -155,9 +155,13 @@ def explain(
     as_json: bool,
     html: Path | None,
 ) -> None:
-    """Print an explanation, as text or JSON, or write it as a page."""
+    """Print an explanation, as text or JSON, or write it as a page. Without ``what``, print what can be asked."""
+    if as_json and html is not None:
+        raise PrimumError("--json and --html do not go together: give one of them")
     results = results_folder(experiment)
     if what is None:
+        if where or item or as_json or html is not None or depth is not None:
+            raise PrimumError(f"name a table or an artifact, too: `primum explain {experiment}` lists what there is")
         show(listed(read_graph(results)))
         return
     explanation = explained(results, what, where, depth, item)

@@ -296,6 +296,13 @@ def test_without_a_table_it_lists_what_can_be_asked(made: Made, capsys: pytest.C
     shown = capsys.readouterr().out
     assert "benchmarks   --where model=, benchmark=, subject=" in shown
     assert "data/raw         2 artifacts, such as data/raw/corpus" in shown
+    for options, words in (
+        (["--model", "sft"], "name a table or an artifact, too"),
+        (["models/sft", "--json", "--html", "x.html"], "--json and --html do not go together"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["explain", str(made.results), *options])
+        assert words in capsys.readouterr().err
 
 
 def test_the_page_has_each_step_once_and_fetches_nothing(made: Made) -> None:
