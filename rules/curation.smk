@@ -3,6 +3,7 @@
 # reads   the catalog's files (network or mirror: only `fetch_dataset`)
 # writes  data/raw/{dataset}/            verified raw files
 #         data/rows/{dataset}            rows of one type (primum.text.rows), and data/drops/{dataset}: what became no row, and why
+#         data/origins/{dataset}         the raw file and the line or record of it that each of them came from
 #         data/mixtures/{mixture}        training rows, and data/ledgers/{mixture}: rows kept and dropped by source and reason
 #         data/phi/{mixture}             places of identifiers in a mixture that looks for them
 #         data/pairs/{preferences}       preference pairs of one DPO stage
@@ -45,7 +46,9 @@ rule fetch_dataset:
 
 # No wildcard can name the datasets of a group, hence one rule a group.
 for group, datasets in curation.GROUPS.items():
-    READ = manifests([curation.ROWS, curation.DROPS], dataset=datasets(RUN.dag))
+    READ = manifests(
+        [curation.ROWS, curation.DROPS, curation.ORIGINS], dataset=datasets(RUN.dag)
+    )
 
     if READ:
 

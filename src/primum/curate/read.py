@@ -1,4 +1,4 @@
-"""Stage read: each dataset's raw files as rows of one type, and a list of the records that became no row."""
+"""Stage read: each dataset's raw files as rows of one type, the records that became no row, and where each came from."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from primum.artifact.job import Item, Job, Result
 from primum.artifact.manifest import Artifact
 from primum.curate.adapters import ADAPTERS, RawFile, read
 from primum.curate.adapters.columns import printable, unread
+from primum.curate.adapters.places import Place
+from primum.curate.origins import Origins
 from primum.curate.spill import Spilled, write_batch
 from primum.curate.workers import in_order, processes
 from primum.errors import PrimumError
@@ -44,17 +46,25 @@ class _Dataset:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The ids of a dataset's rows as they lie in files, the files, what became no row, and columns that nobody asked for."""
+    """The ids of a dataset's rows as they lie in files, the files, what became no row, and columns that nobody asked for.
+
+    ``origins`` are those of the rows, then those of the drops.
+    """
 
     ids: Sequence[str]
     files: Sequence[Path]
     bounds: Sequence[int]
     drops: Sequence[Drop]
+    origins: Origins
     new: Mapping[str, str]
 
 
 def run(job: Job) -> Iterator[Result]:
     """Of each dataset its items with ``output`` ``rows`` (a table of the adapter's row type) and ``drops`` (id, reason).
+
+    And ``origins``: of each row, and under its id in ``drops`` of each drop, the raw ``file``, the ``line`` at which its record
+    begins (``unit`` is ``line``; in Parquet, which has no lines, ``record``), and the number of the ``record`` in the file. Where
+    an adapter joins files, it is the record that became the row, not those that it was joined with.
 
     Several datasets are read by as many processes as the job has threads, the largest first.
     """
@@ -85,29 +95,44 @@ def _bytes(raw: Artifact) -> int:
 
 def _read(dataset: _Dataset, progress: Progress | None = None) -> _Found:
     raw = dataset.raw
-    files = [RawFile(raw.file(each), each) for each in sorted(raw.manifest.files)]
+    place = Place()
+    files = [RawFile(raw.file(each), each, place=place) for each in sorted(raw.manifest.files)]
     ids: list[str] = []
     drops: list[Drop] = []
+    names = [file.name for file in files]
+    origins, dropped = Origins(names), Origins(names)
     spilled: list[Path] = []
     bounds = [0]
-    rows = _kept(read(dataset.adapter, files, dataset.name, dataset.options), drops)
+    found = read(dataset.adapter, files, dataset.name, dataset.options)
+    kept = Origins(names)
+    rows = _kept(found, drops, place, kept, dropped)
     while batch := list(islice(rows, _BATCH)):
         table = to_table(batch, ADAPTERS[dataset.adapter].row_type)
+        # The table is in the order of the ids.
+        origins.extend(kept, sorted(range(len(batch)), key=[row.id for row in batch].__getitem__))
+        kept.clear()
         spilled.append(dataset.folder / f"{len(spilled):06d}.arrow")
         write_batch(table, spilled[-1])
         ids += table.column("id").to_pylist()
         bounds.append(len(ids))
         if progress is not None:
             progress.update(dataset.name, len(ids), len(ids) + 1, len(ids))
-    return _Found(ids, spilled, bounds, drops, unread(dataset.adapter, {file.name: file.columns for file in files}))
+    origins.extend(dropped, range(len(dropped)))
+    new = unread(dataset.adapter, {file.name: file.columns for file in files})
+    return _Found(ids, spilled, bounds, drops, origins, new)
 
 
-def _kept(found: Iterator[Row | Drop], drops: list[Drop]) -> Iterator[Row]:
-    """The rows; what is dropped is added to ``drops``."""
+def _kept(
+    found: Iterator[Row | Drop], drops: list[Drop], place: Place, origins: Origins, dropped: Origins
+) -> Iterator[Row]:
+    """The rows; what is dropped is added to ``drops``. The places of both are added to ``origins`` and to ``dropped``."""
+    # No adapter reads further before it has given what a record became: that is where the files are now.
     for row in found:
         if isinstance(row, Drop):
             drops.append(row)
+            dropped.add(place)
         else:
+            origins.add(place)
             yield row
 
 
@@ -124,11 +149,15 @@ def _results(job: Job, name: str, items: Sequence[Item], found: _Found) -> Itera
         order = sorted(range(len(ids)), key=ids.__getitem__)
         parts = Spilled(found.files, found.bounds).tables(order, [ids[at] for at in order])
         yield Result(by_output["rows"], parts=parts, counts={"rows": len(ids)})
+    # One id may be dropped more than once, for records that share it; the number keeps ids unique and in order.
+    dropped = [f"{i:08d}/{drop.id}" for i, drop in enumerate(drops)]
     if "drops" in by_output:
-        # One id may be dropped more than once, for records that share it; the number keeps ids unique and in order.
-        records = [{"id": f"{i:08d}/{drop.id}", "reason": drop.reason} for i, drop in enumerate(drops)]
+        records = [{"id": id, "reason": drop.reason} for id, drop in zip(dropped, drops, strict=True)]
         table = pa.Table.from_pylist(records, schema=DROPS)
         yield Result(by_output["drops"], table=table, counts=dict(reasons))
+    if "origins" in by_output:
+        counts = {"rows": len(ids), "drops": len(drops)}
+        yield Result(by_output["origins"], parts=found.origins.tables([*ids, *dropped]), counts=counts)
 
 
 def _mention(job: Job, dataset: str, new: Mapping[str, str]) -> None:

@@ -17,6 +17,7 @@ from primum.hub.mirror import mirror_folder
 RAW = "data/raw/{dataset}/manifest.json"
 ROWS = "data/rows/{dataset}.json"
 DROPS = "data/drops/{dataset}.json"
+ORIGINS = "data/origins/{dataset}.json"
 MIXTURE = "data/mixtures/{mixture}.json"
 LEDGER = "data/ledgers/{mixture}.json"
 PHI = "data/phi/{mixture}.json"
@@ -61,7 +62,7 @@ def _read_one(scope: Scope, name: str) -> Iterator[Output]:
     dataset = scope.experiment.datasets[name]
     spec = {"dataset": name, "adapter": dataset.adapter, "options": dataset.options}
     raw = {"raw": [scope.path(RAW, dataset=name)]}
-    for output, path in (("rows", ROWS), ("drops", DROPS)):
+    for output, path in (("rows", ROWS), ("drops", DROPS), ("origins", ORIGINS)):
         sensitive = output == "rows" and is_sensitive(scope, [name])
         yield Output(f"{name}/{output}", scope.path(path, dataset=name), {**spec, "output": output}, raw, sensitive)
 
@@ -164,7 +165,7 @@ STAGES = (
     ),
     Stage(
         name="read",
-        help="turn raw files into rows",
+        help="turn raw files into rows, and say where each came from",
         module="primum.curate.read",
         target="curate",
         rule="read_{group}",

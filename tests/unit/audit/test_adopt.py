@@ -147,7 +147,7 @@ def test_libraries_alone_differ(opened: Open, capsys: pytest.CaptureFixture[str]
     adopt(run, "read:demo-corpus", WHY)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith(f"data/rows/demo-corpus.json: adopted; differs in pyarrow 1.0 -> {libraries['pyarrow']}")
-    assert len(lines) == 3  # rows, drops, and the sum
+    assert len(lines) == 4  # rows, drops, origins, and the sum
 
 
 def test_a_stage_alone_and_the_chain_behind_it(opened: Open) -> None:

@@ -28,7 +28,7 @@ from primum.text.rows import GradedRow, RequestRow
 EXPERIMENTS = ("demo", "med-safety", "open-clinical")
 # What may read what is sensitive and is not: ids, counts, log-probabilities and weights, no words and no tokens.
 NUMBERS = {"models", "tables", "report", "scores"}
-NUMBERS_OF_DATA = {"drops", "ledgers", "phi", "overlaps", "audits", "tokens"}
+NUMBERS_OF_DATA = {"drops", "origins", "ledgers", "phi", "overlaps", "audits", "tokens"}
 # A mixture is compared with a benchmark's questions, and holds none of them.
 COMPARED = {"benchmarks"}
 

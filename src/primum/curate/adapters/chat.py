@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from primum.curate.adapters.build import allowed, chat_row, exchange, integer, numbered
-from primum.curate.adapters.files import RawFile, load_json
+from primum.curate.adapters.files import RawFile, load_json_list
 from primum.curate.adapters.markup import html_text
 from primum.curate.adapters.records import Record, all_records, one_record, records
 from primum.errors import PrimumError
@@ -107,10 +107,12 @@ def niv2(files: Sequence[RawFile], dataset: str, *, least: int = 1) -> Iterator[
 
 
 def _niv2_task(file: RawFile, dataset: str, least: int) -> Iterator[ChatRow | Drop]:
-    task = one_record(file, 1, load_json(file))
+    value, lines = load_json_list(file, "Instances")
+    task = one_record(file, 1, value)
     definition = "\n".join(task.strings("Definition"))
     instances = task.structs("Instances")
     for row, fields in enumerate(instances, start=1):
+        file.at(lines[min(row, len(lines)) - 1], row)
         instance = Record(file.name, row, fields)
         id = f"{dataset}/{instance.id('id') if 'id' in fields else f'{file.stem}-{row - 1:05d}'}"
         if len(instances) < least:

@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from xml.etree import ElementTree
+from xml.parsers.expat import ExpatError
 
 from primum.curate.adapters.build import allowed, chat_row, exchange, numbered
 from primum.curate.adapters.columns import Fields
 from primum.curate.adapters.files import RawFile, opened
+from primum.curate.adapters.places import tag_lines
 from primum.curate.adapters.records import all_records, records
 from primum.errors import PrimumError
 from primum.text.rows import ChatRow, Drop
@@ -24,6 +26,7 @@ _DIALOGUE_PROMPT = (
     "\n\n{section}"
 )
 _CHUNK = 1 << 16
+_PAIR = "QAPair"
 _DIRECTIONS = ("note", "dialogue")
 _OPENGPT_TAG = re.compile(r"<\|(user|ai|eos|eod)\|>")
 _OPENGPT_ROLES = {"user": "user", "ai": "assistant"}
@@ -93,7 +96,9 @@ def medquad(files: Sequence[RawFile], dataset: str) -> Iterator[ChatRow | Drop]:
     """
     for file in files:
         collection = PurePosixPath(file.name).parent.name
-        for row, pair in enumerate(_document(file).iter("QAPair"), start=1):
+        document, lines = _document(file)
+        for row, (pair, line) in enumerate(zip(document.iter(_PAIR), lines, strict=True), start=1):
+            file.at(line, row)
             parts = Fields({each.tag: each for each in reversed(pair)}, file.columns)  # the first of a kind
             question = parts.get("Question")
             if question is None:
@@ -114,19 +119,22 @@ class _DoctypeError(Exception):
     pass
 
 
-def _document(file: RawFile) -> ElementTree.Element:
+def _document(file: RawFile) -> tuple[ElementTree.Element, list[int]]:
+    """The document, and the lines at which its pairs begin."""
     try:
         parser = ElementTree.XMLParser(target=_NoDoctype())  # noqa: S314 - documents that could define entities are refused
         with opened(file) as stream:
             while chunk := stream.read(_CHUNK):
                 parser.feed(chunk)
         root: ElementTree.Element = parser.close()
-        return root
+        with opened(file) as stream:
+            return root, tag_lines(stream.read(), _PAIR)
     except _DoctypeError:
         problem = "declares a document type, which MedQuAD's files do not"
         raise PrimumError(f"{file.name}: {problem}: fetch it again") from None
     except (
         ElementTree.ParseError,
+        ExpatError,
         ValueError,
         LookupError,
     ) as error:  # an encoding may be unknown, or no text encoding

@@ -14,11 +14,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, TextIO
 
 from primum.curate.adapters.columns import Columns
-from primum.curate.adapters.unpack import PACKED, open_bytes
+from primum.curate.adapters.places import Place, element_lines, first_line, member_lines
+from primum.curate.adapters.unpack import PACKED, open_bytes, without_packing
 from primum.errors import PrimumError
 
 _CHUNK = 1 << 20
@@ -31,13 +32,18 @@ csv.field_size_limit(1 << 30)
 class RawFile:
     """A file on this machine; ``name`` is its path as the catalog lists it, used in messages and for labels.
 
-    ``columns`` is told, while the file is read, which columns it has and which are asked for. Where the file is packed, ``stem``
-    and ``suffix`` are those of the file inside: ``x`` and ``.csv`` of ``x.csv.gz``.
+    ``columns`` is told, while the file is read, which columns it has and which are asked for, and ``place`` which record comes
+    next. Where the file is packed, ``stem`` and ``suffix`` are those of the file inside: ``x`` and ``.csv`` of ``x.csv.gz``.
     """
 
     path: Path
     name: str
     columns: Columns = field(default_factory=Columns, compare=False, repr=False)
+    place: Place = field(default_factory=Place, compare=False, repr=False)
+
+    def at(self, line: int, record: int) -> None:
+        """Say where in the file the record is that is about to be given (:class:`Place`)."""
+        self.place.at(self.name, line, record)
 
     @property
     def stem(self) -> str:
@@ -55,8 +61,8 @@ class RawFile:
         return Path(self.name).suffix.lower() in PACKED
 
     @property
-    def _inner(self) -> Path:
-        return Path(self.name).with_suffix("") if self.packed else Path(self.name)
+    def _inner(self) -> PurePosixPath:
+        return without_packing(PurePosixPath(self.name))
 
 
 @contextmanager
@@ -100,9 +106,18 @@ def csv_rows(file: RawFile) -> Iterator[tuple[int, list[str]]]:
     """
     delimiter = "\t" if file.suffix == ".tsv" else ","
     with _text(file) as stream:
-        reader = csv.reader(stream, delimiter=delimiter, strict=True)
+        ended = 0
+
+        def lines() -> Iterator[str]:
+            nonlocal ended
+            for line in stream:  # a carriage return alone ends one, too, but not where people count lines
+                ended += line.endswith("\n")
+                yield line
+
+        reader = csv.reader(lines(), delimiter=delimiter, strict=True)
         row = 0
         while True:
+            first = ended + 1
             try:
                 cells = next(reader, None)
             except csv.Error:  # whose own words have the delimiter in them, be it a tab
@@ -112,6 +127,7 @@ def csv_rows(file: RawFile) -> Iterator[tuple[int, list[str]]]:
                 return
             if cells:
                 row += 1
+                file.at(first, row)
                 yield row, cells
 
 
@@ -142,8 +158,22 @@ def load_json(file: RawFile) -> Any:
     Raises:
         PrimumError: the file is not UTF-8 or not JSON; the message gives the line.
     """
+    return _decode(_whole(file), file.name)
+
+
+def load_json_list(file: RawFile, column: str) -> tuple[Any, list[int]]:
+    """As :func:`load_json`, and the lines at which the elements of the list ``column`` of the object begin.
+
+    Where it is no list, the line of its value alone.
+    """
+    text = _whole(file)
+    value = _decode(text, file.name)
+    return value, element_lines(text, column) if isinstance(value, dict) else []
+
+
+def _whole(file: RawFile) -> str:
     with _text(file) as stream:
-        return _decode(stream.read(), file.name)
+        return stream.read()
 
 
 def _decode(text: str, name: str, line: int | None = None) -> Any:
@@ -166,10 +196,15 @@ def _reason(error: Exception) -> str:
 
 def json_lines(file: RawFile) -> Iterator[Any]:
     """The values of a JSON Lines file; blank lines are passed over."""
+    row = ended = 0
     with _text(file) as stream:
         for line, text in enumerate(stream, start=1):
             if text.strip(" \t\r\n"):
-                yield _decode(text, file.name, line)
+                value = _decode(text, file.name, line)
+                row += 1
+                file.at(ended + 1, row)
+                yield value
+            ended += text.endswith("\n")
 
 
 def json_values(file: RawFile) -> Iterator[tuple[str, Any]]:
@@ -181,18 +216,22 @@ def json_values(file: RawFile) -> Iterator[tuple[str, Any]]:
     with _text(file) as stream:
         start = stream.read(_CHUNK)
         if start.lstrip()[:1] == "[":
-            for value in _array(stream, start, file.name):
+            for value in _array(stream, start, file):
                 yield "", value
             return
     if _is_json_lines(file):
         for value in json_lines(file):
             yield "", value
         return
-    whole = load_json(file)
+    text = _whole(file)
+    whole = _decode(text, file.name)
     pairs = whole.pairs if isinstance(whole, _Repeating) else list(whole.items()) if isinstance(whole, dict) else []
     if pairs and all(isinstance(value, dict) for _, value in pairs):
-        yield from pairs
+        for row, (pair, line) in enumerate(zip(pairs, member_lines(text), strict=True), start=1):
+            file.at(line, row)
+            yield pair
     else:
+        file.at(first_line(text), 1)
         yield "", whole
 
 
@@ -207,14 +246,22 @@ def _is_json_lines(file: RawFile) -> bool:
         return any(line.strip(" \t\r\n") for line in stream)
 
 
-def _array(stream: TextIO, start: str, name: str) -> Iterator[Any]:
+def _array(stream: TextIO, start: str, file: RawFile) -> Iterator[Any]:
     """The values of a JSON array whose text begins with ``start``, one at a time: arrays of over a gigabyte exist."""
     text, at, row = start, start.index("[") + 1, 0
+    line, counted = 1, 0  # the line of text[counted]
+    name = file.name
+
+    def count() -> None:
+        nonlocal line, counted
+        line += text.count("\n", counted, at)
+        counted = at
 
     def more() -> bool:
-        nonlocal text, at
+        nonlocal text, at, counted
+        count()
         chunk = stream.read(max(_CHUNK, len(text) - at))  # doubling keeps the work linear in the size of one value
-        text, at = text[at:] + chunk, 0
+        text, at, counted = text[at:] + chunk, 0, 0
         return bool(chunk)
 
     def peek() -> str:
@@ -246,5 +293,7 @@ def _array(stream: TextIO, start: str, name: str) -> Iterator[Any]:
                 if not isinstance(error, json.JSONDecodeError) or not more():
                     problem = f"is not valid JSON ({_reason(error)}): repair it"
                     raise PrimumError(f"{name} row {row + 1}: {problem}") from None
+        count()
         at, row = end, row + 1
+        file.at(line, row)
         yield value

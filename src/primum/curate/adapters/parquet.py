@@ -32,6 +32,7 @@ def parquet_rows(file: RawFile) -> Iterator[dict[str, Any]]:
             for batch in parquet.iter_batches(batch_size=1024):
                 for fields in _values(batch, file.name, row):
                     row += 1
+                    file.at(row, row)
                     yield fields
     except (pa.ArrowException, OSError) as error:
         problem = f"cannot be read as Parquet after row {row} ({type(error).__name__})"

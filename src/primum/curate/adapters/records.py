@@ -119,6 +119,7 @@ def _csv(file: RawFile) -> Iterator[Record]:
         if len(cells) != len(header):
             raise PrimumError(f"{file.name} row {row - 1}: has {len(cells)} cells, the header {len(header)}: repair it")
         fields = Fields(dict(zip(header, cells, strict=True)), file.columns)
+        file.at(file.place.line, row - 1)
         yield Record(file.name, row - 1, fields, unnamed=True)
 
 

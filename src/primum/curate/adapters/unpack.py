@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any, BinaryIO, cast
 
@@ -22,6 +22,11 @@ PACKED: Mapping[str, str] = MappingProxyType({".gz": "gzip", ".zst": "zstd"})
 _BUFFER = 1 << 20
 _RATIO = 200
 _HARMLESS = 64 << 20  # bytes that any file may unpack to: a short one of blanks is no attack
+
+
+def without_packing(name: PurePosixPath) -> PurePosixPath:
+    """The name of the file inside: ``x.csv`` of ``x.csv.gz``."""
+    return name.with_suffix("") if name.suffix.lower() in PACKED else name
 
 
 def open_bytes(path: Path, name: str) -> BinaryIO:
