@@ -15,7 +15,9 @@ from typing import Any
 
 from primum.artifact.canonical import digest
 from primum.artifact.code import recorded_digests
+from primum.artifact.invocation import invocation_of
 from primum.artifact.job import Devices, Run, execute
+from primum.artifact.machine import machine
 from primum.artifact.manifest import load_manifest
 from primum.artifact.request import Request, load_request
 from primum.dag.dag import SEVERAL
@@ -102,7 +104,12 @@ def run_stage(stage: Stage, request: Path, log: Path | None, **devices: Any) -> 
         if any(output.sensitive for output in asked.outputs):
             # What dies of a signal would leave its memory in a file.
             resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-        execute(asked, load, progress, partial(recorded_digests, stage.module, _SOURCE, json.loads(asked.spec)["code"]))
+        spec = json.loads(asked.spec)
+
+        def environment() -> dict[str, Any]:
+            return {**machine(spec["libraries"]), **invocation_of(request)}
+
+        execute(asked, load, progress, partial(recorded_digests, stage.module, _SOURCE, spec["code"]), environment)
     except _Ended:
         progress.say("error: stopped by SIGTERM (a time limit, a preemption, scancel): run again to go on")
         raise SystemExit(128 + signal.SIGTERM) from None

@@ -51,7 +51,11 @@ def test_other_words_make_nothing_again(project: Path) -> None:
 
 
 def test_a_manifest_says_which_modules_made_it(project: Path) -> None:
-    modules = manifests(project)["models/sft/manifest.json"].run["modules"]
+    run = manifests(project)["models/sft/manifest.json"].run
+    modules = run["modules"]
+    # What was typed, not what a job was called by; the copy is no clone.
+    assert run["command"].startswith("snakemake ")
+    assert (run["commit"], run["clean"], run["lock"]["file"]) == ("", None, "envs/cpu.lock")
     assert {"primum.train.sft", "primum.train.common", "primum.artifact.job"} <= modules.keys()
     assert "primum.progress" not in modules
 

@@ -64,6 +64,8 @@ OUTSIDE = {
     "artifact.code",
     "artifact.graph",
     "artifact.heard",
+    "artifact.invocation",
+    "artifact.machine",
     "artifact.names",
     "artifact.speech",
     "artifact.words",

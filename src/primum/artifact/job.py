@@ -6,12 +6,8 @@ becomes one artifact. The inputs of an item are manifests by role: those that al
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
-import platform
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -100,12 +96,17 @@ Run = Callable[[Job], Iterator[Result]]
 
 
 def execute(
-    request: Request, load: Callable[[], Run], progress: Progress, modules: Callable[[], Mapping[str, str]] = dict
+    request: Request,
+    load: Callable[[], Run],
+    progress: Progress,
+    modules: Callable[[], Mapping[str, str]] = dict,
+    environment: Callable[[], Mapping[str, Any]] = dict,
 ) -> None:
     """Make every output of ``request``: from the store where it can, else by ``load()``'s function.
 
     ``load`` is called only when something is to be computed, so that a job the store can satisfy imports nothing heavy.
-    ``modules`` tells the digest of each module of the code, for the manifest; it is asked when something is computed.
+    ``modules`` tells the digest of each module of the code, for the manifest; it is asked when something is computed, and
+    ``environment``, which tells who makes it and on what, when a result is there.
     Each artifact is published as soon as it is done. Raises PrimumError when a stage leaves an item out.
     """
     spec = json.loads(request.spec)
@@ -120,7 +121,7 @@ def execute(
             locks.enter_context(request.store.lock(item.key, _waiting(item.name, progress)))
         pending = _take(request, list(pending.values()), progress)
         if pending:
-            _compute(request, spec, pending, load, progress, modules())
+            _compute(request, spec, pending, load, progress, modules(), environment)
 
 
 def _waiting(name: str, progress: Progress) -> Callable[[], None]:
@@ -150,6 +151,7 @@ def _compute(
     load: Callable[[], Run],
     progress: Progress,
     modules: Mapping[str, str],
+    environment: Callable[[], Mapping[str, Any]],
 ) -> None:
     # Equal items (the same question to the same data under two names) are made once, and published under each name.
     items = {item.key: item for item, _ in reversed(pending.values())}
@@ -168,6 +170,7 @@ def _compute(
             before = request.store.find(item.key) if refreshed else None
             failed = failed_in(item.work)
             run = {
+                **environment(),
                 "modules": dict(modules),
                 "seconds": round(time.time() - started, 3),
                 **({"failed": failed} if failed else {}),
@@ -265,7 +268,6 @@ def _store(
             files=files,
             sensitive=sensitive,
             run={
-                **_environment(),
                 **run,
                 "cost": dict(result.cost),
                 # The keys of what was read: so much is known of an input even when it is lost.
@@ -326,23 +328,6 @@ def _installed(package: str) -> str | None:
         return version(package).split("+")[0]
     except PackageNotFoundError:
         return None
-
-
-def user_name() -> str:
-    """Who runs this process: a name where there is one, else a number."""
-    return getpass.getuser() if "USER" in os.environ or "LOGNAME" in os.environ else str(os.getuid())
-
-
-def _environment() -> dict[str, Any]:
-    return {
-        "host": socket.gethostname(),
-        "user": user_name(),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "slurm_job": os.environ.get("SLURM_JOB_ID", ""),
-    }
 
 
 __all__ = ["ALONE", "MANIFEST", "Devices", "Item", "Job", "Result", "Run", "execute", "item_spec", "publish"]

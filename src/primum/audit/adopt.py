@@ -16,7 +16,7 @@ from typing import Any
 import primum
 from primum.artifact.code import recorded_digests
 from primum.artifact.folder import MANIFEST
-from primum.artifact.job import user_name
+from primum.artifact.machine import user_name
 from primum.artifact.manifest import Manifest, data_path, load_manifest, measure
 from primum.artifact.store import Store, link_or_copy, table_file
 from primum.audit.cost import asked_of

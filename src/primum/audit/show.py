@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from primum.artifact.folder import MANIFEST
 from primum.artifact.manifest import Artifact
+from primum.audit.history import told_of_run
 from primum.audit.learned import learned_text, tokenizer_of
 from primum.audit.licences import trained_on
 from primum.audit.tasks import tried
@@ -24,6 +25,7 @@ SHOWN = frozenset(
     | {"item", "method"}
     | {"mixture", "dataset", "licence", "domain", "outcome", "twin", "tokens_of", "check"}
     | {"preferences", "step", "prompt_id", "row", "kind"}
+    | {"file", "unit"}
 )
 _WIDTH = 60
 
@@ -56,7 +58,9 @@ def show(path: Path, rows: int, harmful: bool) -> None:
         print(f"  input    {role}: {', '.join(content[:12] for content in hashes)}")
     print(f"  spec     {json.dumps(manifest.spec.get('common'))[:400]}")
     print(f"           {json.dumps(manifest.spec.get('item'))[:400]}")
-    print(f"  counts   {json.dumps(manifest.counts)}\n  run      {json.dumps(manifest.run)}")
+    print(f"  counts   {json.dumps(manifest.counts)}")
+    for name, text in told_of_run(manifest.run):
+        print(f"  {name:8} {text}")
     if manifest.kind == "folder":
         for name, sha256 in manifest.files.items():
             print(f"  file     {sha256[:12]}  {name}")

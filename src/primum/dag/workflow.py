@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
+from primum.artifact.invocation import save_invocation
 from primum.artifact.request import Asked, Request
 from primum.artifact.store import Store
 from primum.dag.dag import STAGES, TARGETS, TRAINING, Dag, Job
@@ -83,7 +84,8 @@ class Workflow:
         )
 
     def write_requests(self) -> None:
-        """Write down what every job is asked for, before the first of them starts."""
+        """Write down what every job is asked for, and by whom, before the first of them starts."""
+        save_invocation(Path(self.dag.results))
         for job in self.dag.jobs:
             self.request(job).save(self.request_path(job))
 

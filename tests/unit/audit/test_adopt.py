@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from tiny import TINY
 from primum.artifact.canonical import canonical_json
 from primum.artifact.folder import folder_files
 from primum.artifact.job import item_spec, publish
-from primum.artifact.manifest import Artifact, Manifest, artifact_key, load_manifest, measure
+from primum.artifact.manifest import Artifact, Manifest, artifact_key, load_manifest, measure, save_manifest
 from primum.artifact.request import Asked
 from primum.artifact.store import Store, table_file
 from primum.artifact.table import write_table
@@ -138,6 +140,29 @@ def test_the_manifest_keeps_who_when_why_and_what_differs(opened: Open, monkeypa
     assert manifest.run["seconds"] == 1.5
     data = Store(Path(run.store)).entry(manifest.key) / "nested/file.txt"
     assert data.stat().st_ino == (Store(Path(run.store)).entry(before.key) / "nested/file.txt").stat().st_ino
+
+
+def test_who_adopted_and_why_is_kept_by_the_next_adoption(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the results, too, where ``primum show`` reads it; and by an adoption from there, once the store has it no more."""
+    run = opened()
+    make(run, stages=("sft",), code="oldest")
+    path, store = Path(run.dag.path(MODEL, model="sft")), Store(Path(run.store))
+    keys = [load_manifest(path).key]
+    for number, user in enumerate(("ann", "ben"), 1):
+        monkeypatch.setenv("LOGNAME", user)
+        adopt(run, "sft", f"{WHY} {number}")
+        restore(run, state_of(run))
+        adopted = load_manifest(path)
+        assert (len(adopted.run["adopted"]), adopted.run["adopted"][-1]["key"]) == (number, keys[-1])
+        # As if the code of then were not that of today.
+        spec = adopted.spec | {"code": f"old {number}"}
+        keys.append(artifact_key(spec, adopted.inputs))
+        shutil.rmtree(store.entry(adopted.key))
+        save_manifest(replace(adopted, spec=spec, key=keys[-1]), path)
+    notes = load_manifest(path).run["adopted"]
+    assert [(note["by"], note["why"]) for note in notes] == [("ann", f"{WHY} 1"), ("ben", f"{WHY} 2")]
+    assert [note["key"] for note in notes] == keys[:2]
+    assert load_manifest(path).run["seconds"] == 1.5
 
 
 def test_libraries_alone_differ(opened: Open, capsys: pytest.CaptureFixture[str]) -> None:
