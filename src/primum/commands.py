@@ -84,6 +84,18 @@ def _adopt(given: argparse.Namespace) -> None:
     adopt(_opened(given), given.stage, given.why)
 
 
+def _store(given: argparse.Namespace) -> None:
+    from primum.upkeep.command import store
+
+    store(given.results, given.store)
+
+
+def _gc(given: argparse.Namespace) -> None:
+    from primum.upkeep.command import gc
+
+    gc(given.results, given.store, given.older_than, given.larger_than, given.keep, given.yes)
+
+
 def _show(given: argparse.Namespace) -> None:
     from primum.audit.show import show
 
@@ -164,6 +176,16 @@ _RUN = (
     _argument("--results", help="the folder of all results (default: results in the clone)"),
     _argument("--store", help="the store (default: PRIMUM_STORE, or .store in the results folder)"),
 )
+_KEPT = (
+    _argument(
+        "--results",
+        type=Path,
+        nargs="+",
+        metavar="FOLDER",
+        help="the folders of experiments, or of several, that need it (default: results in the clone)",
+    ),
+    _argument("--store", type=Path, help="the store (default: PRIMUM_STORE, or .store in the first of these folders)"),
+)
 _HARMFUL = _argument(
     "--include-harmful-text",
     choices=("i-understand",),
@@ -230,6 +252,30 @@ COMMANDS = (
             _argument("--why", required=True, metavar="TEXT", help="why their content stays the same; kept with each"),
             _argument("--experiment", default="demo", help="a name or a path, as for check (default: demo)"),
             *_RUN,
+        ),
+    ),
+    Command(
+        "store",
+        "Look",
+        "say what the store holds: by stage, by the experiments that need it, and whose it is",
+        "primum store",
+        _store,
+        _KEPT,
+    ),
+    Command(
+        "gc",
+        "Change",
+        "remove from the store what no experiment needs; without --yes only say what that is",
+        "primum gc --older-than 30d",
+        _gc,
+        (
+            *_KEPT,
+            _argument("--older-than", metavar="AGE", help="only what was not used for 12h, 30d, 8w (at least a day)"),
+            _argument("--larger-than", metavar="SIZE", help="only what is larger than 500MB, 1GB"),
+            _argument(
+                "--keep", metavar="SIZE", help="what was not used for longest, until 500GB are left in the store"
+            ),
+            _argument("--yes", action="store_true", help="remove it"),
         ),
     ),
     Command(

@@ -41,6 +41,7 @@ ROOMS = {
     "audit": {"artifact", "experiment", "hub", "text", "dag", "cluster", "licences", "score"},  # a task, tried on a row
     "pins": {"artifact", "experiment", "dag", "hub", "curate"},
     "terminal": {"dag"},
+    "upkeep": {"artifact", "project"},
     "run_stage": {"artifact", "dag", "cluster", "tracebacks"},
     "commands": {
         "artifact",
@@ -54,6 +55,7 @@ ROOMS = {
         "table4",
         "export",
         "trace",
+        "upkeep",
     },
     "cli": {"dag", "commands", "run_stage"},
 }

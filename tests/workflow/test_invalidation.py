@@ -88,6 +88,7 @@ OUTSIDE = {
     "table4",
     "tables.cells",
     "tables.csv",
+    "upkeep",
     # How many processes work together is a resource.
     "parallel.worker",
 }

@@ -136,10 +136,9 @@ def _take(request: Request, items: Sequence[tuple[Item, Asked]], progress: Progr
     pending = {}
     for item, asked in items:
         found = None if item.name in request.refresh else request.store.find(item.key)
-        if found is None:
+        if found is None or not took(request.store, found, request.spec, asked):
             pending[item.name] = (item, asked)
         else:
-            publish(request.store, found, request.spec, asked, taken=True)
             progress.say(f"{item.name}: taken from the store ({item.key[:12]})")
     return pending
 
@@ -305,6 +304,20 @@ def publish(store: Store, manifest: Manifest, spec: str, asked: Asked, taken: bo
             tighten(data)
     except OSError as error:
         raise PrimumError(f"{output}: cannot be written: {error.strerror}") from None
+
+
+def took(store: Store, manifest: Manifest, spec: str, asked: Asked) -> bool:
+    """Publish an entry that was there, and say whether it still was: somebody may be clearing up the store.
+
+    PrimumError when it cannot be written.
+    """
+    try:
+        publish(store, manifest, spec, asked, taken=True)
+    except PrimumError:
+        if store.manifest(manifest.key) is not None:
+            raise
+        return False
+    return True
 
 
 def check_libraries(libraries: Mapping[str, str]) -> None:

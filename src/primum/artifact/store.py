@@ -74,6 +74,9 @@ class Store:
             data = entry / _TABLE if manifest.kind == "table" else entry
             if manifest.key == key and measure(data, manifest.kind)[0] == manifest.content:
                 return manifest
+        except FileNotFoundError:
+            if not entry.exists():  # removed while it was read
+                return None
         except PrimumError:
             pass
         shutil.rmtree(entry, ignore_errors=True)

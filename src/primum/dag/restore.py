@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from primum.artifact.job import publish
+from primum.artifact.job import took
 from primum.artifact.manifest import Manifest, data_path, save_manifest
 from primum.artifact.private import tighten
 from primum.artifact.request import Asked
@@ -37,9 +37,11 @@ def restore(run: Workflow, state: RunState) -> list[str]:
     for done, job in enumerate(jobs, 1):
         found = _whole(store, [state.known[path] for path in job.stored])
         sensitive = {output.path: output.sensitive for output in job.job.plan.outputs}
-        for path, manifest in zip(job.stored, found, strict=False):
-            publish(store, manifest, job.job.spec, Asked(Path(path), sensitive=sensitive[path]), taken=True)
-        if found:
+        there = [
+            took(store, manifest, job.job.spec, Asked(Path(path), sensitive=sensitive[path]))
+            for path, manifest in zip(job.stored, found, strict=False)
+        ]
+        if there and all(there):
             # What a benchmark file measured is no longer here, and its time would count as an output's.
             Path(run.benchmark(job.job.stage.name, job.job.name)).unlink(missing_ok=True)
             taken += job.stored

@@ -109,10 +109,8 @@ class Workflow:
         lock = Path(self.dag.results) / ".lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
         file = lock.open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise PrimumError(f"{self.dag.results} is in use by {_holder(file)}: wait for it, or stop it") from None
+        if not _claimed(file):
+            raise PrimumError(f"{self.dag.results} is in use by {_holder(file)}: wait for it, or stop it")
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
         file.flush()
@@ -158,6 +156,18 @@ def _services(asked: str) -> str:
         if find_spec(service) is None:
             raise PrimumError(f"--config report_to={service}: is not installed: pip install {service}")
     return asked
+
+
+def _claimed(file: IO[str]) -> bool:
+    """Lock it, unless it is another's; who only looks whether it is (``primum gc``) has it for a moment."""
+    for _ in range(3):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return True
+    return False
 
 
 def _holder(file: IO[str]) -> str:
