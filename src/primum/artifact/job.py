@@ -158,6 +158,7 @@ def _compute(
     if request.batch:
         common = {**common, "engine": {**common["engine"], "batch": True}}
     job = Job(spec["stage"], common, list(reversed(items.values())), progress)
+    request.store.folder("work")
     for item in job.items:
         # Journals, checkpoints and what is sorted on the disk: nobody else is to read, or to put there what is then loaded.
         private_folder(item.work)

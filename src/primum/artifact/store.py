@@ -3,8 +3,9 @@
 Layout: ``<store>/<first two hex digits>/<key>/`` holds ``data.parquet`` or the folder's files, and ``manifest.json``.
 An entry is complete when its folder exists: it is filled under ``<store>/tmp`` and renamed into place.
 
-A store may be shared by the users of a group. What is sensitive is its owner's alone there too: another user, who can neither
-read nor replace it, makes it again, in ``<key>.<user id>`` beside it. So it is with what is under way in ``<store>/work``.
+A store may be shared by the users of a group, in a folder that the group may write to, and with its mark (setgid). What is
+sensitive is its owner's alone there too: another user, who can neither read nor replace it, makes it again, in
+``<key>.<user id>`` beside it. So it is with what is under way in ``<store>/work``.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import fcntl
 import os
 import shutil
 import socket
+import stat
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 from primum.artifact.folder import MANIFEST
 from primum.artifact.manifest import Manifest, load_manifest, measure, save_manifest
@@ -49,12 +53,29 @@ class Store:
 
         A ``private`` one is closed to other users before anything is in it.
         """
-        folder = self.root / "tmp" / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        folder = self.folder("tmp") / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         if private:
             private_folder(folder)
         else:
             folder.mkdir(parents=True)
         return folder
+
+    def folder(self, name: str) -> Path:
+        """One of the store's own folders, there from now on; in a store of a group all of its users may write to it."""
+        folder = self.root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        self._share(folder, 0o070)
+        if not is_own(folder):
+            # Another user may have made it a moment ago, and be about to share it.
+            _patiently(lambda: os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids))
+        return folder
+
+    def _share(self, path: Path, bits: int) -> None:
+        """Let the group in, whatever the umask is, where it is let into the store."""
+        shared = stat.S_ISGID | stat.S_IWGRP
+        mode = path.stat().st_mode
+        if self.root.stat().st_mode & shared == shared and mode & bits != bits and is_own(path):
+            path.chmod(stat.S_IMODE(mode) | bits)
 
     def manifest(self, key: str) -> Manifest | None:
         """What the entry says of itself, its data unread; None where it is absent or damaged."""
@@ -93,7 +114,7 @@ class Store:
         for path in filled.rglob("*"):
             fsync(path)
         entry = self.entry(manifest.key)
-        entry.parent.mkdir(parents=True, exist_ok=True)
+        self.folder(entry.parent.name)
         try:
             filled.rename(entry)
         except OSError:
@@ -150,9 +171,18 @@ class Store:
 
         ``waiting`` is called once when another process holds the key. The lock ends with the process, however it dies.
         """
-        path = self.root / "locks" / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as file:
+        path = self.folder("locks") / key
+        opened: list[IO[str]] = []
+
+        def is_opened() -> bool:
+            with suppress(PermissionError):
+                opened.append(path.open("a"))
+            return bool(opened)
+
+        if not _patiently(is_opened):
+            raise PrimumError(f"{path}: is another user's: share the store as docs/safety.md says")
+        with opened[0] as file:
+            self._share(path, 0o060)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -167,6 +197,15 @@ class Store:
             pid = folder.name.removeprefix(f"{host}-").split("-")[0]
             if pid.isdigit() and not _alive(int(pid)):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _patiently(works: Callable[[], bool]) -> bool:
+    """Whether it works within a second."""
+    for _ in range(20):
+        if works():
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def table_file(filled: Path) -> Path:

@@ -135,10 +135,9 @@ def _lock(store: Store, key: str) -> Iterator[bool]:
     if not key:
         yield True
         return
-    path = store.root / "locks" / key
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = store.folder("locks") / key
     try:
-        with path.open("w") as file:
+        with path.open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
