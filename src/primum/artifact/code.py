@@ -167,13 +167,18 @@ def module_digests(module: str, root: Path) -> dict[str, str]:
     words, annotations = any(each.overhears for each in read), any(each.reads_annotations for each in read)
     digests = {}
     for name, path in sorted(modules.items()):
-        code = read_file(path)
-        state = hashlib.sha256(f"{code.code}{code.words * words}{code.annotations * annotations}".encode())
-        if path.name == "__init__.py":
-            for template in sorted(path.parent.glob("*.j2")):
-                state.update(f"{template.name}={hashlib.sha256(template.read_bytes()).hexdigest()};".encode())
-        digests[name] = state.hexdigest()
+        found = sorted(path.parent.glob("*.j2")) if path.name == "__init__.py" else []
+        templates = {template.name: template.read_bytes() for template in found}
+        digests[name] = digest_of(read_file(path), words, annotations, templates)
     return digests
+
+
+def digest_of(code: ModuleCode, words: bool, annotations: bool, templates: Mapping[str, bytes]) -> str:
+    """The sha256 of what counts of one module, with a package's ``templates``; whether ``words`` and ``annotations`` are read."""
+    state = hashlib.sha256(f"{code.code}{code.words * words}{code.annotations * annotations}".encode())
+    for name, content in sorted(templates.items()):
+        state.update(f"{name}={hashlib.sha256(content).hexdigest()};".encode())
+    return state.hexdigest()
 
 
 def code_digest(module: str, root: Path) -> str:

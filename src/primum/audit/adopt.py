@@ -13,21 +13,18 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import primum
-from primum.artifact.code import recorded_digests
 from primum.artifact.folder import MANIFEST
 from primum.artifact.machine import user_name
 from primum.artifact.manifest import Manifest, data_path, load_manifest, measure
 from primum.artifact.store import Store, link_or_copy, table_file
 from primum.audit.cost import asked_of
-from primum.audit.differences import Piece, pieces, versions
+from primum.audit.differences import Piece, changed_modules, pieces, todays_modules, versions
 from primum.dag.dag import TARGETS, Job
 from primum.dag.state import JobState, RunState, state_of
 from primum.dag.workflow import Workflow
 from primum.errors import PrimumError
 
 _NAMED = 3
-_SOURCE = Path(primum.__file__).parents[1]
 
 
 def adopt(run: Workflow, asked: str, why: str) -> None:
@@ -70,13 +67,8 @@ def enter(store: Store, piece: Piece, why: str) -> str:
     recorded, spec = piece.recorded, dict(piece.spec or {})
     if recorded is None:
         raise PrimumError(f"{piece.output}: cannot be adopted")
-    module = piece.job.stage.module
-    today = recorded_digests(module, _SOURCE, spec["code"])
-    made_with = recorded.run.get("modules") or {}
     # None where what made it was not recorded.
-    changed = (
-        sorted(n for n in {*today, *made_with} if today.get(n) != made_with.get(n)) if today and made_with else None
-    )
+    changed = changed_modules(recorded.run.get("modules") or {}, todays_modules(piece.job, spec))
     difference: dict[str, Any] = {
         "key": recorded.key,
         "code": recorded.spec["code"] != spec["code"],

@@ -7,14 +7,18 @@ if it were there, so that what reads it can be told as well.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import primum
 from primum.artifact.canonical import digest
+from primum.artifact.code import recorded_digests
 from primum.artifact.folder import MANIFEST
 from primum.artifact.job import item_spec
 from primum.artifact.manifest import Manifest, artifact_key, load_manifest
@@ -28,6 +32,8 @@ from primum.errors import PrimumError
 
 _VERSIONS = ("code", "libraries")
 _LONGEST = 40
+# What is a name, a number or a path, and no words of anybody.
+_NAME = re.compile(r"[\w./:@+-]*")
 _UNREADABLE = "what it reads must be made"
 
 
@@ -37,6 +43,7 @@ class Piece:
 
     ``here``: it is under today's ``key``, or the results folder has it. ``adoptable``: ``recorded`` differs from today's
     ``spec`` in code and libraries alone. ``new``: it must be made, for the ``reason`` given. ``asked``: by ``refresh``.
+    ``before`` is what the results folder has in its place, ``read`` what it would read today, by role, where all of it is known.
     """
 
     job: Job
@@ -46,6 +53,8 @@ class Piece:
     key: str = ""
     spec: Mapping[str, Any] | None = None
     recorded: Manifest | None = None
+    before: Manifest | None = None
+    read: Mapping[str, Sequence[Manifest]] | None = None
 
     @property
     def output(self) -> str:
@@ -96,9 +105,11 @@ def _piece(
 ) -> tuple[Piece, Manifest | None]:
     """The artifact, and the manifest that its readers may count on."""
     here, damage = _load(Path(new.output))
+    new = replace(new, spec=spec, before=here)
     if any(path not in known for paths in inputs.values() for path in paths):
         own = first_difference(here.spec, spec) if here is not None else None
         return replace(new, reason=own or _UNREADABLE), None
+    new = replace(new, read={role: [known[path] for path in paths] for role, paths in inputs.items()})
     contents = {role: [known[path].content for path in paths] for role, paths in inputs.items()}
     key = artifact_key(dict(spec), contents)
     if (manifest := recorded.store.manifest(key)) is not None:
@@ -109,7 +120,7 @@ def _piece(
             return replace(new, verdict="here", key=key), here
         same = [here, *(each for each in same if each.content == here.content)]
     if same:
-        return replace(new, verdict="adoptable", key=key, spec=spec, recorded=same[0]), same[0]
+        return replace(new, verdict="adoptable", key=key, recorded=same[0]), same[0]
     if here is None:
         return replace(new, reason=damage or "nothing like it was ever made"), None
     reason = first_difference(here.spec, spec) or first_difference(here.inputs, contents, "inputs")
@@ -121,11 +132,17 @@ class _Recorded:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._loaded: dict[Path, Manifest | None] = {}
 
     def asked(self, spec: Mapping[str, Any]) -> list[Manifest]:
         """Those that differ from ``spec`` in code and libraries alone, the newest first."""
-        found = (_load(path)[0] for _, path in sorted(self._paths.get(_question(spec), ()), reverse=True))
+        found = (self._load(path) for _, path in sorted(self._paths.get(_question(spec), ()), reverse=True))
         return [manifest for manifest in found if manifest is not None]
+
+    def _load(self, path: Path) -> Manifest | None:
+        if path not in self._loaded:
+            self._loaded[path] = _load(path)[0]
+        return self._loaded[path]
 
     @cached_property
     def _paths(self) -> dict[str, list[tuple[str, Path]]]:
@@ -154,32 +171,67 @@ def _load(path: Path) -> tuple[Manifest | None, str]:
         return None, str(error)
 
 
-def first_difference(old: Any, new: Any, where: str = "") -> str | None:
-    """The first place where two specs differ, such as ``common.seed: 17 -> 18``; code and libraries do not count.
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One place where two specs differ, and what each says there, in words; such as ``common.seed``, ``17``, ``18``."""
 
-    Long texts are not shown: prompts and policies are among them.
+    path: tuple[str, ...]
+    old: str
+    new: str
+
+    @property
+    def words(self) -> str:
+        return f"{self.old} -> {self.new}"
+
+    def __str__(self) -> str:
+        return f"{'.'.join(self.path)}: {self.words}"
+
+
+def first_difference(old: Any, new: Any, *where: str) -> str | None:
+    """The first of :func:`changes` in words, such as ``common.seed: 17 -> 18``; None where there is none."""
+    first = next(changes(old, new, *where), None)
+    return None if first is None else str(first)
+
+
+def changes(old: Any, new: Any, *where: str) -> Iterator[Change]:
+    """Every place where two specs differ, in the order of their names; code and libraries do not count.
+
+    Texts are not shown: prompts and policies are among them.
     """
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        names = sorted(name for name in {*old, *new} if where or name not in _VERSIONS)
-        found = (_member(old, new, name, f"{where}.{name}" if where else name) for name in names)
-        return next((each for each in found if each is not None), None)
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        found = (first_difference(*pair, f"{where}.{index}") for index, pair in enumerate(zip(old, new, strict=True)))
-        return next((each for each in found if each is not None), None)
+        for name in sorted(name for name in {*old, *new} if where or name not in _VERSIONS):
+            if name in old and name in new:
+                yield from changes(old[name], new[name], *where, name)
+            else:
+                yield Change((*where, name), _there(name in old), _there(name in new))
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, pair in enumerate(zip(old, new, strict=True)):
+            yield from changes(*pair, *where, str(index))
     # 1 and 1.0, and True, are written differently.
-    return None if digest(old) == digest(new) else f"{where}: {_spoken(old)} -> {_spoken(new)}"
+    elif digest(old) != digest(new):
+        yield Change(where, _spoken(old), _spoken(new))
 
 
-def _member(old: Mapping[str, Any], new: Mapping[str, Any], name: str, where: str) -> str | None:
-    if name in old and name in new:
-        return first_difference(old[name], new[name], where)
-    return f"{where}: {'there' if name in old else 'not there'} -> {'there' if name in new else 'not there'}"
+def _there(is_there: bool) -> str:
+    return "there" if is_there else "not there"
 
 
 def _spoken(value: Any) -> str:
-    text = value[:12] if isinstance(value, str) and len(value) == 64 and value.isalnum() else value
-    shown = json.dumps(text)
-    return shown if len(shown) <= _LONGEST else f"({type(value).__name__})"
+    if isinstance(value, str):
+        if len(value) == 64 and value.isalnum():  # a sha256
+            return json.dumps(value[:12])
+        if len(value) > _LONGEST or not _NAME.fullmatch(value):
+            return f"({len(value)} characters, sha256 {hashlib.sha256(value.encode()).hexdigest()[:8]})"
+    shown = json.dumps(value)
+    if isinstance(value, Mapping) or (
+        isinstance(value, list) and (len(shown) > _LONGEST or not all(map(_is_plain, value)))
+    ):
+        return f"({len(value)} {'entry' if len(value) == 1 else 'entries'})"
+    return shown
+
+
+def _is_plain(value: Any) -> bool:
+    return _NAME.fullmatch(value) is not None if isinstance(value, str) else isinstance(value, int | float | None)
 
 
 def versions(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:
@@ -190,6 +242,18 @@ def versions(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:
         for name in sorted({*before, *now})
         if before.get(name) != now.get(name)
     }
+
+
+def todays_modules(job: Job, spec: Mapping[str, Any]) -> dict[str, str]:
+    """Module -> digest of the code that ``job`` would run; empty where it is not what ``spec`` was planned with."""
+    return recorded_digests(job.stage.module, Path(primum.__file__).parents[1], spec["code"])
+
+
+def changed_modules(before: Mapping[str, str], now: Mapping[str, str]) -> list[str] | None:
+    """The modules that differ in their digests, are new, or are gone; None where one of the two is not known."""
+    if not before or not now:
+        return None
+    return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
 
 
 def adoptable_jobs(found: Sequence[Piece]) -> Iterator[tuple[str, str]]:

@@ -304,7 +304,12 @@ def test_a_damaged_manifest_says_so(opened: Open) -> None:
         ({"item": {"n": [1]}}, {"item": {"n": [1, 2]}}, "item.n: [1] -> [1, 2]"),
         ({"item": {}}, {"item": {"n": None}}, "item.n: not there -> there"),
         ({"item": {"n": 1}}, {"item": {"n": 1.0}}, "item.n: 1 -> 1.0"),
-        ({"common": {"template": "x" * 99}}, {"common": {"template": "y" * 99}}, "common.template: (str) -> (str)"),
+        (
+            {"common": {"template": "x" * 99}},
+            {"common": {"template": "a word"}},
+            "common.template: (99 characters, sha256 d0621fdd) -> (6 characters, sha256 993a6153)",
+        ),
+        ({"item": {"n": ["a word"]}}, {"item": {"n": [{"a": 1}, 2]}}, "item.n: (1 entry) -> (2 entries)"),
     ],
 )
 def test_the_first_difference_of_two_specs(old: Any, new: Any, said: str | None) -> None:
