@@ -115,6 +115,16 @@ def _uses(given: argparse.Namespace) -> None:
     uses(given.experiment, given.what, given.json)
 
 
+def _why(given: argparse.Namespace) -> None:
+    from primum.trace.told import print_ran, print_why
+
+    run, root = _opened(given), project_root(given.experiment)
+    if given.ran:
+        print_ran(Path(run.dag.results), Path(run.store), root, given.stage, given.json)
+    else:
+        print_why(run, root, given.experiment, given.stage, given.json)
+
+
 def _summary(given: argparse.Namespace) -> None:
     from primum.audit.summary import summarize
 
@@ -327,6 +337,22 @@ COMMANDS = (
             _argument("what", help="an artifact, a raw file, a file of the project's data, or the beginning of a hash"),
             _argument("--experiment", default="demo", help="one that was run, or its results folder (default: demo)"),
             _JSON,
+        ),
+    ),
+    Command(
+        "why",
+        "Trace",
+        "say why jobs would run again: which setting, function, library or file changed, and by whom",
+        "primum why demo sft:sft",
+        _why,
+        (
+            _argument("experiment", nargs="?", default="demo", help="a name or a path, as for check (default: demo)"),
+            _argument(
+                "stage", metavar="STAGE[:NAME]", nargs="?", help="tell it job by job: of a stage, of one job, or all"
+            ),
+            _argument("--ran", action="store_true", help="say why what is there was made again, when it was made last"),
+            _argument("--json", action="store_true", help="print it as JSON"),
+            *_RUN,
         ),
     ),
     Command(

@@ -39,6 +39,7 @@ ROOMS = {
     "export": {"artifact", "text", "dag", "licences"},
     "trace": {"artifact", "project", "tables"},  # which artifacts a row was made of
     "audit": {"artifact", "experiment", "hub", "text", "dag", "cluster", "licences", "score"},  # a task, tried on a row
+    "trace": {"artifact", "experiment", "dag", "tables", "audit"},
     "pins": {"artifact", "experiment", "dag", "hub", "curate"},
     "terminal": {"dag"},
     "upkeep": {"artifact", "project"},

@@ -1,1 +1,1 @@
-"""Where a number came from and what it reaches, told from the manifests of a results folder alone."""
+"""Where a number comes from, why a job runs, and how two runs differ."""
