@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +126,19 @@ def _why(given: argparse.Namespace) -> None:
         print_why(run, root, given.experiment, given.stage, given.json)
 
 
+def _diff(given: argparse.Namespace) -> None:
+    from primum.errors import PrimumError
+    from primum.trace.diff import diff
+
+    try:
+        differ = diff(given.first, given.second, project_root(given.first), given.tables, given.json)
+    except PrimumError as error:
+        print(f"primum: error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    if differ:
+        raise SystemExit(1)
+
+
 def _summary(given: argparse.Namespace) -> None:
     from primum.audit.summary import summarize
 
@@ -178,6 +192,10 @@ def _demo_data(given: argparse.Namespace) -> None:
     from primum.demo import table5_scale, write
 
     write(given.folder, given.seed, table5_scale(given.table5) if given.table5 else None)
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
 
 
 # What they are called, and take. -----------------------------------------------------------------------------------------
@@ -353,6 +371,19 @@ COMMANDS = (
             _argument("--ran", action="store_true", help="say why what is there was made again, when it was made last"),
             _argument("--json", action="store_true", help="print it as JSON"),
             *_RUN,
+        ),
+    ),
+    Command(
+        "diff",
+        "Trace",
+        "say in which cells two runs differ, and where they part; exit status 0 if they do not, 1 if they do, 2 for an error",
+        "primum diff results/demo results/other",
+        _diff,
+        (
+            _argument("first", metavar="A", help="a results folder, an experiment's name, or a store"),
+            _argument("second", metavar="B", help="another one of the same kind"),
+            _argument("--tables", metavar="NAMES", type=_names, default=[], help="only these, with commas between"),
+            _argument("--json", action="store_true", help="print it as JSON, in full"),
         ),
     ),
     Command(
