@@ -32,6 +32,7 @@ from primum.errors import PrimumError
 
 _VERSIONS = ("code", "libraries")
 _LONGEST = 40
+NOT_THERE = "not there"
 # What is a name, a number or a path, and no words of anybody.
 _NAME = re.compile(r"[\w./:@+-]*")
 _UNREADABLE = "what it reads must be made"
@@ -213,7 +214,7 @@ def changes(old: Any, new: Any, *where: str) -> Iterator[Change]:
 
 
 def _there(is_there: bool) -> str:
-    return "there" if is_there else "not there"
+    return "there" if is_there else NOT_THERE
 
 
 def _spoken(value: Any) -> str:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from primum.artifact.manifest import Manifest
-from primum.audit.differences import Change, changes, versions
+from primum.audit.differences import NOT_THERE, Change, changes, versions
 from primum.trace.history import Commit, author_of_file, author_of_line
 from primum.trace.modules import Code
 from primum.trace.settings import Setting, Settings, line_of
 
 Kind = Literal["setting", "file", "code", "library", "input", "content", "missing", "damaged", "other"]
+_COVERED = ("models", "benchmarks", "prompts", "judges")
 _LOCKS = ("envs/cpu.lock", "envs/gpu.lock", "envs/dev.lock")
 
 
@@ -109,14 +110,13 @@ class Causes:
     def between(self, name: str, old: Making, new: Making) -> tuple[Cause, ...]:
         """What differs in the artifact ``name``: its own spec first, then what it reads. Empty where nothing does."""
         own = tuple(self._own(name, old, new))
-        read = () if old.reads is None or new.reads is None else tuple(self._read(old.reads, new.reads))
+        read = () if old.reads is None or new.reads is None else tuple(self._read(old.reads, new.reads, not own))
         if not own and not read and old.content and new.content and old.content != new.content:
             return (Cause("content", name, "same question, other content: not deterministic"),)
         return own + read
 
     def _own(self, name: str, old: Making, new: Making) -> Iterator[Cause]:
-        for change in changes(old.spec, new.spec):
-            yield self._setting(name, change, new.spec)
+        yield from self._settings(name, old.spec, new.spec)
         if old.spec.get("code") != new.spec.get("code"):
             found = self.code.changes(old.modules, new.modules, old.commit)
             for each in found:
@@ -127,7 +127,34 @@ class Causes:
         for library, versions_ in versions(old.spec, new.spec).items():
             yield self._library(library, versions_)
 
-    def _setting(self, name: str, change: Change, spec: Mapping[str, Any]) -> Cause:
+    def _settings(self, name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Cause]:
+        """Those that the experiment or a file gives; what only follows from them, such as an order, where there is none."""
+        follows = []
+        given = False
+        for change in changes(old, new):
+            cause, found = self._setting(name, change, new)
+            # The licence of a dataset that was not read before follows from its being read.
+            if found and (change.path[1:2] != ("licences",) or change.old != NOT_THERE):
+                given = True
+                yield cause
+            else:
+                follows.append(cause)
+        if follows and not given:
+            covered = list(self._covered(old, new))
+            yield from covered or follows[:1]
+
+    def _covered(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Cause]:
+        """What the tables and the report cover, and did not, or cover no more."""
+        for key in _COVERED:
+            before, now = (_evaluated(side["common"].get(key) or ()) for side in (old, new))
+            changed = [*(f"without {name}" for name in before if name not in now)]
+            changed += [f"with {name}" for name in now if name not in before]
+            if changed:
+                setting = self.settings.key("evaluate", key)
+                yield self._placed(setting, ", ".join(changed))
+
+    def _setting(self, name: str, change: Change, spec: Mapping[str, Any]) -> tuple[Cause, bool]:
+        """The cause, and whether the experiment or a file gives it."""
         stage = str(spec["stage"])
         setting = self.settings.find(stage, name, change.path, spec)
         if not setting.found and stage == "fetch" and change.path[-1] == "sha256":
@@ -135,10 +162,13 @@ class Causes:
             setting = Setting(files[int(change.path[2])]["path"], is_file=True)
         if setting.is_file:
             commit = author_of_file(self.root, setting.name) if self.today else None
-            return Cause("file", setting.name, "its content changed", "", commit)
+            return Cause("file", setting.name, "its content changed", "", commit), True
+        return self._placed(setting, change.words), setting.found
+
+    def _placed(self, setting: Setting, change: str) -> Cause:
         place = f"{setting.file}:{setting.line}" if setting.line else setting.file
         commit = author_of_line(self.root, setting.file, setting.line) if setting.exact and self.today else None
-        return Cause("setting", setting.name, change.words, place, commit)
+        return Cause("setting", setting.name, change, place, commit)
 
     def _library(self, library: str, change: str) -> Cause:
         version = change.rpartition(" -> ")[2]
@@ -148,7 +178,8 @@ class Causes:
                 return Cause("library", library, change, f"{lock}:{line}", author_of_line(self.root, lock, line))
         return Cause("library", library, change)
 
-    def _read(self, old: Sequence[Read], new: Sequence[Read]) -> Iterator[Cause]:
+    def _read(self, old: Sequence[Read], new: Sequence[Read], alone: bool) -> Iterator[Cause]:
+        """Inputs of other content, and, where that ``alone`` differs, those that came or went."""
         for role in dict.fromkeys(each.role for each in (*old, *new)):
             before, now = ([each for each in reads if each.role == role] for reads in (old, new))
             if len(before) == len(now):
@@ -156,6 +187,8 @@ class Causes:
                     if was.content != has.content:
                         yield self._input(was, has)
                 continue
+            if not alone:
+                continue  # as the spec says
             there, then = {each.content for each in now}, {each.content for each in before}
             for has in (each for each in now if each.content not in then):
                 yield Cause("input", has.name or role, "is read now, and was not")
@@ -170,3 +203,8 @@ class Causes:
         if known not in self._known:
             self._known[known] = self.between(name, made(was.manifest, self.find), made(has.manifest, self.find))
         return Cause("input", name, "has other content", because=self._known[known])
+
+
+def _evaluated(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The names in a list of the tables' spec; a model that only others start from is in none."""
+    return [str(each["name"]) for each in entries if each.get("evaluated", True)]

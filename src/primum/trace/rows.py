@@ -33,6 +33,7 @@ _ITEMS = {
     "preferences": ("scores/{model}/{benchmark}", "correct", "subject"),
     "safety": ("verdicts/{judge}/{model}/{prompts}", "score", "category"),
 }
+_PARTS = ("subject", "category", "tag")  # columns that are empty in the row of a whole
 _Key = tuple[Any, ...]
 
 
@@ -72,11 +73,12 @@ class Cell:
         return self.low <= self.new <= self.high
 
     @property
-    def weight(self) -> tuple[bool, float, float]:
-        """The larger, the more it matters: outside the interval first, then by its half width, or as the difference is."""
+    def weight(self) -> tuple[bool, bool, float, float]:
+        """The larger, the more it matters: a whole before its parts, outside the interval before inside, by its half width."""
         away = abs(self.difference) if self.difference is not None else 0.0 if self.old == self.new else float("inf")
         wide = (self.high - self.low) / 2 if self.low is not None and self.high is not None else 0.0
-        return self.inside is False, away / wide if wide else 0.0, away
+        whole = not any(self.names.get(part) for part in _PARTS)
+        return whole, self.inside is False, away / wide if wide else 0.0, away
 
     def as_json(self) -> dict[str, Any]:
         """Its fields, with the difference and whether it lies inside."""

@@ -7,7 +7,7 @@ and is taken for theirs only where they have it: what cannot be found is told by
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,8 @@ class Settings:
         if "canary" in rest:
             return Setting(CANARIES, is_file=True)
         if rest[0] == "licences":  # the one place where a spec takes a key of many entries
-            return self._setting(("datasets", rest[1], "license"))
+            setting = self._setting(("datasets", rest[1], "license"))
+            return setting if len(path) == 3 and value is not _ABSENT else replace(setting, found=False)
         for entry in self._entries(stage, artifact.split("/")):
             for keys in ((*entry, *rest), (*entry, *_named(spec, path)[1:])):
                 if (found := self._at(keys, value)) is not None:
@@ -84,6 +85,10 @@ class Settings:
             if entry and value is _ABSENT and isinstance(above, Mapping):
                 return self._setting((*entry, *rest))
         return Setting(f"{stage}, {'.'.join(path)}", found=False)
+
+    def key(self, *keys: str) -> Setting:
+        """A key of the experiment, as it is."""
+        return self._setting(keys)
 
     def _entries(self, stage: str, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
         """Keys of entries in which a key may stand; () is the experiment itself."""

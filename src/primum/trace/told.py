@@ -48,9 +48,12 @@ def _overview(found: Why) -> Iterator[str]:
         yield f"{name}: nothing would run: what its {total} jobs make is here, or in the store {found.run.store}"
         return
     yield f"{name}: {waiting} of {total} jobs would run, for {several(len(found.groups), 'cause')}"
-    for group in found.groups:
+    for groups in _of_the_same(found.groups):
         yield ""
-        yield from _group(group)
+        for group in groups:
+            yield from filled(": ".join(filter(None, (listed(group.names), group.cause.change))))
+            yield from filled(_origin(group.cause), "  ")
+        yield from _made_again(groups[0])
     yield ""
     if found.adoptable:
         yield from filled(
@@ -60,10 +63,16 @@ def _overview(found: Why) -> Iterator[str]:
     yield f"Job by job: primum why {name} all; what it may cost: primum plan {name}"
 
 
-def _group(group: Group) -> Iterator[str]:
-    names = listed(group.names)
-    yield from filled(": ".join(part for part in (names, group.cause.change) if part))
-    yield from _origin(group.cause, "  ")
+def _of_the_same(groups: Sequence[Group]) -> list[list[Group]]:
+    """The causes that make the same artifacts again, together."""
+    found: dict[object, list[Group]] = {}
+    for group in groups:
+        own, behind = ([each.path for each in needed] for needed in (group.own, group.behind))
+        found.setdefault((tuple(own), tuple(behind)), []).append(group)
+    return list(found.values())
+
+
+def _made_again(group: Group) -> Iterator[str]:
     yield from filled(f"makes again {_artifacts(group.own)}", "  ")
     own_jobs = {each.job for each in group.own}
     jobs = list(dict.fromkeys(each.job for each in group.behind if each.job not in own_jobs))
@@ -79,11 +88,11 @@ def _artifacts(own: Sequence[Needed]) -> str:
     return f"{len(names)} artifacts of {several(len(jobs), 'job')} ({_by_target(jobs)}), such as {names[0]}"
 
 
-def _origin(cause: Cause, indent: str) -> Iterator[str]:
+def _origin(cause: Cause) -> str:
+    """Where a cause stands, and who made it; empty where nobody knows."""
     more = f"; and {several(cause.more, 'later commit')}" if cause.more else ""
     commit = f"{cause.commit}{more}" if cause.commit else ""
-    if cause.place or commit:
-        yield from filled("; ".join(filter(None, (cause.place, commit))), indent)
+    return "; ".join(filter(None, (cause.place, commit)))
 
 
 def _by_target(jobs: Sequence[Job]) -> str:
@@ -169,7 +178,7 @@ def _ran_by_cause(results: Path, found: Sequence[Ran]) -> Iterator[str]:
         behind = len(made) - len(own)
         yield ""
         yield from filled(cause.words)
-        yield from _origin(cause, "  ")
+        yield from filled(_origin(cause), "  ")
         yield from filled(f"made again {listed(own)}" + (f", and {behind} behind" if behind else ""), "  ")
 
 
@@ -189,8 +198,8 @@ def _ran_one_by_one(found: Sequence[Ran]) -> Iterator[str]:
 
 def cause_lines(cause: Cause, indent: str) -> Iterator[str]:
     """A cause with its place and commit, and below it what it comes from."""
-    origin = list(_origin(cause, ""))
-    yield from filled(cause.words + (f" ({' '.join(origin)})" if origin else ""), indent)
+    origin = _origin(cause)
+    yield from filled(cause.words + (f" ({origin})" if origin else ""), indent)
     for each in cause.because:
         yield from cause_lines(each, f"{indent}  ")
 

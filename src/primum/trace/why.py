@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from primum.artifact.manifest import Manifest
+from primum.artifact.graph import manifest_paths
+from primum.artifact.manifest import Manifest, load_manifest
 from primum.artifact.store import Store
 from primum.audit.differences import Piece, adoptable_jobs, pieces, todays_modules
 from primum.dag.dag import Job
 from primum.dag.state import state_of
 from primum.dag.workflow import Workflow
+from primum.errors import PrimumError
 from primum.trace.causes import Cause, Causes, Making, Read, made
 from primum.trace.settings import Settings
 
@@ -69,10 +72,11 @@ def find_why(run: Workflow, root: Path, experiment: str) -> Why:
     found = pieces(run, state)
     store = Store(Path(run.store))
     names = {manifest.key: _name(run, path) for path, manifest in state.known.items()}
+    here = cache(lambda: {key: _name(run, str(path)) for path, key in _keys_in(Path(run.dag.results))})
 
     @cache
     def find(key: str, content: str) -> tuple[str, Manifest | None]:
-        return names.get(key, ""), store.manifest(key) if key else None
+        return names.get(key) or here().get(key, ""), store.manifest(key) if key else None
 
     causes = Causes(root, lambda: Settings.of(experiment, root), find)
     modules: dict[str, dict[str, str]] = {}
@@ -84,6 +88,13 @@ def find_why(run: Workflow, root: Path, experiment: str) -> Why:
                 modules[stage] = todays_modules(piece.job, json.loads(piece.job.spec))
             needed.append(_needed(run, piece, causes, modules[stage], missing))
     return Why(run, needed, _groups(needed), len(list(adoptable_jobs(found))))
+
+
+def _keys_in(results: Path) -> Iterator[tuple[Path, str]]:
+    """The manifests that a folder has, planned or not, with their keys."""
+    for path in manifest_paths(results) if results.is_dir() else ():
+        with suppress(PrimumError):  # what is damaged is told where it is needed
+            yield path, load_manifest(path).key
 
 
 def _name(run: Workflow, path: str) -> str:

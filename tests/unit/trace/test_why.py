@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from recorded import Project, record, with_spec
+from recorded import EXPERIMENT, Project, record, with_spec
 
 from primum.artifact.code import digest_of, read_file
 from primum.artifact.manifest import Manifest
@@ -184,6 +184,10 @@ def test_what_was_never_made(project: Project) -> None:
     new = next(group for group in found.groups if group.cause.kind == "missing")
     assert "scores/base/exam" in {each.name for each in new.own}
     assert "tables/benchmarks" not in {each.name for each in new.own}
+    (covered,) = [group for group in found.groups if group.cause.kind == "setting"]
+    assert covered.cause.words == "evaluate.models: with base"
+    assert covered.cause.place == f"{EXPERIMENT}:{line_with(project, EXPERIMENT, 'evaluate:') + 1}"
+    assert {"tables/benchmarks", "report"} <= {each.name for each in covered.own}
 
 
 def test_a_damaged_manifest(project: Project) -> None:
