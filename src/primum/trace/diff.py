@@ -153,14 +153,14 @@ def _table(table: TableDiff) -> Iterator[str]:
     for cell in table.cells[:_SHOWN]:
         yield from filled(_cell(cell), "  ")
     if len(table.cells) > _SHOWN:
-        yield f"  and {len(table.cells) - _SHOWN} more, that differ less: --json has all"
+        yield f"  and {len(table.cells) - _SHOWN} more: --json has all"
     if table.others:
         columns = list(dict.fromkeys(name for cell in table.others for name in cell.others))
         yield from filled(f"{several(len(table.others), 'row')} in other columns alone: {listed(columns)}", "  ")
     for keys, whose in zip(table.only, ("first", "second"), strict=True):
         if keys:
-            rows = [" ".join(str(name) for name in key if name not in (None, "")) for key in keys]
-            yield from filled(f"{several(len(keys), 'row')} only in the {whose}: {listed(rows)}", "  ")
+            rows = [f"{count} of {name}" for name, count in Counter(str(key[0]) for key in keys).most_common()]
+            yield from filled(f"rows only in the {whose}: {listed(rows)}", "  ")
 
 
 def _cell(cell: Cell) -> str:

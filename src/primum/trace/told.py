@@ -16,7 +16,7 @@ from primum.errors import PrimumError
 from primum.trace.causes import Cause
 from primum.trace.ran import Ran, by_cause, find_ran
 from primum.trace.ran import as_json as ran_as_json
-from primum.trace.why import Group, Needed, Why, as_json, find_why, is_asked
+from primum.trace.why import Group, Needed, Why, as_json, asked_paths, find_why
 
 _NAMED = 6
 _WIDEST = 120
@@ -37,7 +37,7 @@ def print_why(run: Workflow, root: Path, experiment: str, asked: str | None, jso
 
 def check_asked(run: Workflow, asked: str | None) -> None:
     """PrimumError where ``asked`` names no job of the experiment."""
-    if asked is not None and not any(is_asked(job, asked) for job in run.dag.jobs):
+    if asked is not None and not any(asked_paths(job, asked) for job in run.dag.jobs):
         stages = ", ".join(run.dag.targets)
         raise PrimumError(f"why {asked}: matches no job; give all, a stage ({stages}) or stage:name")
 
@@ -104,9 +104,10 @@ def _job_by_job(found: Why, asked: str) -> Iterator[str]:
     by_path = {each.path: each for each in found.needed}
     done = 0
     for job in found.run.dag.jobs:
-        if not is_asked(job, asked):
+        asked_for = asked_paths(job, asked)
+        if not asked_for:
             continue
-        own = [by_path[path] for path in job.paths if path in by_path]
+        own = [by_path[path] for path in asked_for if path in by_path]
         if not own:
             done += 1
             continue

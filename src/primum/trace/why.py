@@ -15,6 +15,7 @@ from primum.artifact.manifest import Manifest, load_manifest
 from primum.artifact.store import Store
 from primum.audit.differences import Piece, adoptable_jobs, pieces, todays_modules
 from primum.dag.dag import Job
+from primum.dag.refresh import refreshed
 from primum.dag.state import state_of
 from primum.dag.workflow import Workflow
 from primum.errors import PrimumError
@@ -154,12 +155,10 @@ def _identity(cause: Cause) -> tuple[str, ...]:
     return cause.kind, cause.place if cause.kind == "code" else "", cause.name, cause.change
 
 
-def is_asked(job: Job, asked: str) -> bool:
-    """Whether ``asked`` names a job: ``all``, a stage, or stage:name, the name of a job, of an output, or a part of either."""
-    wanted, _, name = asked.partition(":")
-    own = [job.name, *(output.name for output in job.plan.outputs)]
-    named = {*own, *(part for each in own for part in each.split("/"))}
-    return asked == "all" or (wanted in (job.stage.name, job.stage.target) and (not name or name in named))
+def asked_paths(job: Job, asked: str) -> list[str]:
+    """The artifacts of a job that ``asked`` names: ``all``, or as ``refresh`` has it."""
+    named = refreshed(job, asked)
+    return [output.path for output in job.plan.outputs if asked == "all" or output.name in named]
 
 
 def as_json(found: Why, asked: str = "all") -> dict[str, Any]:
@@ -172,7 +171,7 @@ def as_json(found: Why, asked: str = "all") -> dict[str, Any]:
             "behind": [n for n, group in enumerate(found.groups) if each in group.behind],
         }
         for each in found.needed
-        if is_asked(each.job, asked)
+        if each.path in asked_paths(each.job, asked)
     ]
     causes = [{**group.cause.as_json(), "names": list(group.names)} for group in found.groups]
     return {
