@@ -139,6 +139,12 @@ def _diff(given: argparse.Namespace) -> None:
         raise SystemExit(1)
 
 
+def _verify(given: argparse.Namespace) -> None:
+    from primum.verify.command import verify
+
+    verify(given.results, given.store, given.json, given.jobs)
+
+
 def _summary(given: argparse.Namespace) -> None:
     from primum.audit.summary import summarize
 
@@ -384,6 +390,19 @@ COMMANDS = (
             _argument("second", metavar="B", help="another one of the same kind"),
             _argument("--tables", metavar="NAMES", type=_names, default=[], help="only these, with commas between"),
             _argument("--json", action="store_true", help="print it as JSON, in full"),
+        ),
+    ),
+    Command(
+        "verify",
+        "Trace",
+        "check results against their manifests, the store, and each other",
+        "primum verify results/demo",
+        _verify,
+        (
+            _argument("results", type=Path, nargs="+", help="experiments' folders, such as results/demo"),
+            _argument("--store", type=Path, help="the store (default: PRIMUM_STORE, or .store beside the folder)"),
+            _argument("--json", type=Path, metavar="FILE", help="also write what was found here, as JSON"),
+            _argument("--jobs", type=int, metavar="N", help="files to read at a time (default: the cores there are)"),
         ),
     ),
     Command(

@@ -41,6 +41,7 @@ ROOMS = {
     "audit": {"artifact", "experiment", "hub", "text", "dag", "cluster", "licences", "score"},  # a task, tried on a row
     "trace": {"artifact", "experiment", "dag", "tables", "audit"},
     "pins": {"artifact", "experiment", "dag", "hub", "curate"},
+    "verify": {"artifact", "experiment", "dag", "hub", "curate", "tables", "table4", "report", "project"},
     "terminal": {"dag"},
     "upkeep": {"artifact", "project"},
     "run_stage": {"artifact", "dag", "cluster", "tracebacks"},
@@ -57,6 +58,7 @@ ROOMS = {
         "export",
         "trace",
         "upkeep",
+        "verify",
     },
     "cli": {"dag", "commands", "run_stage"},
 }

@@ -18,7 +18,7 @@ from primum.artifact.store import Store
 from primum.errors import PrimumError
 
 # What a run writes beside its artifacts, at the top of a results folder.
-_OTHERS = frozenset({"requests", "logs", "benchmarks", "experiment.json"})
+_OTHERS = frozenset({"requests", "logs", "benchmarks", "experiment.json", "verification.json"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""``primum verify``: a results folder against itself. It reads and hashes, and runs no model."""

@@ -1,0 +1,119 @@
+"""``primum verify``: all checks of some results folders, one line a finding, and the report as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.filesize import decimal
+
+from primum.errors import PrimumError
+from primum.verify.artifacts import check_artifacts, files_of
+from primum.verify.copies import check_copies
+from primum.verify.finding import Finding, Seen, Unchecked, sorted_out
+from primum.verify.manifests import Known, check_manifests, known_in
+from primum.verify.meter import metered
+from primum.verify.raw import check_raw
+from primum.verify.reading import Readings, cores, read_all, total
+from primum.verify.recount import recount
+from primum.verify.remade import check_report, check_tables
+from primum.verify.study import Study, open_study
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found in ``results``: ``size`` is in bytes, each file counted once; ``reading`` and ``seconds`` are times."""
+
+    results: tuple[str, ...]
+    artifacts: int
+    entries: int
+    files: int
+    size: int
+    reading: float
+    seconds: float
+    findings: tuple[Finding, ...]
+    unchecked: tuple[Unchecked, ...]
+
+    def record(self) -> dict[str, Any]:
+        """As JSON has it."""
+        findings = [{**asdict(each), "path": str(each.path)} for each in self.findings]
+        return {**asdict(self), "clean": not self.findings, "findings": findings}
+
+    def summary(self) -> list[str]:
+        """The last lines: what was looked at, what could not be, and whether all is right."""
+        rate = self.size / max(self.reading, 1e-9) / 1e9
+        lines = [
+            f"{self.artifacts:,} artifacts and {self.entries:,} entries of the store: {self.files:,} files, "
+            f"{decimal(self.size)} read in {self.reading:.1f} s ({rate:.2f} GB/s), {self.seconds:.1f} s in all"
+        ]
+        lines += [f"not checked: {each}" for each in self.unchecked]
+        count = len(self.findings)
+        return [*lines, f"{count:,} finding{'s' * (count != 1)}" if count else "clean: no finding"]
+
+
+def verify(folders: Sequence[Path], store: Path | None, report: Path | None, jobs: int | None) -> None:
+    """Print what is wrong in results ``folders``, and write it to ``report`` as JSON; SystemExit with 1 if something is.
+
+    PrimumError where a folder is not there, or the report cannot be written.
+    """
+    if jobs is not None and jobs < 1:
+        raise PrimumError(f"--jobs {jobs}: give 1 or more")
+    found = verified(folders, store, jobs)
+    for finding in found.findings:
+        print(finding)
+    if report is not None:
+        _write(report, found)
+    print("\n".join(found.summary()))
+    if found.findings:
+        raise SystemExit(1)
+
+
+def verified(folders: Sequence[Path], store: Path | None = None, jobs: int | None = None) -> Verified:
+    """Check results ``folders`` together, by ``jobs`` threads (all cores by default). PrimumError where one is not there."""
+    begun = time.monotonic()
+    studies = [open_study(folder, store) for folder in folders]
+    files = [each for study in studies for each in files_of(study)]
+    started = time.monotonic()
+    with metered(total(files)) as tick:
+        readings = read_all(files, jobs or cores(), tick)
+    took = time.monotonic() - started
+    known = known_in(studies)
+    findings, unchecked = sorted_out(each for study in studies for each in _checks(study, readings, known))
+    return Verified(
+        tuple(map(str, folders)),
+        sum(len(study.graph.artifacts) for study in studies),
+        len({path for study in studies for path, _ in study.entries.values()}),
+        len(readings.by_inode),
+        readings.size,
+        round(took, 3),
+        round(time.monotonic() - begun, 3),
+        tuple(findings),
+        tuple(unchecked),
+    )
+
+
+def _checks(study: Study, readings: Readings, known: Known) -> Iterator[Seen]:
+    yield from check_artifacts(study, readings)
+    yield from check_manifests(study, known)
+    yield from check_raw(study)
+    yield from check_tables(study)
+    yield from recount(study)
+    yield from check_copies(study)
+    yield from check_report(study)
+
+
+def _write(path: Path, found: Verified) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(found.record(), indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise PrimumError(f"{path}: cannot be written: {error.strerror}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
