@@ -47,6 +47,7 @@ include: "rules/training.smk"
 include: "rules/preferences.smk"
 include: "rules/evaluation.smk"
 include: "rules/aggregation.smk"
+include: "rules/audit.smk"
 
 
 rule all:
@@ -60,12 +61,16 @@ rule all:
 
 
 onstart:
-    RUN.write_config()
+    if BEGUN != ["audit"]:
+        RUN.write_config()
 
 
 onsuccess:
     TERMINAL.end()
-    print(summarize(Path(RUN.dag.results)))
+    if BEGUN == ["audit"]:
+        print(f"Nothing wrong was found; the reports are in {RUN.dag.results}")
+    else:
+        print(summarize(Path(RUN.dag.results)))
 
 
 onerror:

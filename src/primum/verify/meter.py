@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from primum import progress
 from primum.verify.reading import Tick
 
-_INTERVAL = 5.0
+_MEGABYTE = 1_000_000
 
 
 @contextmanager
@@ -31,19 +30,15 @@ def metered(size: int) -> Iterator[Tick]:
 
 
 def _lines(size: int) -> Tick:
-    said, done, begun, lock = progress.Progress("verify"), 0, time.monotonic(), threading.Lock()
-    last = begun
+    said, lock, begun, done = progress.Progress("verify"), threading.Lock(), time.monotonic(), 0
 
     def tick(read: int) -> None:
-        nonlocal done, last
+        nonlocal done
         with lock:
             done += read
-            now = time.monotonic()
-            if now - last < _INTERVAL:
-                return
-            last = now
-            rate = done / (now - begun)
-            left = f", {(size - done) / rate:,.0f} s left" if rate and size > done else ""
-            said.say(f"{decimal(done)} of {decimal(size)}, {rate / 1e9:.2f} GB/s{left}")
+            rate = done / max(time.monotonic() - begun, 1e-9) / 1e9
+            # In megabytes, which a run's terminal shows as the job's progress. The end is told by the summary.
+            if done // _MEGABYTE < size // _MEGABYTE:
+                said.update("reading", done // _MEGABYTE, size // _MEGABYTE, note=f"{rate:.2f} GB/s")
 
     return tick
