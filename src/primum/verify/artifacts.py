@@ -12,7 +12,7 @@ from primum.artifact.folder import MANIFEST, folder_hash
 from primum.artifact.manifest import Manifest, artifact_key, data_path
 from primum.artifact.store import table_file
 from primum.verify.finding import AGAIN, Finding, Seen
-from primum.verify.reading import Inode, Readings, wanted
+from primum.verify.reading import Inode, Reading, Readings, wanted
 from primum.verify.study import Study
 
 _OTHERS = 0o077
@@ -59,7 +59,7 @@ def _check_data(manifest: Manifest, data: Path, readings: Readings, told: set[In
     if manifest.kind == "folder":
         found = list(_folder_faults(manifest, data, readings))
     else:
-        found = [(data, *fault) for fault in _table_faults(manifest, data, readings)]
+        found = [(data, *fault) for fault in table_faults(manifest, readings.of(data))]
     before = frozenset(told)
     for path, wrong, remedy in found:
         inode = readings.inodes.get(path)
@@ -69,8 +69,8 @@ def _check_data(manifest: Manifest, data: Path, readings: Readings, told: set[In
             told.add(inode)
 
 
-def _table_faults(manifest: Manifest, data: Path, readings: Readings) -> Iterator[tuple[str, str]]:
-    reading = readings.of(data)
+def table_faults(manifest: Manifest, reading: Reading | None) -> Iterator[tuple[str, str]]:
+    """What is wrong, and the remedy, of a table that was read, or is not there (None)."""
     if reading is None:
         yield "is missing, or a link", "run snakemake again, which has it from the store or makes it"
         return

@@ -6,9 +6,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from primum.errors import PrimumError
 from primum.tables.csv import write_csv
 from primum.verify.finding import Finding, Seen, Unchecked
+from primum.verify.reading import BROKEN
 from primum.verify.study import Study
 
 
@@ -25,7 +25,7 @@ def check_copies(study: Study) -> Iterator[Seen]:
             fresh = Path(folder, path.name)
             try:
                 write_csv(artifact.table(), fresh)
-            except PrimumError:
+            except BROKEN:
                 yield Unchecked("tables as CSV", "the table itself is damaged")
                 continue
             if path.read_bytes() != fresh.read_bytes():
@@ -49,7 +49,7 @@ def _check_table4(study: Study, folder: Path) -> Iterator[Seen]:
     try:
         table = load_table4(study.root)
         grid = make_grid(table, read_measured(study.results, table))
-    except PrimumError:
+    except BROKEN:
         yield Unchecked("files of Table 4", "the table benchmarks is damaged, or not here", len(found))
         return
     for form, suffix in zip(FORMATS, SUFFIXES, strict=True):

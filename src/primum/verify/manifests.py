@@ -150,8 +150,8 @@ def _check_inputs(study: Study, known: Known) -> Iterator[Seen]:
         for role in expected.keys() | recorded.keys() if place is not None else ():
             made_of, read = len(recorded.get(role, ())), len(expected.get(role, ()))
             if made_of != read:
-                wrong = f"was made of {made_of} artifacts as {role!r}, here belongs what is made of {read}"
-                yield Finding(artifact.data, wrong, _AWAY)
+                told = f"was made of {made_of} artifacts as {role!r}, here belongs what is made of {read}"
+                yield Finding(artifact.data, told, _AWAY)
         for role, index, content, key in _recorded(artifact.manifest, recorded):
             paths = expected.get(role, ())
             path = paths[index] if len(paths) == len(recorded[role]) else ""

@@ -63,7 +63,7 @@ def _folder(requests: Sequence[Request], results: Path) -> PurePath:
     for request in requests:
         for output in request.outputs:
             parts = output.path.parts
-            there = (i for i in range(len(parts)) if results.joinpath(*parts[i:]).exists())
+            there = (i for i in range(1, len(parts)) if results.joinpath(*parts[i:]).exists())
             if (first := next(there, None)) is not None:
                 votes[PurePath(*parts[:first])] += 1
     return votes.most_common(1)[0][0] if votes else PurePath(results)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from primum.artifact.folder import MANIFEST
 from primum.artifact.table import ContentHash, slices
 from primum.errors import PrimumError
 
@@ -22,6 +23,8 @@ _CHUNK = 1 << 22
 _FOOTER = b"primum."
 Inode = tuple[int, int]
 Tick = Callable[[int], None]
+# What reading data can end in that somebody, or a disk, has changed.
+BROKEN = (PrimumError, OSError, pa.ArrowException, LookupError, TypeError, ValueError, ArithmeticError, MemoryError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,11 @@ class Readings:
 
 
 def wanted(data: Path, kind: str) -> list[tuple[Path, bool]]:
-    """(path, whether it is a table) of the files of an artifact that are there: all of a folder's, links left out."""
+    """(path, whether it is a table) of the files of an artifact that are there: all of a folder's but links and manifest."""
     if kind == "table":
         return [(data, True)] if data.is_file() and not data.is_symlink() else []
-    return [(path, False) for path in sorted(data.rglob("*")) if path.is_file() and not path.is_symlink()]
+    found = (path for path in sorted(data.rglob("*")) if path.is_file() and not path.is_symlink())
+    return [(path, False) for path in found if path != data / MANIFEST]
 
 
 def total(files: Iterable[tuple[Path, bool]]) -> int:
@@ -101,17 +105,14 @@ class _StoppedError(Exception):
 
 
 def _read(size: int, path: Path, is_table: bool, tick: Tick) -> Reading:
+    if not os.access(path, os.R_OK):
+        return Reading(error="cannot be read: it is somebody else's alone")
     try:
-        if not is_table:
-            return Reading(_sha256(path, tick))
-        return _read_table(path, size, tick)
-    except PrimumError:
-        tick(size)
-        return Reading(error="is damaged: it is no Parquet file, or the checksum of a page does not fit")
-    except TypeError:
-        return Reading(error="is damaged: it has columns that no artifact has")
-    except OSError as error:
-        return Reading(error=f"cannot be read: {error.strerror}")
+        return _read_table(path, size, tick) if is_table else Reading(_sha256(path, tick))
+    except BROKEN as error:
+        if is_table:
+            return Reading(error="is damaged: it is no Parquet file, or the checksum of a page does not fit")
+        return Reading(error=f"cannot be read ({type(error).__name__})")
 
 
 def _sha256(path: Path, tick: Tick) -> str:
@@ -125,10 +126,7 @@ def _sha256(path: Path, tick: Tick) -> str:
 
 def _read_table(path: Path, size: int, tick: Tick) -> Reading:
     state, statuses, rows = ContentHash(), Counter[str](), 0
-    try:
-        metadata = pq.read_metadata(path)
-    except pa.ArrowException as error:
-        raise PrimumError(f"{path}: {type(error).__name__}") from None
+    metadata = pq.read_metadata(path)
     for part in slices(path):
         state.update(part)
         rows += part.num_rows

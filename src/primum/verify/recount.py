@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from primum.artifact.manifest import Artifact
-from primum.errors import PrimumError
 from primum.verify.finding import Finding, Seen, Unchecked
+from primum.verify.reading import BROKEN
 from primum.verify.study import Study
 
 _AWAY = "delete it and its manifest, and run snakemake again"
@@ -37,9 +37,9 @@ def recount(study: Study) -> Iterator[Seen]:
                 yield from _safety(artifact, rows, manifest.spec["common"], inputs)
             else:
                 yield from _accuracy(artifact, rows, manifest.spec["common"], inputs)
-        except PrimumError as error:
-            # What is damaged is a finding of its own.
-            yield Unchecked(f"tables: {table} counted again", str(error))
+        except BROKEN:
+            # What is damaged or missing is a finding of its own.
+            yield Unchecked(f"tables: {table} counted again", "the table or its inputs are damaged, or not here")
 
 
 def _accuracy(

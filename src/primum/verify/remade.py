@@ -24,12 +24,11 @@ from primum.errors import PrimumError
 from primum.progress import Progress
 from primum.tables.cells import NAMED
 from primum.verify.finding import RUN, Finding, Seen, Unchecked
+from primum.verify.reading import BROKEN
 from primum.verify.study import Study
 
 _SOURCE = Path(primum.__file__).parents[1]
 _FIRST = "see to the inputs first, then delete it and run snakemake again"
-# What a stage can meet in data that was tampered with.
-_BROKEN = (PrimumError, OSError, pa.ArrowException, LookupError, TypeError, ValueError, ArithmeticError)
 Run = Callable[[Job], Iterator[Result]]
 
 
@@ -81,7 +80,7 @@ def _remake(
         for artifact in artifacts:
             try:
                 yield from compare(artifact, next(made))
-            except (*_BROKEN, StopIteration) as error:
+            except (*BROKEN, StopIteration) as error:
                 # Its message may hold a value of a row.
                 said = str(error) if isinstance(error, PrimumError) else type(error).__name__
                 path = artifact.path if kind == "folder" else artifact.data
@@ -112,7 +111,7 @@ def _difference(artifact: Artifact, made: pa.Table) -> str:
     """The first cell that differs, as numbers and names, and how many do."""
     try:
         there = {row["id"]: row for row in artifact.table().to_pylist()}
-    except PrimumError:
+    except BROKEN:
         return "is not what its inputs make"
     rows = {row["id"]: row for row in made.to_pylist()}
     if there.keys() != rows.keys() or not rows:

@@ -1,0 +1,461 @@
+"""Each kind of fault, planted on a copy of a small results folder, is found; and what is whole is not accused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from published import RAW, copied, publish_study
+from study import SECRET
+
+from primum.artifact.canonical import canonical_json
+from primum.artifact.folder import folder_files, folder_hash
+from primum.artifact.manifest import Manifest, artifact_key, load_manifest, save_manifest
+from primum.artifact.store import Store
+from primum.artifact.table import read_table, write_table
+from primum.cli import main
+from primum.verify.artifacts import table_faults
+from primum.verify.command import verified
+from primum.verify.reading import read_all
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("verify") / "clone"
+    publish_study(root)
+    return root
+
+
+@pytest.fixture
+def results(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy, in whose clone the test is."""
+    folder = copied(made, tmp_path / "clone")
+    monkeypatch.chdir(tmp_path / "clone")
+    monkeypatch.delenv("PRIMUM_STORE", raising=False)
+    return folder
+
+
+def found(results: Path) -> list[tuple[str, str]]:
+    """(path in the results, what is wrong) of every finding."""
+    top = results.parent.parent
+    return [
+        (str(each.path.relative_to(results if each.path.is_relative_to(results) else top)), each.wrong)
+        for each in verified([results]).findings
+    ]
+
+
+def paths(results: Path) -> set[str]:
+    return {path for path, _ in found(results)}
+
+
+def own(path: Path) -> bytes:
+    """Make a hard link a file of its own; its content."""
+    content, mode = path.read_bytes(), path.stat().st_mode
+    path.unlink()
+    path.write_bytes(content)
+    path.chmod(mode)
+    return content
+
+
+def flip(path: Path, at: int) -> None:
+    content = bytearray(own(path))
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+def swap(first: Path, second: Path) -> None:
+    between = first.with_name("between")
+    first.rename(between)
+    second.rename(first)
+    between.rename(second)
+
+
+def drop_store(results: Path) -> None:
+    shutil.rmtree(results.parent / ".store")
+
+
+def edit(manifest: Path, change: Callable[[Manifest], Manifest]) -> None:
+    save_manifest(change(load_manifest(manifest)), manifest)
+
+
+def forge_folder(folder: Path) -> None:
+    """A manifest that describes what is in a folder now."""
+    files = folder_files(folder)
+    edit(folder / "manifest.json", lambda each: replace(each, files=files, content=folder_hash(files)))
+
+
+def forge_table(manifest: Path, column: str, row: int, value: object) -> None:
+    """Another cell, with file, footer, hashes and manifest as if it had been made so."""
+    data = manifest.with_suffix(".parquet")
+    table, footer = read_table(data), pq.read_metadata(data).metadata
+    rows = table.to_pylist()
+    rows[row][column] = value
+    data.unlink()
+    told = {key.decode().removeprefix("primum."): value.decode() for key, value in footer.items() if b"primum." in key}
+    content = write_table(pa.Table.from_pylist(rows, schema=table.schema), data, told)
+    edit(manifest, lambda each: replace(each, content=content))
+
+
+def test_what_is_whole_is_clean_and_each_file_is_read_once(results: Path) -> None:
+    report = verified([results])
+    assert not report.findings
+    assert not report.unchecked
+    assert report.artifacts == report.entries == 28
+    # Results and store are hard links of each other.
+    named = [
+        path for path in results.parent.rglob("*") if path.is_file() and path.suffix in (".parquet", ".safetensors")
+    ]
+    assert report.files < len(named)
+    assert report.files == len({path.stat().st_ino for path in named}) + 2  # the raw file and the page
+
+
+def test_a_flipped_byte_in_a_page(results: Path) -> None:
+    flip(results / "scores/a/medqa.parquet", 40)
+    assert (
+        "scores/a/medqa.parquet",
+        "is damaged: it is no Parquet file, or the checksum of a page does not fit",
+    ) in found(results)
+
+
+def test_a_flipped_bit_that_is_not_found_changes_no_row(results: Path) -> None:
+    """Checksums cover the pages, and the content hash all rows; how a page begins and what it ranges over is in neither."""
+    path = results / "scores/a/mmlu.parquet"
+    manifest, content, rows = load_manifest(path.with_suffix(".json")), own(path), read_table(path)
+    unseen = []
+    for at in range(0, len(content), 17):
+        path.write_bytes(content[:at] + bytes([content[at] ^ (1 << at % 8)]) + content[at + 1 :])
+        if not list(table_faults(manifest, read_all([(path, True)], 1, lambda _: None).of(path))):
+            assert read_table(path).equals(rows)
+            unseen.append(at)
+    assert len(unseen) < len(content) / 17 / 3
+
+
+def test_a_flipped_byte_in_weights_is_one_finding_although_the_store_has_the_same_file(results: Path) -> None:
+    with (results / "models/a/model.safetensors").open("r+b") as file:
+        file.seek(700)
+        file.write(b"\0\0\0\0")
+    assert found(results) == [("models/a/model.safetensors", "is not what its manifest describes")]
+
+
+def test_a_flipped_byte_in_a_manifest(results: Path) -> None:
+    path = results / "scores/a/medqa.json"
+    flip(path, path.read_bytes().index(b'"seconds"') + 1)
+    assert "scores/a/medqa.json" in paths(results)
+
+
+def test_a_flipped_byte_in_a_csv(results: Path) -> None:
+    path = results / "tables/benchmarks.csv"
+    flip(path, path.read_bytes().index(b"0."))
+    assert found(results) == [("tables/benchmarks.csv", "is not what benchmarks.parquet gives")]
+
+
+def test_swapped_models_with_their_manifests(results: Path) -> None:
+    swap(results / "models/a", results / "models/b")
+    wrong = found(results)
+    assert ("models/a", "is b by its manifest, here belongs a") in wrong
+    assert {path for path, _ in wrong} >= {"models/a", "models/b"}
+
+
+def test_swapped_models_without_their_manifests(results: Path) -> None:
+    for name in ("model.safetensors", "history.parquet"):
+        swap(results / "models/a" / name, results / "models/b" / name)
+    assert paths(results) >= {
+        f"models/{model}/{name}" for model in "ab" for name in ("model.safetensors", "history.parquet")
+    }
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_swapped_scores_with_their_manifests(results: Path, stored: bool) -> None:
+    """Their specs are equal: only what they were made of tells them apart."""
+    first, second = (results / f"scores/{model}/medqa" for model in "ab")
+    assert load_manifest(first.with_suffix(".json")).spec == load_manifest(second.with_suffix(".json")).spec
+    for suffix in (".json", ".parquet"):
+        swap(first.with_suffix(suffix), second.with_suffix(suffix))
+    if not stored:
+        drop_store(results)
+    wrong = found(results)
+    assert (
+        "scores/a/medqa.parquet",
+        "is stale or misplaced: it was made of another model than models/a is now",
+    ) in wrong
+    assert (
+        "scores/b/medqa.parquet",
+        "is stale or misplaced: it was made of another model than models/b is now",
+    ) in wrong
+
+
+def test_swapped_scores_without_their_manifests(results: Path) -> None:
+    swap(results / "scores/a/medqa.parquet", results / "scores/b/medqa.parquet")
+    wrong = "its rows are not those that its manifest describes"
+    assert {("scores/a/medqa.parquet", wrong), ("scores/b/medqa.parquet", wrong)} <= set(found(results))
+
+
+def test_swapped_scores_of_one_model_and_swapped_verdicts_of_two(results: Path) -> None:
+    for suffix in (".json", ".parquet"):
+        swap(results / f"scores/a/medqa{suffix}", results / f"scores/a/mmlu{suffix}")
+        swap(results / f"verdicts/harm/a/harmful{suffix}", results / f"verdicts/refusal/a/harmful{suffix}")
+    wrong = found(results)
+    assert ("scores/a/medqa.parquet", "is mmlu by its manifest, here belongs medqa") in wrong
+    assert (
+        "verdicts/harm/a/harmful.parquet",
+        "is refusal/a/harmful by its manifest, here belongs harm/a/harmful",
+    ) in wrong
+
+
+@pytest.mark.parametrize("forged", [False, True])
+def test_an_edited_number_in_the_report(results: Path, forged: bool) -> None:
+    page = results / "report/index.html"
+    text = own(page).decode()
+    at = text.index("0.") + 2 if "0." in text else text.index("5")
+    page.write_text(text[:at] + str((int(text[at]) + 1) % 10 if text[at].isdigit() else 7) + text[at + 1 :])
+    if forged:
+        forge_folder(results / "report")
+        drop_store(results)
+    wrong = found(results)
+    assert ("report/index.html", "is not what its tables make") in wrong
+    assert (("report/index.html", "is not what its manifest describes") in wrong) != forged
+
+
+def test_a_missing_input_and_one_that_only_the_store_has(results: Path) -> None:
+    lost = results / "data/rows/medqa.json"
+    key = load_manifest(lost).key
+    lost.unlink()
+    lost.with_suffix(".parquet").unlink()
+    report = verified([results])
+    assert not report.findings
+    assert ("inputs: whether their data is whole", 2) in [(each.what, each.count) for each in report.unchecked]
+    shutil.rmtree(Store(results.parent / ".store").entry(key))
+    wrong = dict(found(results))
+    assert set(wrong) == {"scores/a/medqa.parquet", "scores/b/medqa.parquet"}
+    assert all("as 'rows'" in each and "is missing, here and in the store" in each for each in wrong.values())
+
+
+def test_a_missing_table_beside_its_manifest(results: Path) -> None:
+    (results / "scores/a/medqa.parquet").unlink()
+    assert ("scores/a/medqa.parquet", "is missing, or a link") in found(results)
+
+
+@pytest.mark.parametrize("forged", [False, True])
+def test_a_raw_file_replaced(results: Path, forged: bool) -> None:
+    raw = results / "data/raw/questions"
+    own(raw / RAW)
+    (raw / RAW).write_text("id,question\n1,which\n")
+    if forged:
+        forge_folder(raw)
+        drop_store(results)
+    assert (f"data/raw/questions/{RAW}", "is not the file that its spec pins") in found(results) or not forged
+    assert f"data/raw/questions/{RAW}" in paths(results)
+
+
+def test_a_source_file_of_the_project_replaced(results: Path) -> None:
+    (results.parent.parent / RAW).write_text("id,question\n1,which\n")
+    assert paths(results) == {RAW}
+
+
+def test_extra_files(results: Path) -> None:
+    (results / "models/a/.hidden").write_text("x")
+    (results / "models/b/more").mkdir()
+    (results / "models/b/more/config.json").write_text("{}")
+    (results / "report/link.html").symlink_to("index.html")
+    shutil.copyfile(results / "scores/a/medqa.parquet", results / "scores/a/other.parquet")
+    (results / "verification.json").write_text("{}")
+    (results / "models/a/.model.safetensors.4711").write_text("being put into place")
+    assert paths(results) == {
+        *("models/a/.hidden", "models/b/more/config.json", "report/link.html", "scores/a/other.parquet"),
+    }
+
+
+def test_a_stale_entry_of_the_store(results: Path) -> None:
+    manifest = load_manifest(results / "scores/a/medqa.json")
+    entry = Store(results.parent / ".store").entry(manifest.key)
+    footer = {"spec": "", "key": manifest.key, "schema_version": "1"}
+    rows = read_table(entry / "data.parquet")
+    (entry / "data.parquet").unlink()
+    content = write_table(rows.slice(1), entry / "data.parquet", footer)
+    edit(entry / "manifest.json", lambda each: replace(each, content=content))
+    wrong = dict(found(results))
+    assert wrong["scores/a/medqa.json"].startswith("differs in content from ")
+
+
+def test_a_damaged_entry_of_the_store(results: Path) -> None:
+    entry = Store(results.parent / ".store").entry(load_manifest(results / "scores/a/medqa.json").key)
+    flip(entry / "data.parquet", 40)
+    flip(
+        Store(results.parent / ".store").entry(load_manifest(results / "scores/b/medqa.json").key) / "manifest.json", 40
+    )
+    before = sorted(results.parent.rglob("*"))
+    assert {Path(path).name for path in paths(results)} == {"data.parquet", "manifest.json"}
+    # It reads: the store's own search removes what is damaged.
+    assert sorted(results.parent.rglob("*")) == before
+
+
+def _edited(manifest: Manifest) -> Manifest:
+    return replace(manifest, spec={**manifest.spec, "item": {**manifest.spec["item"], "few_shot": 5}})
+
+
+def _keyed(manifest: Manifest) -> Manifest:
+    edited = _edited(manifest)
+    return replace(edited, key=artifact_key(edited.spec, edited.inputs))
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        _edited,
+        _keyed,
+        lambda manifest: replace(manifest, key="0" * 64),
+        lambda manifest: replace(manifest, inputs={**manifest.inputs, "rows": ["0" * 64]}),
+        lambda manifest: replace(manifest, content="0" * 64),
+        lambda manifest: replace(manifest, job=manifest.job.replace("medqa", "other")),
+        lambda manifest: replace(manifest, stage="generate"),
+    ],
+)
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_forged_manifest(results: Path, forge: Callable[[Manifest], Manifest], stored: bool) -> None:
+    edit(results / "scores/a/medqa.json", forge)
+    if not stored:
+        drop_store(results)
+    assert paths(results) & {"scores/a/medqa.json", "scores/a/medqa.parquet"}
+
+
+def test_an_adopted_artifact_is_not_accused_whose_file_names_its_former_key(results: Path) -> None:
+    """Its data are hard links of what was adopted, footer and all; another key in the footer is a finding."""
+    path = results / "scores/a/medqa.json"
+    before, store = load_manifest(path), Store(results.parent / ".store")
+    spec = {**before.spec, "code": "d"}
+    note = {"key": before.key, "code": True, "why": "only an error message changed"}
+    key = artifact_key(spec, before.inputs)
+    after = replace(
+        before, spec=spec, key=key, job=before.job.replace('"code":"c"', '"code":"d"'), run={"adopted": [note]}
+    )
+    save_manifest(after, path)
+    store.entry(key).parent.mkdir(exist_ok=True)
+    store.entry(before.key).rename(store.entry(key))
+    save_manifest(replace(after, job=""), store.entry(key) / "manifest.json")
+    report = verified([results])
+    assert not report.findings
+    assert [each.why for each in report.unchecked] == ["the last run asked for other code"]
+    edit(path, lambda each: replace(each, run={"adopted": [{**note, "key": "0" * 64}]}))
+    assert ("scores/a/medqa.parquet", "its footer names another spec or key than its manifest") in found(results)
+
+
+def test_counts_that_the_rows_do_not_bear_out(results: Path) -> None:
+    drop_store(results)
+    edit(results / "verdicts/harm/a/harmful.json", lambda each: replace(each, counts={"rows": 13}))
+    edit(results / "generations/a/harmful.json", lambda each: replace(each, counts={"rows": 12, "stop": 11}))
+    assert dict(found(results)) == {
+        "verdicts/harm/a/harmful.parquet": "has 12 rows, its manifest counts 13",
+        "generations/a/harmful.parquet": "has 12 rows of one status, its manifest counts 11",
+    }
+
+
+@pytest.mark.parametrize(("table", "column"), [("benchmarks", "accuracy"), ("safety", "mean"), ("training", "loss")])
+def test_a_cell_of_a_table_edited_with_all_hashes(results: Path, table: str, column: str) -> None:
+    """Found without the store: tables are made again, and accuracy and mean counted by other code than theirs."""
+    drop_store(results)
+    forge_table(results / f"tables/{table}.json", column, 1, 0.123456)
+    wrong = [what for path, what in found(results) if path == f"tables/{table}.parquet"]
+    assert any(f"its {column} is 0.123456, its inputs make " in what for what in wrong)
+    assert any(f"its {column} is 0.123456, counted again it is " in what for what in wrong) == (table != "training")
+    assert f"tables/{table}.csv" in paths(results)
+
+
+def test_a_table_by_other_code_is_counted_again_all_the_same(results: Path) -> None:
+    drop_store(results)
+    forge_table(results / "tables/benchmarks.json", "correct", 1, 1000)
+    for path in (results / "tables").glob("*.json"):
+        edit(path, lambda each: replace(each, spec={**each.spec, "code": "older"}))
+    report = verified([results])
+    assert any("its correct is 1000, counted again it is" in each.wrong for each in report.findings)
+    assert ("tables: made again of their inputs", "made by other code", 12) in [
+        (each.what, each.why, each.count) for each in report.unchecked
+    ]
+
+
+def test_what_is_sensitive_and_open_or_not_marked(results: Path) -> None:
+    (results / "generations/a/harmful.parquet").chmod(0o640)
+    edit(results / "generations/b/harmful.json", lambda each: replace(each, sensitive=False))
+    assert set(found(results)) == {
+        ("generations/a/harmful.parquet", "is sensitive, and others than its owner may read it"),
+        (
+            str(next(each for each in paths(results) if ".store" in each)),
+            "is sensitive, and others than its owner may read it",
+        ),
+        ("generations/b/harmful.parquet", "is sensitive, and not marked so"),
+    }
+
+
+def test_a_folder_that_was_moved_alone_is_checked_without_store_and_project(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = tmp_path / "elsewhere" / "renamed"
+    moved.parent.mkdir()
+    shutil.copytree(results, moved, copy_function=shutil.copy2)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    report = verified([moved])
+    assert not report.findings
+    assert {each.what for each in report.unchecked} == {
+        "artifacts against the store",
+        "raw files against the project's",
+    }
+    for suffix in (".json", ".parquet"):
+        swap(moved / f"scores/a/medqa{suffix}", moved / f"scores/b/medqa{suffix}")
+    assert "scores/a/medqa.parquet" in paths(moved)
+
+
+def test_the_command_prints_a_line_a_finding_and_writes_a_report(
+    results: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    main(["verify", str(results)])
+    assert capsys.readouterr().out.splitlines()[-1] == "clean: no finding"
+    flip(results / "generations/a/harmful.parquet", 60)
+    (results / "models/a/model.safetensors").write_bytes(b"")
+    report = tmp_path / "new" / "report.json"
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", str(results), "--json", str(report), "--jobs", "1"])
+    assert ended.value.code == 1
+    printed = capsys.readouterr().out
+    written = json.loads(report.read_text())
+    lines = printed.splitlines()
+    assert lines[-1] == f"{len(written['findings'])} findings"
+    assert [line for line in lines if line.startswith(str(results))] == [
+        f"{each['path']}: {each['wrong']}: {each['remedy']}" for each in written["findings"]
+    ]
+    assert written["clean"] is False
+    assert written["size"] > 50_000
+    assert SECRET not in printed + report.read_text()
+
+
+def test_a_folder_that_is_not_there_and_jobs_that_are_none(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, said in (
+        (["verify", "nowhere"], "nowhere: no such results folder"),
+        (["verify", str(results), "--jobs", "0"], "--jobs 0: give 1 or more"),
+    ):
+        with pytest.raises(SystemExit):
+            main(words)
+        assert said in capsys.readouterr().err
+
+
+def test_a_thousand_artifacts_are_not_accused_but_for_the_one_that_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # which takes longer than all else here
+    folder = tmp_path / "results" / "many" / "data" / "rows"
+    folder.mkdir(parents=True)
+    for number in range(1001):
+        spec, rows = {"item": {"n": number}}, pa.table({"id": ["a", "b"], "n": [number, 1]})
+        key, path = artifact_key(spec, {}), folder / f"{number}.json"
+        footer = {"spec": canonical_json(spec), "key": key, "schema_version": "1"}
+        content = write_table(rows, path.with_suffix(".parquet"), footer)
+        save_manifest(Manifest("table", "read", spec, {}, key, content, {"rows": 2}), path)
+    flip(folder / "707.parquet", 60)
+    report = verified([tmp_path / "results" / "many"])
+    assert report.artifacts == 1001
+    assert [each.path.name for each in report.findings] == ["707.parquet"]
