@@ -25,6 +25,8 @@ RUNNING = {}
 CURRENT = set()
 UNREAD = set()
 BEGUN = []
+# Rules that look at what was made, and make nothing. They are asked for alone.
+AUDITS = {"verify"}
 
 
 def manifests(templates, **names):
@@ -102,6 +104,25 @@ def begin(wildcards):
         except Exception:
             # And it would call the function again, which then did nothing.
             raise SystemExit(traceback.format_exc()) from None
+    return []
+
+
+def claim(wildcards):
+    """As `begin`, but all stays as it is: what a run takes from the store, or writes down, is what is to be looked at."""
+    if not workflow.is_main_process or workflow.executor_plugin is None:
+        return []
+    if not set(workflow.dag_settings.targets) <= AUDITS:
+        raise SystemExit(
+            f"primum: error: {', '.join(sorted(AUDITS))}: ask for it alone, after the run that makes the results"
+        )
+    if not workflow.dryrun and not BEGUN:
+        BEGUN.append("audit")
+        workflow.persistence.lock = workflow.persistence.noop
+        try:
+            RUN.begin()
+        except PrimumError as error:
+            raise SystemExit(f"primum: error: {error}") from None
+        TERMINAL.begin(workflow.dag, [], not workflow.local_exec, None)
     return []
 
 

@@ -19,7 +19,7 @@ from primum.verify.finding import Finding, Seen, Unchecked, sorted_out
 from primum.verify.manifests import Known, check_manifests, known_in
 from primum.verify.meter import metered
 from primum.verify.raw import check_raw
-from primum.verify.reading import Readings, cores, read_all, total
+from primum.verify.reading import BROKEN, Readings, cores, read_all, total
 from primum.verify.recount import recount
 from primum.verify.remade import check_report, check_tables
 from primum.verify.study import Study, open_study
@@ -100,11 +100,13 @@ def verified(folders: Sequence[Path], store: Path | None = None, jobs: int | Non
 def _checks(study: Study, readings: Readings, known: Known) -> Iterator[Seen]:
     yield from check_artifacts(study, readings)
     yield from check_manifests(study, known)
-    yield from check_raw(study)
-    yield from check_tables(study)
-    yield from recount(study)
-    yield from check_copies(study)
-    yield from check_report(study)
+    for check in (check_raw, check_tables, recount, check_copies, check_report):
+        try:
+            yield from check(study)
+        except BROKEN as error:
+            # Its message may hold a value of a row.
+            wrong = f"{check.__name__} came to no end ({type(error).__name__}): a manifest says what no stage writes"
+            yield Finding(study.results, wrong, "see to the other findings first")
 
 
 def _write(path: Path, found: Verified) -> None:

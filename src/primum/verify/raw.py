@@ -32,11 +32,14 @@ def check_raw(study: Study) -> Iterator[Seen]:
     sources: dict[Path, Reading] = {}
     for artifact in study.graph.artifacts:
         spec = artifact.manifest.spec.get("item", {})
-        if artifact.manifest.stage == "fetch":
-            yield from _check_files(artifact, spec, study.root, sources)
-            yield from _check_locked(artifact, fetch.repositories(artifact.name, spec), lock)
-        elif artifact.manifest.stage == "snapshot":
-            yield from _check_locked(artifact, snapshot.repositories(artifact.name, spec), lock)
+        try:
+            if artifact.manifest.stage == "fetch":
+                yield from _check_files(artifact, spec, study.root, sources)
+                yield from _check_locked(artifact, fetch.repositories(artifact.name, spec), lock)
+            elif artifact.manifest.stage == "snapshot":
+                yield from _check_locked(artifact, snapshot.repositories(artifact.name, spec), lock)
+        except (LookupError, TypeError):
+            yield Finding(artifact.path, f"its spec is none of the stage {artifact.manifest.stage}", _AWAY)
 
 
 def _check_files(

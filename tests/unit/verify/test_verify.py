@@ -315,6 +315,8 @@ def _keyed(manifest: Manifest) -> Manifest:
         lambda manifest: replace(manifest, content="0" * 64),
         lambda manifest: replace(manifest, job=manifest.job.replace("medqa", "other")),
         lambda manifest: replace(manifest, stage="generate"),
+        lambda manifest: replace(manifest, stage="fetch"),
+        lambda manifest: replace(manifest, stage="tables", spec={}),
     ],
 )
 @pytest.mark.parametrize("stored", [True, False])
