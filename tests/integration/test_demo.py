@@ -6,12 +6,14 @@ one that is killed again and again ends like the others, with no manual unlock.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -20,9 +22,9 @@ import pytest
 import yaml
 from runs import ROOT, command, contents, environment, manifests, run
 
-from primum.artifact.folder import file_sha256
+from primum.artifact.folder import file_sha256, folder_files, folder_hash
 from primum.artifact.graph import read_graph
-from primum.artifact.manifest import Artifact, load_manifest
+from primum.artifact.manifest import Artifact, load_manifest, save_manifest
 from primum.artifact.store import Store
 from primum.demo.requests import HELD_OUT_FRAMES, harmless
 from primum.engine import open_engine
@@ -37,6 +39,7 @@ from primum.trace.explain import explained, lines
 from primum.trace.find import find_artifacts
 from primum.trace.steps import unfold
 from primum.trace.uses import reach
+from primum.verify.command import verified
 
 pytestmark = pytest.mark.demo
 
@@ -250,6 +253,59 @@ def test_nothing_that_a_person_reads_holds_a_request_or_a_response(demo: Path) -
         if path.suffix in (".html", ".log", ".csv", ".json", ".tsv") and "raw" not in path.relative_to(demo).parts:
             content = path.read_text()
             assert not [text for text in texts if text in content], path
+
+
+@pytest.fixture
+def planted(demo: Path, tmp_path: Path) -> Path:
+    """A copy of all results, its hard links kept, to damage."""
+    subprocess.run(["cp", "-a", str(demo), str(tmp_path / "copy")], check=True)
+    return tmp_path / "copy"
+
+
+def test_what_is_verified_is_whole_and_a_swapped_pair_and_an_edited_page_are_found(
+    demo: Path, planted: Path, tmp_path: Path
+) -> None:
+    """The pair has equal specs, and goes with its manifests; the page has a manifest that describes it."""
+    assert verified([demo / "demo"]).findings == ()
+    first, second = (planted / f"demo/scores/{model}/medqa" for model in ("dpo-1", "dpo-2"))
+    assert load_manifest(first.with_suffix(".json")).spec == load_manifest(second.with_suffix(".json")).spec
+    for suffix in (".json", ".parquet"):
+        first.with_suffix(suffix).rename(tmp_path / "between")
+        second.with_suffix(suffix).rename(first.with_suffix(suffix))
+        (tmp_path / "between").rename(second.with_suffix(suffix))
+    page = planted / "demo/report/index.html"
+    text = page.read_text(encoding="utf-8").replace("%", "‰", 1)
+    page.unlink()
+    page.write_text(text, encoding="utf-8")
+    files = folder_files(page.parent)
+    report = load_manifest(page.with_name("manifest.json"))
+    save_manifest(replace(report, files=files, content=folder_hash(files)), page.with_name("manifest.json"))
+    found = {(each.path, each.wrong) for each in verified([planted / "demo"]).findings}
+    assert (page, "is not what its tables make") in found
+    for model, path in (("dpo-1", first), ("dpo-2", second)):
+        wrong = f"is stale or misplaced: it was made of another model than models/{model} is now"
+        assert (path.with_suffix(".parquet"), wrong) in found
+
+
+def test_verifying_as_a_job_changes_nothing_and_fails_where_something_is_wrong(planted: Path, experiment: str) -> None:
+    """Not even what a run would write down or bring back: the text of the experiment is another, and a table is gone."""
+    settings, lost = planted / "demo/experiment.json", planted / "demo/scores/sft/medqa.parquet"
+    settings.write_text(settings.read_text() + " ")
+    assert "Nothing wrong was found" in run(planted, experiment=experiment, target="verify")
+    assert settings.read_text().endswith(" ")
+    lost.unlink()
+    failed = subprocess.run(
+        command(planted, experiment=experiment, target="verify"),
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert failed.returncode == 1
+    assert f"what is wrong is in {planted}/demo/verification.json" in failed.stderr
+    assert not lost.exists()
+    assert json.loads((planted / "demo/verification.json").read_text())["findings"][0]["path"] == str(lost)
 
 
 # Kills ---------------------------------------------------------------------------------------------------------------
