@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -77,13 +77,18 @@ def verified(folders: Sequence[Path], store: Path | None = None, jobs: int | Non
     """Check results ``folders`` together, by ``jobs`` threads (all cores by default). PrimumError where one is not there."""
     begun = time.monotonic()
     studies = [open_study(folder, store) for folder in folders]
-    files = [each for study in studies for each in files_of(study)]
+    try:
+        files = [each for study in studies for each in files_of(study)]
+        size = total(files)
+    except FileNotFoundError as error:
+        raise PrimumError(f"{error.filename}: went away meanwhile: verify when no run is at work here") from None
     started = time.monotonic()
-    with metered(total(files)) as tick:
-        readings = read_all(files, jobs or cores(), tick)
-    took = time.monotonic() - started
-    known = known_in(studies)
-    findings, unchecked = sorted_out(each for study in studies for each in _checks(study, readings, known))
+    with metered(size) as meter:
+        readings = read_all(files, jobs or cores(), meter.tick)
+        took = time.monotonic() - started
+        known = known_in(studies)
+        seen = (each for study in studies for each in _checks(study, readings, known, meter.tell))
+        findings, unchecked = sorted_out(seen)
     return Verified(
         tuple(map(str, folders)),
         sum(len(study.graph.artifacts) for study in studies),
@@ -97,16 +102,28 @@ def verified(folders: Sequence[Path], store: Path | None = None, jobs: int | Non
     )
 
 
-def _checks(study: Study, readings: Readings, known: Known) -> Iterator[Seen]:
+def _checks(study: Study, readings: Readings, known: Known, tell: Callable[[str], None]) -> Iterator[Seen]:
+    tell("checking manifests")
     yield from check_artifacts(study, readings)
     yield from check_manifests(study, known)
-    for check in (check_raw, check_tables, recount, check_copies, check_report):
+    for name, check in _OTHERS.items():
+        tell(f"checking {name}")
         try:
             yield from check(study)
         except BROKEN as error:
             # Its message may hold a value of a row.
-            wrong = f"{check.__name__} came to no end ({type(error).__name__}): a manifest says what no stage writes"
+            wrong = f"checking {name} came to no end ({type(error).__name__}): a manifest says what no stage writes"
             yield Finding(study.results, wrong, "see to the other findings first")
+
+
+# What is checked behind artifacts and manifests, each alone: one that ends in an error hides no other.
+_OTHERS: dict[str, Callable[[Study], Iterator[Seen]]] = {
+    "raw files": check_raw,
+    "tables": check_tables,
+    "numbers": recount,
+    "copies": check_copies,
+    "the report": check_report,
+}
 
 
 def _write(path: Path, found: Verified) -> None:

@@ -77,7 +77,10 @@ def read_all(files: Iterable[tuple[Path, bool]], jobs: int, tick: Tick) -> Readi
     inodes: dict[Path, Inode] = {}
     todo: dict[Inode, tuple[int, Path, bool]] = {}
     for path, is_table in files:
-        status = path.stat()
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            continue  # it went away meanwhile: it is missing
         inodes[path] = inode = (status.st_dev, status.st_ino)
         todo.setdefault(inode, (status.st_size, path, is_table))
     order = sorted(todo, key=lambda inode: -todo[inode][0])

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from project import ROOT
 from published import RAW, copied, publish_study
 from study import SECRET
 
@@ -410,6 +411,15 @@ def test_a_folder_that_was_moved_alone_is_checked_without_store_and_project(
     for suffix in (".json", ".parquet"):
         swap(moved / f"scores/a/medqa{suffix}", moved / f"scores/b/medqa{suffix}")
     assert "scores/a/medqa.parquet" in paths(moved)
+
+
+def test_an_edited_rendering_of_table_4(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)  # the paper's numbers are the project's
+    main(["table4", str(results), "--format", "all", "--output", str(results / "tables")])
+    assert not found(results)
+    page = results / "tables/table4.md"
+    page.write_text(page.read_text().replace("7", "8", 1))
+    assert found(results) == [("tables/table4.md", "is not what the table benchmarks gives")]
 
 
 def test_the_command_prints_a_line_a_finding_and_writes_a_report(
