@@ -45,6 +45,8 @@ def compile_lock(name: str, cuda: bool = False) -> dict[str, str]:
     lock = HERE / f"{name}.lock"
     command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--python-version", "3.11", "--no-header"]
     options = sys.argv[1:]  # for instance --find-links FOLDER
+    if (HERE / f"{name}.override").is_file():  # versions that hold whatever a package asks for
+        options = [*options, "--override", f"{name}.override"]
     subprocess.run([*command, *options, f"{name}.in", "-o", lock.name], cwd=HERE, check=True)
     text = "\n".join(line for line in lock.read_text().splitlines() if not line.startswith("--"))
     text = re.sub(r"^(\S+==[^\s+]+)\+\S+$", r"\1", text, flags=re.MULTILINE).strip() + "\n"

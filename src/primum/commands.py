@@ -166,6 +166,13 @@ def _export(given: argparse.Namespace) -> None:
     from primum.export.command import export, export_dataset
 
     harmful = given.include_harmful_text is not None
+    if given.format in ("crate", "sbom"):
+        from primum.export.whole import export_whole
+
+        export_whole(given, harmful, project_root(given.results))
+        return
+    if given.with_data or given.results is None:
+        raise PrimumError("--with-data belongs to --format crate" if given.with_data else "name an experiment's folder")
     asked = [given.mixture, given.preferences]
     if given.format == "dataset":
         if asked.count(None) != 1:
@@ -176,6 +183,12 @@ def _export(given: argparse.Namespace) -> None:
         raise PrimumError(f"{flags} belong to --format dataset, not to {given.format}: leave them out")
     else:
         export(given.results, given.format, given.output, given.force)
+
+
+def _replay(given: argparse.Namespace) -> None:
+    from primum.reproduce.replay import replay
+
+    replay(given.crate, given.folder, given.cores, given.dry_run)
 
 
 def _csv(given: argparse.Namespace) -> None:
@@ -427,21 +440,40 @@ COMMANDS = (
         ),
     ),
     Command(
+        "replay",
+        "Trace",
+        "make the run of a crate again, and compare what comes out",
+        "primum replay exported --dry-run",
+        _replay,
+        (
+            _argument("crate", type=Path, help="a folder that `primum export --format crate` wrote"),
+            _argument(
+                "--folder", type=Path, metavar="DIR", help="a new folder (default: the crate's name and -replay)"
+            ),
+            _argument("--cores", type=int, default=os.cpu_count() or 1, help="as of snakemake (default: all)"),
+            _argument("--dry-run", action="store_true", help="check the crate, and plan its jobs; run none"),
+        ),
+    ),
+    Command(
         "export",
         "Export",
-        "write the scores of a run, or a set of its data, in the form of another tool",
+        "write a run, its scores, or a set of its data, in the form of another tool",
         "primum export results/demo --format lm-eval --output exported",
         _export,
         (
-            _RESULTS,
+            _argument("results", type=Path, nargs="?", help="the experiment's folder; --format sbom needs none"),
             _argument(
                 "--format",
-                choices=("lm-eval", "hf", "dataset"),
+                choices=("lm-eval", "hf", "dataset", "crate", "sbom"),
                 required=True,
-                help="scores for lm-eval or as model cards of the hub, or data as a dataset of the hub",
+                help="scores for lm-eval or as model cards of the hub; data as a dataset of the hub; the whole run as a "
+                "Workflow Run RO-Crate; its software, models and datasets as CycloneDX",
             ),
             _argument("--mixture", metavar="NAME", help="with --format dataset: the mixture to write"),
             _argument("--preferences", metavar="NAME", help="with --format dataset: the preference set to write"),
+            _argument(
+                "--with-data", action="store_true", help="with --format crate: all data, not tables and report alone"
+            ),
             _argument("--output", type=Path, required=True, metavar="FOLDER", help="a new folder, or an empty one"),
             _argument("--force", action="store_true", help="replace the folder if it is there"),
             _HARMFUL,

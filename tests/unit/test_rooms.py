@@ -38,6 +38,7 @@ ROOMS = {
     "table4": {"artifact", "experiment", "tables", "dag"},
     "export": {"artifact", "text", "dag", "licences"},
     "trace": {"artifact", "project", "tables"},  # which artifacts a row was made of
+    "reproduce": {"artifact", "experiment", "dag", "project"},
     "audit": {"artifact", "experiment", "hub", "text", "dag", "cluster", "licences", "score"},  # a task, tried on a row
     "trace": {"artifact", "experiment", "dag", "tables", "audit"},
     "pins": {"artifact", "experiment", "dag", "hub", "curate"},
@@ -59,6 +60,7 @@ ROOMS = {
         "trace",
         "upkeep",
         "verify",
+        "reproduce",
     },
     "cli": {"dag", "commands", "run_stage"},
 }

@@ -24,13 +24,13 @@ _T = TypeVar("_T")
 
 def export(results: Path, form: str, output: Path, force: bool) -> None:
     """Write the scores of ``results`` to the new folder ``output``, which only ``force`` replaces, and say what there is."""
-    _check(output, force)
+    check_output(output, force)
     experiment, models = read_scores(results)
     if form == "hf":
         from primum.export.hub import write_hub as write
     else:
         write = write_lm_eval
-    _publish(output, lambda folder: write(experiment, models, folder))
+    publish(output, lambda folder: write(experiment, models, folder))
     tasks = [task for model in models for task in model.tasks]
     print(f"{output}: {len(models)} models, {len(tasks)} scores")
     if words := sum(task.manifest.sensitive is True for task in tasks):
@@ -49,12 +49,12 @@ def export_dataset(
     # The hub's libraries take a second or two, and what is asked for is looked at first.
     from primum.export.sources import read_mixture, read_preferences
 
-    _check(output, force)
+    check_output(output, force)
     data = read_mixture(results, mixture) if mixture is not None else read_preferences(results, preferences or "")
     sensitive = check_sensitive(data.artifact, harmful)
     from primum.export.dataset import write_dataset
 
-    shards = _publish(output, lambda folder: write_dataset(data, folder), private=sensitive)
+    shards = publish(output, lambda folder: write_dataset(data, folder), private=sensitive)
     size = sum(file.size for file in shards.files)
     print(f"{output}: {shards.rows:,} rows, {size:,} bytes, Parquet files: {len(shards.files)}")
     if sensitive:
@@ -73,14 +73,15 @@ def check_sensitive(artifact: Artifact, harmful: bool) -> bool:
     return marked is not False
 
 
-def _check(output: Path, force: bool) -> None:
+def check_output(output: Path, force: bool) -> None:
+    """PrimumError unless ``output`` is a folder that is new or empty, or may be replaced by ``force``."""
     if output.exists() and not output.is_dir():
         raise PrimumError(f"{output}: is not a folder: name another")
     if output.exists() and not force and any(output.iterdir()):
         raise PrimumError(f"{output}: is there already: name another folder, or give --force to replace it")
 
 
-def _publish(output: Path, write: Callable[[Path], _T], private: bool = False) -> _T:
+def publish(output: Path, write: Callable[[Path], _T], private: bool = False) -> _T:
     """What ``write`` returns of a new folder, which then takes the place of ``output``, for its owner alone if ``private``."""
     try:
         output.parent.mkdir(parents=True, exist_ok=True)

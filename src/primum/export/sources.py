@@ -212,7 +212,7 @@ def _source(results: Path, experiment: Mapping[str, Any], name: str, dataset: st
         "" if (entry.get("license") or "").lower() == "unknown" else entry.get("license") or "",
         entry.get("citation") or "",
         _kind(path.with_suffix(".parquet")),
-        _places(raw),
+        places(raw),
         **kept,
     )
 
@@ -236,7 +236,7 @@ def _kind(path: Path) -> str:
     return found
 
 
-def _places(raw: Manifest) -> tuple[Place, ...]:
+def places(raw: Manifest) -> tuple[Place, ...]:
     """Each repository once, and the files that are of none: one with its address, or several with what their addresses share."""
     found: dict[Place, None] = {}
     single: dict[str, list[Mapping[str, Any]]] = {}

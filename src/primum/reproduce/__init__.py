@@ -1,0 +1,1 @@
+"""Artifacts made again, here or elsewhere, and compared with what was claimed."""
