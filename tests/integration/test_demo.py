@@ -23,9 +23,10 @@ import yaml
 from runs import ROOT, command, contents, environment, manifests, run
 
 from primum.artifact.folder import file_sha256, folder_files, folder_hash
-from primum.artifact.graph import read_graph
-from primum.artifact.manifest import Artifact, load_manifest, save_manifest
+from primum.artifact.graph import manifest_paths, read_graph
+from primum.artifact.manifest import Artifact, data_path, load_manifest, save_manifest
 from primum.artifact.store import Store
+from primum.cli import main
 from primum.demo.requests import HELD_OUT_FRAMES, harmless
 from primum.engine import open_engine
 from primum.experiment import load_experiment
@@ -306,6 +307,32 @@ def test_verifying_as_a_job_changes_nothing_and_fails_where_something_is_wrong(p
     assert f"what is wrong is in {planted}/demo/verification.json" in failed.stderr
     assert not lost.exists()
     assert json.loads((planted / "demo/verification.json").read_text())["findings"][0]["path"] == str(lost)
+
+
+def test_its_crate_holds_no_harmful_text_and_plans_the_same_jobs(
+    demo: Path, experiment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if experiment != "demo":
+        pytest.skip("a crate is of an experiment that the clone has by name")
+    monkeypatch.chdir(ROOT)
+    crate = tmp_path / "crate"
+    main(["export", str(demo / "demo"), "--format", "crate", "--with-data", "--output", str(crate)])
+    artifacts = {path: load_manifest(path) for path in manifest_paths(demo / "demo")}
+    harmful = {path for path, manifest in artifacts.items() if manifest.sensitive is not False}
+    assert len(harmful) > 200
+    assert f"Left out of {len(harmful)} artifacts: their data, which was sensitive" in capsys.readouterr().out
+    for path, manifest in artifacts.items():
+        copy = crate / "results" / path.relative_to(demo)
+        assert copy.read_bytes() == path.read_bytes()
+        data = (
+            [data_path(copy, "table")] if manifest.kind == "table" else [copy.parent / name for name in manifest.files]
+        )
+        assert {file.exists() for file in data} == {path not in harmful}, path
+    main(["replay", str(crate), "--dry-run"])
+    said = capsys.readouterr().out
+    assert f"{len(artifacts)} artifacts, all with the keys that were recorded" in said
+    # Every raw file that was left out is one of this clone.
+    assert "would lack" not in said
 
 
 # Kills ---------------------------------------------------------------------------------------------------------------

@@ -48,6 +48,13 @@ def test_a_lock_has_what_it_is_made_from(lock: str) -> None:
     assert {re.split("[=<>]", line)[0] for line in lines if line[0] not in "-#"} <= set(pins(lock))
 
 
+def test_what_overrides_a_lock_is_what_the_workflow_runs_with() -> None:
+    lines = (ENVS / "dev.override").read_text().splitlines()
+    forced = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert forced
+    assert forced.items() <= pins("cpu").items()
+
+
 @pytest.fixture
 def maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """envs/lock.py in a folder of its own, with a resolver that finds a CUDA build of torch."""

@@ -13,6 +13,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -36,6 +37,17 @@ def test_the_lock_of_the_tests_satisfies_extras(extra: str) -> None:
     pinned = dict(re.findall(r"^(\S+)==(\S+)$", (ROOT / "envs/dev.lock").read_text(), re.MULTILINE))
     for requirement in EXTRAS[extra]:
         assert pinned[requirement.name] in requirement.specifier
+
+
+def test_the_citation_is_of_this_version() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert cited["cff-version"] == "1.2.0"
+    assert {"message", "title", "authors"} <= set(cited)  # what the format's schema asks for
+    assert (cited["version"], cited["license"]) == (PROJECT["version"], PROJECT["license"])
+    released = f"## [{PROJECT['version']}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert ("date-released" in cited) == released
+    for work in cited["references"]:
+        assert {"type", "title", "authors", "url"} <= set(work)
 
 
 def test_all_that_is_imported_is_declared() -> None:

@@ -18,6 +18,7 @@ from huggingface_hub import EvalResult, EvalResultEntry, ModelCard, ModelCardDat
 from primum.export.lineage import Step
 from primum.export.lm_eval import task_values
 from primum.export.markdown import plain
+from primum.export.model_card import licences, limits, making, safety, uses
 from primum.export.scores import Scored, Task
 
 
@@ -50,6 +51,7 @@ def _card(experiment: str, model: Scored, values: Mapping[str, Mapping[str, Any]
         f"# {plain(model.title)}{'' if model.lineage[-1].train else ': evaluation results'}",
         "",
         *([model.disclaimer, ""] if model.disclaimer else []),
+        *uses(model),
         *_training(model.lineage),
         *(["## Evaluation", ""] if model.lineage[-1].train else []),
         f"Experiment `{experiment}`, model `{model.name}` (content `{model.content}`). Accuracies are shares, from 0 to 1.",
@@ -66,6 +68,7 @@ def _card(experiment: str, model: Scored, values: Mapping[str, Mapping[str, Any]
             f"| {plain(task.title)} | {metric} | {own[f'{metric},none']:.4f} | {shown} | {_items(task)} | {task.shots} "
             f"| `{task.manifest.key}` `{task.manifest.content}` |"
         )
+    lines += ["", *safety(model), *limits(model), *licences(model.lineage), *making(experiment, model)]
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(lines) + "\n")
 
 

@@ -75,7 +75,8 @@ class Scored:
     """A model and its tasks. ``source`` is the hub id or endpoint, and its own name for a model that was trained here.
 
     ``lineage`` is how it was made, and ``disclaimer`` what its experiment says of its models. ``groups`` are those of the
-    experiment by name, of which it has all tasks.
+    experiment by name, of which it has all tasks. ``safety`` are its rows of the table ``safety`` over all categories, where the
+    run has that table.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Scored:
     lineage: tuple[Step, ...]
     disclaimer: str
     groups: Mapping[str, Mapping[str, Any]]
+    safety: tuple[Mapping[str, Any], ...] = ()
 
 
 def read_scores(results: Path) -> tuple[str, list[Scored]]:
@@ -99,6 +101,7 @@ def read_scores(results: Path) -> tuple[str, list[Scored]]:
     names = [n for n in experiment["evaluate"]["benchmarks"] if experiment["benchmarks"][n]["group"] == "benchmark"]
     hashes: dict[str, tuple[str, Mapping[str, str]]] = {}
     models = []
+    safety = _safety(results / "tables" / "safety.json")
     for model in experiment["evaluate"]["models"]:
         paths = {name: Path(at(SCORE, model=model, benchmark=name)) for name in names}
         there = {name: path for name, path in paths.items() if path.exists()}
@@ -127,11 +130,19 @@ def read_scores(results: Path) -> tuple[str, list[Scored]]:
                     for n, group in experiment.get("groups", {}).items()
                     if there.keys() >= set(group["benchmarks"])
                 },
+                tuple(row for row in safety if row["model"] == model),
             )
         )
     if not models:
         raise PrimumError(f"{results}: holds no scores of a benchmark: run the stage score")
     return experiment["name"], models
+
+
+def _safety(path: Path) -> list[Mapping[str, Any]]:
+    """The rows of the table ``safety`` that are over all categories; none where the run has no such table."""
+    if not path.exists():
+        return []
+    return [row for row in Artifact.open(path).table().to_pylist() if not row["category"]]
 
 
 def read_experiment(results: Path) -> Any:

@@ -43,7 +43,7 @@ def open_crate(folder: Path) -> Recorded:
         files = dict(_files(graph))
     except OSError:
         raise PrimumError(f"{path}: cannot be read: name the folder of a crate, as primum export wrote it") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise PrimumError(f"{path}: is not the metadata of a crate of primum: export it again") from None
     progress = Progress("replay")
     for done, (name, sha256) in enumerate(files.items(), 1):
