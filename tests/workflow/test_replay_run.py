@@ -14,6 +14,8 @@ from project import copy_project
 from runs import contents
 from shipped import ROOT
 
+from primum.cli import main
+
 # One model on one benchmark: no more than makes every kind of entity of a crate.
 SMALL = {
     **{key: tiny.TINY[key] for key in ("title", "seed", "catalogs", "benchmarks", "engine")},
@@ -90,6 +92,43 @@ def test_an_action_says_what_was_read_and_made_and_when(project: Path, crate: Pa
     raw = graph["results/small/data/raw/demo-corpus/"]
     assert raw["license"] == "Apache-2.0"
     assert graph["#run"]["instrument"] == {"@id": "workflow/Snakefile"}
+
+
+def test_what_is_damaged_or_of_another_workflow_is_refused_and_nothing_is_written(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(project)
+    output = tmp_path / "out" / "crate"
+    words = ["export", "results/small", "--format", "crate", "--with-data", "--output", str(output)]
+    table = project / "results/small/scores/base/exam.parquet"
+    whole = table.read_bytes()
+    table.unlink()  # its data is a hard link into the store
+    table.write_bytes(whole[:-1])
+    said = refused(words, capsys)
+    assert "scores/base/exam.parquet" in said
+    table.write_bytes(whole)
+    experiment = project / "config/experiments/small.yaml"
+    text = experiment.read_text()
+    experiment.write_text(text.replace("learning_rate: 0.001", "learning_rate: 0.002"))
+    assert "models/base/manifest.json: was made by other code, settings or versions" in refused(words, capsys)
+    experiment.write_text(text)
+    assert not list(output.parent.iterdir())
+    for more, why in (
+        (["--mixture", "text"], "belong to --format dataset"),
+        (["--format", "sbom"], "do not belong to --format sbom"),
+        (["--format", "hf"], "--with-data belongs to --format crate"),
+    ):
+        assert why in refused([*words, *more], capsys)
+    harmful = [word for word in words if word != "--with-data"]
+    assert "needs --with-data" in refused([*harmful, "--include-harmful-text", "i-understand"], capsys)
+    assert not list(output.parent.iterdir())
+
+
+def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The line with which a command ends in this process."""
+    with pytest.raises(SystemExit):
+        main(words)
+    return capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_replay_ends_in_the_same_hashes(project: Path, crate: Path) -> None:

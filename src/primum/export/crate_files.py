@@ -37,6 +37,7 @@ _FORMATS = {
     ".toml": "application/toml",
     ".md": "text/markdown",
     ".py": "text/x-python",
+    **dict.fromkeys((".smk", ".lock", ".in", ".override", ".j2", ".jinja", ".typed"), "text/plain"),
 }
 
 

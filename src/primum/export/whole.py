@@ -26,6 +26,8 @@ def export_whole(given: argparse.Namespace, harmful: bool, root: Path) -> None:
     if given.format == "crate":
         if given.results is None:
             raise PrimumError("--format crate: name an experiment's folder, such as results/demo")
+        if harmful and not given.with_data:
+            raise PrimumError("--include-harmful-text needs --with-data: tables and report hold no such text")
         _crate(given.results, given.output, given.force, given.with_data, harmful, root)
     elif harmful or given.with_data:
         raise PrimumError("--include-harmful-text and --with-data do not belong to --format sbom: leave them out")
