@@ -53,7 +53,11 @@ def replay(crate: Path, folder: Path | None, cores: int, dry_run: bool) -> None:
     lost = next(_wanting(recorded), None)
     if lost is not None:
         raise PrimumError(f"{lost[0]}: {lost[1]}: {lost[2]}")
-    _plan(recorded, target)
+    try:
+        _plan(recorded, target)
+    except PrimumError:
+        shutil.rmtree(target, ignore_errors=True)  # it was new or empty
+        raise
     taken = _seed(recorded, target)
     command = [
         sys.executable,
@@ -77,18 +81,19 @@ def replay(crate: Path, folder: Path | None, cores: int, dry_run: bool) -> None:
 
 
 def _plan(recorded: Recorded, target: Path) -> None:
-    """Unpack the workflow into ``target``, and compare versions and plan with what was recorded."""
-    target.mkdir(parents=True, exist_ok=True)
-    for name in recorded.files:
-        if name.startswith(WORKFLOW):
-            _copy(recorded.folder / name, target / name.removeprefix(WORKFLOW))
+    """Compare versions with the lock's, unpack the workflow into ``target``, and compare what it plans with what was recorded."""
     libraries: dict[str, str] = {}
     for manifest in recorded.manifests.values():
         libraries |= json.loads(manifest.job)["libraries"]
     try:
         check_libraries(libraries)
     except PrimumError as error:
-        raise PrimumError(f"{error}: pip install -r {recorded.folder / WORKFLOW / 'envs' / 'cpu.lock'}") from None
+        lock = recorded.folder / WORKFLOW / "envs" / ("gpu.lock" if "vllm" in libraries else "cpu.lock")
+        raise PrimumError(f"{error}: pip install -r {lock}") from None
+    target.mkdir(parents=True, exist_ok=True)
+    for name in recorded.files:
+        if name.startswith(WORKFLOW):
+            _copy(recorded.folder / name, target / name.removeprefix(WORKFLOW))
     pythons = {str(m.run["python"]) for m in recorded.manifests.values() if m.run.get("python")}
     if pythons and platform.python_version() not in pythons:
         print(f"Python is {platform.python_version()} here, and was {', '.join(sorted(pythons))}: results may differ")

@@ -200,6 +200,24 @@ def test_paid_answers_that_were_left_out_are_not_paid_for_again(
         replay.replay(listed(crate), tmp_path / "again", 1, dry_run=False)
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_other_libraries_than_those_of_the_lock_are_one_line(crate: Path, tmp_path: Path, dry_run: bool) -> None:
+    recorded = open_crate(crate).manifests[VERDICTS]
+    job = json.dumps({**json.loads(recorded.job), "libraries": {"pyarrow": "0.1"}})
+    save_manifest(replace(recorded, job=job), crate / VERDICTS)
+    with pytest.raises(
+        PrimumError, match=r"pyarrow \S+ is installed, the lock says 0.1: .*: pip install -r .*/envs/cpu.lock$"
+    ):
+        replay.replay(listed(crate), tmp_path / "again", 1, dry_run)
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_workflow_that_cannot_be_planned_leaves_nothing(crate: Path, tmp_path: Path) -> None:
+    with pytest.raises(PrimumError):
+        replay.replay(crate, tmp_path / "again", 1, dry_run=False)  # its workflow is one line, without a package
+    assert not (tmp_path / "again").exists()
+
+
 def test_a_folder_that_is_in_use_is_refused(crate: Path, tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()
     (tmp_path / "again/file").touch()
