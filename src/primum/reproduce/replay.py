@@ -21,6 +21,7 @@ from typing import Any
 from primum.artifact.folder import file_sha256
 from primum.artifact.job import check_libraries
 from primum.artifact.manifest import Manifest, load_manifest
+from primum.artifact.private import tighten
 from primum.artifact.store import Store, table_file
 from primum.errors import PrimumError
 from primum.project import project_root
@@ -192,6 +193,8 @@ def _seed(recorded: Recorded, target: Path) -> set[str]:
             source = data / name if inside else _found_here(name, manifest.files[name])
             if source is not None:
                 _copy(source, target / name)
+                if manifest.sensitive is not False:
+                    tighten(target / name)
         if not inside or not (manifest.stage in _BROUGHT or is_paid(manifest)):
             continue
         filled = store.new_folder(private=manifest.sensitive is not False)

@@ -161,6 +161,14 @@ def test_raw_files_and_paid_answers_are_taken_and_nothing_else(
     assert "1 sets of raw files and fetched models, 1 of paid answers" in said
 
 
+def test_what_is_sensitive_stays_its_owners(crate: Path, tmp_path: Path) -> None:
+    save_manifest(replace(open_crate(crate).manifests[RAW], sensitive=True), crate / RAW)
+    replay._seed(open_crate(listed(crate)), tmp_path / "again")
+    copies = list((tmp_path / "again").rglob("a.csv"))
+    assert len(copies) == 2  # in the store, and where the plan looks for it
+    assert all(path.stat().st_mode & 0o077 == 0 for path in copies)
+
+
 def test_what_is_lost_is_said_before_anything_runs(
     crate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
