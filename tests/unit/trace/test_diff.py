@@ -52,7 +52,7 @@ def test_equal_runs(project: Project) -> None:
     found = again(project, only_new=True)
     assert found.same
     assert not found.otherwise
-    assert said(found) == "one and other are equal: 39 artifacts, 0 tables"
+    assert said(found) == "one and other are equal: 43 artifacts, 0 tables"
 
 
 def test_a_setting(project: Project) -> None:
