@@ -37,10 +37,9 @@ ROOMS = {
     "cluster": {"artifact", "experiment", "dag"},
     "table4": {"artifact", "experiment", "tables", "dag"},
     "export": {"artifact", "text", "dag", "licences"},
-    "trace": {"artifact", "project", "tables"},  # which artifacts a row was made of
     "reproduce": {"artifact", "experiment", "dag", "project"},
     "audit": {"artifact", "experiment", "hub", "text", "dag", "cluster", "licences", "score"},  # a task, tried on a row
-    "trace": {"artifact", "experiment", "dag", "tables", "audit"},
+    "trace": {"artifact", "experiment", "dag", "tables", "audit", "project"},  # which artifacts a row was made of
     "pins": {"artifact", "experiment", "dag", "hub", "curate"},
     "verify": {"artifact", "experiment", "dag", "hub", "curate", "tables", "table4", "report", "project"},
     "terminal": {"dag"},
