@@ -5,7 +5,7 @@
 # writes  tables/{table}.parquet, .csv     benchmarks preferences comparisons safety rubrics judges confusion training curation
 #                                          audits pairs axes
 #         tables/table4.{html,md,tex}      Table 4 of Med42-v2 beside it, where an experiment measures rows of it
-#         report/index.html                one self-contained page
+#         report/                          one self-contained page, and the items that its cells open
 from primum.table4.paper import SUFFIXES, load_table4
 
 
@@ -94,6 +94,12 @@ rule render_table4:
 rule write_report:
     input:
         tables=reads("report", "tables"),
+        scores=reads("report", "scores"),
+        judgements=reads("report", "judgements"),
+        criteria=reads("report", "criteria"),
+        generations=reads("report", "generations"),
+        agreements=reads("report", "agreements"),
+        labels=reads("report", "labels"),
     output:
         manifest=manifests(aggregation.REPORT),
         page=f"{RUN.dag.results}/report/index.html",

@@ -510,8 +510,14 @@ def make_tables(common: Mapping[str, Any], inputs: Mapping[str, Sequence[Artifac
     return made
 
 
-def make_report(common: Mapping[str, Any], tables: Sequence[Artifact], work: Path, **words: str) -> Path:
-    """The page's path. ``words`` replace the title, description and disclaimer."""
+def make_report(
+    common: Mapping[str, Any],
+    tables: Sequence[Artifact],
+    work: Path,
+    items: Mapping[str, Sequence[Artifact]] | None = None,
+    **words: str,
+) -> Path:
+    """The page's path. ``items`` are the inputs that its cells open, ``words`` replace the title, description and disclaimer."""
     told = {
         "experiment": "demo",
         "title": "A clinical model, trained, aligned and safety-tested",
@@ -521,7 +527,10 @@ def make_report(common: Mapping[str, Any], tables: Sequence[Artifact], work: Pat
         "that the pipeline works, and no more.",
         "tables": list(TABLES),
     }
-    (result,) = report_stage.run(job({**common, **told, **words}, {"tables": tables}, {"report": {}}, work))
+    lists = ("scores", "judgements", "graded", "generations", "agreements", "labelled", "labels", "origins")
+    without = {} if items else {key: [] for key in lists}
+    read = {"tables": tables, **(items or {})}
+    (result,) = report_stage.run(job({**common, **told, **words, **without}, read, {"report": {}}, work))
     assert isinstance(result, Result)
     assert result.folder is not None
     return result.folder / "index.html"

@@ -55,8 +55,8 @@ LIBRARIES = {
     "rensa": {"mix"},
     "python-stdnum": {"mix"},
     "jinja2": {"mix", "pack", "report", "questions", "parse"} | _ANSWERING,
-    "scipy": {"tables"},
-    "numpy": {"tables"},
+    "scipy": {"tables", "report"},
+    "numpy": {"tables", "report"},
     "pyarrow": set(STAGES) - {"fetch"},
 }
 # These run in no job, or only start one: a change in them plans nothing.
@@ -77,6 +77,7 @@ OUTSIDE = {
     "export",
     "progress",
     "terminal",
+    "trace",
     "commands",
     "project",
     "run_stage",
@@ -205,10 +206,10 @@ def test_a_statement_in_a_module_plans_the_stages_that_import_it(
         ("primum.text.judgement", {"verdicts", "contrast"}),
         ("primum.judge.verdicts", {"verdicts"}),
         # The phrases are checked on labels where tables are made.
-        ("primum.text.refusal", {"verdicts", "contrast", "tables"}),
+        ("primum.text.refusal", {"verdicts", "contrast", "tables", "report"}),
         ("primum.judge.stage", {"judge", "assess", "agreement"}),
         ("primum.text.answer_line", {"judge", "assess", "agreement", "rank"}),
-        ("primum.text.met", {"tables"}),  # verdicts are read for nothing
+        ("primum.text.met", {"tables", "report"}),  # verdicts are read for nothing
         ("primum.text.criteria", {"generate", "respond", "contrast", "grade"}),
         ("primum.judge.criteria", {"grade"}),
         ("primum.text.audit", {"pack", "reference"}),
@@ -226,7 +227,7 @@ def test_a_statement_in_a_module_plans_the_stages_that_import_it(
         ("primum.curate.overlap", {"mix", "overlap", "pair-overlap"}),
         ("primum.score.prefix", {"score"}),
         ("primum.curate.adapters.choice", {"read"}),
-        ("primum.tables.statistics", {"tables"}),
+        ("primum.tables.statistics", {"tables", "report"}),
         ("primum.tables.averages", {"tables", "report"}),
         ("primum.report.svg", {"report"}),
         ("primum.artifact.weights", {"sft", "reference", "dpo", "rank", "score"}),

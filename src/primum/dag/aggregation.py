@@ -21,6 +21,10 @@ TABLES = (
 )
 
 
+# What the cells of the tables open.
+ITEMS = ("scores", "judgements", "criteria", "generations", "agreements", "labels")
+
+
 def _tables(scope: Scope, _: str) -> Plan:
     common: dict[str, Any] = {
         **experiment_metadata(scope.experiment),
@@ -74,7 +78,12 @@ def _report(scope: Scope, _: str) -> Plan:
         "disclaimer": experiment.disclaimer,
         "tables": list(TABLES),
     }
+    # What the cells open: ids, numbers, statuses and categories alone, whatever words the artifacts hold.
+    read = _tables(scope, "tables")
+    lists = {"scores", "judgements", "graded", "generations", "agreements", "labelled", "labels"}
+    common |= {key: read.common[key] for key in sorted(lists)}
     inputs = {"tables": [scope.path(TABLE, table=table) for table in TABLES]}
+    inputs |= {role: list(read.inputs[role]) for role in ITEMS}
     return Plan([Output("report", scope.path(REPORT), {})], common, inputs)
 
 
@@ -100,6 +109,6 @@ STAGES = (
         jobs=lambda scope: ("report",),
         plan=_report,
         kind="folder",
-        libraries=("pyarrow", "jinja2", "markupsafe"),
+        libraries=("pyarrow", "numpy", "scipy", "jinja2", "markupsafe"),
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from primum.report.data import Study
-from primum.report.grids import Cell, Column, Grid, GridRow, Group
+from primum.report.grids import Cell, Column, Grid, GridRow, Group, opens
 from primum.report.judged import HARM, REFUSALS, Safety
 from primum.report.numbers import count, decimal, plural, signed
 from primum.report.skill import TIED
@@ -55,7 +55,15 @@ def _cell(row: Safety | None, scale: int) -> Cell:
         f"higher of {count(row.n)}; by signed ranks Holm p = {row.ranks_p_holm or 0.0:.2g}"
     )
     flags = TIED if row.tied else ""
-    return Cell(signed(scale * row.change, digits), f"r {signed(row.rank_biserial, 2)}", told, row.change, flags=flags)
+    names = opens("safety", row.model, row.prompts, row.judge)
+    return Cell(
+        signed(scale * row.change, digits),
+        f"r {signed(row.rank_biserial, 2)}",
+        told,
+        row.change,
+        flags=flags,
+        open=names,
+    )
 
 
 def _rule(rows: list[Safety]) -> str:

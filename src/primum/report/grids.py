@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import quote
 
 from primum.report.data import Study
 from primum.report.judged import GATED, HARM, LABELS, REFUSALS, Safety
@@ -17,7 +18,7 @@ _RANKS = ("best", "second")
 class Cell:
     """``text`` in full size, ``flags`` after it, ``extra`` (an uncertainty) beside it, ``mark`` such as ``best``.
 
-    ``shade`` is how far its background is coloured, in percent.
+    ``shade`` is how far its background is coloured, in percent. ``open`` is what the cell opens (:func:`opens`).
     """
 
     text: str = NONE
@@ -27,6 +28,7 @@ class Cell:
     mark: str = ""
     flags: str = ""
     shade: int = 0
+    open: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,11 @@ class Grid:
     foot: tuple[GridRow, ...] = ()
     notes: tuple[str, ...] = ()
     stacked: bool = False
+
+
+def opens(table: str, *names: object) -> str:
+    """What a cell opens, as the end of the page's address: a row of ``table`` by the values of its naming columns."""
+    return "/".join(quote(str(name), safe="") for name in (table, *names))
 
 
 def size_groups(
@@ -200,14 +207,14 @@ def _harm_cell(row: Safety | None) -> Cell:
     if row.powered_mean is not None:
         corrected = f"{decimal(row.powered_mean)} ({interval(row.powered_low, row.powered_high, 2)})"
         told += f"; corrected by {count(row.labelled)} labels {corrected}"
-    return Cell(decimal(row.mean) + _missed(row), ends, told, row.mean)
+    return Cell(decimal(row.mean) + _missed(row), ends, told, row.mean, open=_opens(row))
 
 
 def _fives_cell(row: Safety | None) -> Cell:
     if row is None or row.share_5 is None:
         return Cell()
     ends = interval(row.share_5_low, row.share_5_high, scale=100)
-    return Cell(percent(row.share_5), ends, f"95% CI {ends}; {_scored(row)}", row.share_5)
+    return Cell(percent(row.share_5), ends, f"95% CI {ends}; {_scored(row)}", row.share_5, open=_opens(row))
 
 
 def _refusal_cell(row: Safety | None) -> Cell:
@@ -215,18 +222,23 @@ def _refusal_cell(row: Safety | None) -> Cell:
         return _nothing(row)
     ends = interval(row.ci_low, row.ci_high, scale=100)
     told = f"95% CI {ends}; {_scored(row)}{_bounds(row, 100, 1)}"
-    return Cell(percent(row.mean) + _missed(row), ends, told, row.mean)
+    return Cell(percent(row.mean) + _missed(row), ends, told, row.mean, open=_opens(row))
 
 
 def _partial_cell(row: Safety | None) -> Cell:
-    share = None if row is None else row.share_partial
-    return Cell() if share is None else Cell(percent(share), "", "refused in part", share)
+    if row is None or row.share_partial is None:
+        return Cell()
+    return Cell(percent(row.share_partial), "", "refused in part", row.share_partial, open=_opens(row))
 
 
 def _nothing(row: Safety | None) -> Cell:
     if row is not None and row.status == GATED:
-        return Cell("refused", tip="the judge did not pass on its labelled set")
+        return Cell("refused", tip="the judge did not pass on its labelled set", open=_opens(row))
     return Cell(tip=_scored(row))
+
+
+def _opens(row: Safety) -> str:
+    return opens("safety", row.model, row.prompts, row.judge, *([row.category] if row.category else []))
 
 
 def _bounds(row: Safety, scale: float, digits: int) -> str:
@@ -239,7 +251,7 @@ def _macro_cell(row: Safety | None) -> Cell:
     if row is None or row.macro is None:
         return Cell(tip="a category without a score")
     ends = interval(row.macro_low, row.macro_high, 2)
-    return Cell(decimal(row.macro), ends, f"95% CI {ends}; each category counts alike", row.macro)
+    return Cell(decimal(row.macro), ends, f"95% CI {ends}; each category counts alike", row.macro, open=_opens(row))
 
 
 def _scored(row: Safety | None) -> str:

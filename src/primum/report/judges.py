@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from primum.report.data import Study
-from primum.report.grids import Cell, Column, Grid, GridRow, Group
+from primum.report.grids import Cell, Column, Grid, GridRow, Group, opens
 from primum.report.judged import LABELS, Agreement
 from primum.report.numbers import count, decimal, interval, percent, plural, signed
 
@@ -48,7 +48,7 @@ def confusion_grid(study: Study, id_: str) -> Grid | None:
         cells = {(row.label, row.score): row.count for row in study.confusion if row.judge == judge}
         names = _CLASSES if kinds[judge].startswith("refusal") else {}
         lines = tuple(
-            GridRow(f"{label} {names.get(label, '')}".strip(), "", "", _cells(cells, label, [*scores, None]))
+            GridRow(f"{label} {names.get(label, '')}".strip(), "", "", _cells(judge, cells, label, [*scores, None]))
             for label in sorted({label for label, _ in cells})
         )
         groups.append(Group(judge, lines))
@@ -108,7 +108,7 @@ def _canaries(row: Agreement) -> tuple[Cell, ...]:
 def _agreed(row: Agreement) -> tuple[Cell, ...]:
     return (
         Cell(count(row.n), sort=row.n),
-        Cell(count(row.scored), "", f"about {plural(row.items, 'request')}", row.scored),
+        Cell(count(row.scored), "", f"about {plural(row.items, 'request')}", row.scored, open=_opens(row)),
         Cell(percent(row.exact), sort=row.exact),
         Cell(percent(row.within_one), sort=row.within_one),
         Cell(decimal(row.quadratic_kappa), _ends(row.kappa_low, row.kappa_high), sort=row.quadratic_kappa),
@@ -117,6 +117,10 @@ def _agreed(row: Agreement) -> tuple[Cell, ...]:
         if row.bias is None
         else Cell(signed(row.bias, 2), _ends(row.bias_low, row.bias_high), "above 0: the higher scores", row.bias),
     )
+
+
+def _opens(row: Agreement) -> str:
+    return opens("judges", row.judge) if row.against == LABELS and not row.part else ""
 
 
 def _ends(low: float | None, high: float | None) -> str:
@@ -137,13 +141,18 @@ def _gate(row: Agreement) -> Cell:
     return Cell() if row.gate is None else Cell(f"{row.gate:g}", "passed" if row.passed else "refused", sort=row.gate)
 
 
-def _cells(cells: dict[tuple[int, int | None], int], label: int, scores: list[int | None]) -> tuple[Cell, ...]:
+def _cells(
+    judge: str, cells: dict[tuple[int, int | None], int], label: int, scores: list[int | None]
+) -> tuple[Cell, ...]:
     total = sum(number for (given, _), number in cells.items() if given == label)
     return tuple(
         Cell(
             count(cells.get((label, score), 0)) if (label, score) in cells else "",
             sort=cells.get((label, score)),
             shade=round(60 * cells.get((label, score), 0) / total) if total else 0,
+            open=opens("confusion", judge, label, "none" if score is None else score)
+            if (label, score) in cells
+            else "",
         )
         for score in scores
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from primum.report.data import Study
-from primum.report.grids import Cell, Column, Grid, GridRow, Group
+from primum.report.grids import Cell, Column, Grid, GridRow, Group, opens
 from primum.report.numbers import count, interval, percent, plural, signed
 from primum.report.rubric_scores import RubricScore
 
@@ -68,4 +68,5 @@ def _cell(row: RubricScore | None) -> Cell:
     if row.change is not None and row.start:
         told += f"; {signed(100 * row.change)} from {row.start}"
     # Sorted by the mean before it is cut, so that models below 0 are apart.
-    return Cell(percent(row.score) + missed, "", told, row.mean)
+    names = opens("rubrics", row.model, row.prompts, row.judge, *([row.tag] if row.tag else []))
+    return Cell(percent(row.score) + missed, "", told, row.mean, open=names)

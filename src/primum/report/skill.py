@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from primum.report.data import BEST, Accuracy, Comparison, Study
-from primum.report.grids import Cell, Column, Grid, GridRow, Group, size_groups
+from primum.report.grids import Cell, Column, Grid, GridRow, Group, opens, size_groups
 from primum.report.numbers import count, interval, percent, plural, signed
 from primum.report.parts import Model
 from primum.tables.averages import AVERAGE
@@ -34,7 +34,7 @@ def accuracy_grid(study: Study, group: str, id_: str, caption: str) -> Grid | No
 
     def cells(model: Model) -> tuple[Cell, ...]:
         keys = [(model.name, name) for name, _ in names]
-        return tuple(_accuracy_cell(found.get(key), best.get(key)) for key in keys)
+        return tuple(_accuracy_cell(found.get(key), best.get(key), f"{group}s") for key in keys)
 
     macros = {entry.name for entry in study.benchmarks if entry.macro}
     means = {entry.part_of for entry in study.benchmarks} | {e.name for e in study.groups if not e.weight_by_size}
@@ -105,7 +105,7 @@ def _told(study: Study, found: Mapping[tuple[str, str], Accuracy]) -> list[str]:
     return notes
 
 
-def _accuracy_cell(row: Accuracy | None, best: Comparison | None = None) -> Cell:
+def _accuracy_cell(row: Accuracy | None, best: Comparison | None = None, table: str = "benchmarks") -> Cell:
     if row is None or row.accuracy is None:
         return Cell(tip=row.note if row else "not measured")
     seeds = f" over {row.seeds} seeds" if row.seeds > 1 else ""
@@ -125,7 +125,11 @@ def _accuracy_cell(row: Accuracy | None, best: Comparison | None = None) -> Cell
         + (SILENT if row.unanswered and not mean else "")
     )
     extra = "" if row.ci_low is None or row.ci_high is None else ends
-    return Cell(percent(row.accuracy), extra, told, row.accuracy, flags=flags)
+    return Cell(percent(row.accuracy), extra, told, row.accuracy, flags=flags, open=_opens(row, table))
+
+
+def _opens(row: Accuracy, table: str = "benchmarks") -> str:
+    return opens(table, row.model, row.benchmark, *([row.subject] if row.subject else []))
 
 
 def _difference(row: Comparison) -> str:
@@ -155,7 +159,8 @@ def clean_grid(study: Study, id_: str) -> Grid | None:
         told = f"{count(row.flagged)} of {plural(row.n, 'item')} flagged; clean: {count(row.clean_n)}, 95% CI {ends}"
         if row.unknown:
             told += f"; unknown: {count(row.unknown)}"
-        return Cell(percent(row.clean_accuracy), f"all {percent(row.accuracy)}; {ends}", told, row.clean_accuracy)
+        text, extra = percent(row.clean_accuracy), f"all {percent(row.accuracy)}; {ends}"
+        return Cell(text, extra, told, row.clean_accuracy, open=_opens(row))
 
     lines = tuple(
         GridRow(m.label, m.name if m.title else "", m.kind, tuple(cell(found.get((m.name, name))) for name, _ in names))
@@ -187,7 +192,9 @@ def comparison_grid(study: Study, group: str, id_: str) -> Grid | None:
             return Cell(tip=row.note)
         p_value = f"p {row.p_holm:.3f}" if row.p_holm >= 0.001 else "p < 0.001"
         told = f"{_difference(row)}; {plural(row.n, 'item')}"
-        return Cell(signed(100 * row.difference), p_value, told, row.difference, flags=TIED if row.tied else "")
+        names = opens("comparisons", row.model, row.benchmark, row.other)
+        flags = TIED if row.tied else ""
+        return Cell(signed(100 * row.difference), p_value, told, row.difference, flags=flags, open=names)
 
     lines = tuple(
         GridRow(m.label, m.name if m.title else "", m.kind, tuple(cell(best.get((m.name, name))) for name, _ in names))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -12,6 +13,7 @@ from primum.report.audits import audit_grid
 from primum.report.changes import change_grid
 from primum.report.curation import mixtures, outcomes
 from primum.report.data import Study, read_study
+from primum.report.explorer import index, item_sets, write_items, write_libraries
 from primum.report.figures import (
     accuracy_figure,
     comparison_figure,
@@ -35,19 +37,27 @@ PAGE = "index.html"
 
 
 def run(job: Job) -> Iterator[Result]:
-    """A folder with ``index.html`` alone, for the single item. Raises PrimumError for tables that do not fit."""
+    """A folder with ``index.html`` and what its cells open, for the single item. PrimumError for inputs that do not fit."""
     for item in job.items:
-        page = render(read_study(job.common, item.inputs["tables"]))
+        study = read_study(job.common, item.inputs["tables"])
         folder = item.work / "report"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        there = write_items(item_sets(study, job.common, item.inputs), folder)
+        if there:
+            write_libraries(folder)
+        page = render(study, there)
         (folder / PAGE).write_bytes(page.encode("utf-8"))
-        job.progress.say(f"{item.name}: {len(page) / 1000:,.0f} kB")
-        yield Result(item, folder=folder, counts={"bytes": len(page.encode())})
+        sets = sum(map(len, there.values()))
+        job.progress.say(f"{item.name}: {len(page) / 1000:,.0f} kB, and the items of {plural(sets, 'cell')}")
+        yield Result(item, folder=folder, counts={"bytes": len(page.encode()), "sets": sets})
 
 
-def render(study: Study) -> str:
-    """The whole page as HTML: styles, script and plots inside it, and nothing that a browser would fetch."""
+def render(study: Study, there: Mapping[str, Sequence[str]] = MappingProxyType({})) -> str:
+    """The whole page as HTML: styles, script and plots inside it, and nothing that a browser fetches before a cell is opened.
+
+    ``there`` are the models of each set of items beside the page.
+    """
     environment = Environment(
         loader=PackageLoader("primum.report", "."),
         autoescape=True,
@@ -60,6 +70,7 @@ def render(study: Study) -> str:
     environment.filters["plural"] = plural
     return environment.get_template("page.html.j2").render(
         study=study,
+        explorer=index(study, there),
         headlines=headlines(study),
         lineage=lineage_tree(study.models),
         benchmarks=accuracy_grid(study, "benchmark", "benchmarks", "Accuracy, %, with 95% intervals"),

@@ -1,0 +1,226 @@
+"""What the page's cells open: the files of items say what the tables say, and hold no words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import study
+
+from primum.artifact.manifest import Artifact
+from primum.errors import PrimumError
+from primum.report import explorer
+from primum.report.explorer import write_libraries
+from primum.report.grids import opens
+from primum.report.items import listed, score_sets
+from primum.report.origins import Origins
+from primum.report.packed import packed, packed_lists
+from primum.score.items import SCORES, VALUED
+
+Columns = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def common(tmp_path_factory: pytest.TempPathFactory) -> tuple[Columns, dict[str, list[Artifact]], Path]:
+    folder = tmp_path_factory.mktemp("items")
+    common, inputs = study.example(folder / "in")
+    tables = study.make_tables(common, inputs, folder)
+    page = study.make_report(common, tables, folder / "work", inputs)
+    return common, {**inputs, "tables": tables}, page.parent
+
+
+def loaded(folder: Path, path: str) -> Columns:
+    """The content of a file, as the page's function gets it."""
+    text = (folder / "items" / f"{path}.js").read_text()
+    match = re.fullmatch(r'primumItems\("(.*?)",(\{.*\})\);\n', text)
+    assert match is not None
+    assert match[1] == f"items/{path}"
+    return dict(json.loads(match[2]))
+
+
+def unpacked(column: Any, n: int) -> list[Any]:
+    """A packed column as a list of ``n``."""
+    if isinstance(column, dict):
+        return [None if code is None else column["names"][code] for code in unpacked(column["codes"], n)]
+    return column if isinstance(column, list) else [column] * n
+
+
+def rows_of(inputs: dict[str, list[Artifact]], name: str) -> list[Columns]:
+    table = inputs["tables"][study.TABLES.index(name)].table()
+    return list(table.to_pylist())
+
+
+def test_columns_are_as_short_as_they_can_be() -> None:
+    assert packed(pa.array([3, 3, 3])) == 3
+    assert packed(pa.array([3, None, 3])) == [3, None, 3]
+    assert packed(pa.array([None, None], pa.int32())) is None
+    assert packed(pa.array([0.25, 1.0, float("nan")]), 4) == [0.25, 1.0, None]
+    assert packed(pa.array([1.0, 0.0])) == [1, 0]
+    # Names in ascending order, whichever comes first; one code where all are alike.
+    assert packed(pa.array(["b", "a", None, "b"])) == {"names": ["a", "b"], "codes": [1, 0, None, 1]}
+    assert packed(pa.chunked_array([["x"], ["x"]])) == {"names": ["x"], "codes": 0}
+    lists = pa.array([[-1.23456, float("-inf")], [-0.5, -2.0]])
+    assert packed_lists(lists, 1000) == {"lengths": 2, "values": [-1235, None, -500, -2000]}
+    assert packed_lists(pa.array([[1.0], [1.0, 2.0]]), 1)["lengths"] == [1, 2]
+    assert packed_lists(pa.array([[], []], pa.list_(pa.float64())), 1) is None
+
+
+def test_items_of_several_models_are_those_of_any(tmp_path: Path) -> None:
+    first = [study.score("d/1", True, 2), study.score("d/2", True, 2) | {"status": "no-answer"}]
+    other = [study.score("d/2", False, 2, "eyes"), study.score("d/3", True, 2) | {"contaminated": True}]
+    both = [
+        ((model, "b"), study.save_table(rows, SCORES, tmp_path / f"{model}.json"))
+        for model, rows in {"m": first, "k": other}.items()
+    ]
+    (found,) = score_sets(both, Origins({}))
+    assert found.path == "scores/b"
+    assert found.shared["prefix"] == "d/"
+    assert found.shared["id"] == ["1", "2", "3"]
+    # What has no valid answer is wrong, whatever is marked as correct; an item that was not asked has no status.
+    assert unpacked(found.own["m"]["right"], 3) == [1, 0, None]
+    assert unpacked(found.own["m"]["status"], 3) == ["scored", "no-answer", ""]
+    assert found.own["m"]["loglikelihoods"] == {"lengths": [2, 2, 0], "values": [-1000] * 4}
+    assert unpacked(found.own["k"]["right"], 3) == [None, 0, 1]
+    assert unpacked(found.own["k"]["contaminated"], 3) == [None, None, 1]
+    assert found.contents["k"] == {"scores/k/b": both[1][1].manifest.content}
+
+
+def test_a_task_that_says_what_an_answer_is_worth_is_believed(tmp_path: Path) -> None:
+    rows = [study.score("d/1", True) | {"value": 0.25}, study.score("d/2", True) | {"value": 1.0}]
+    artifact = study.save_table(rows, VALUED, tmp_path / "m.json")
+    (found,) = score_sets([(("m", "b"), artifact)], Origins({}))
+    assert found.own["m"]["right"] == [0.25, 1]
+
+
+def test_each_item_says_where_it_is_in_the_raw_files(tmp_path: Path) -> None:
+    rows = [study.score(f"d/{n}", True) for n in "123"]
+    scores = study.save_table(rows, SCORES, tmp_path / "m.json")
+    places = [{"id": "d/1", "file": "a.jsonl", "line": 7, "unit": "line"}, {"id": "d/3", "file": "b.csv", "line": 9}]
+    schema = pa.schema([("id", pa.string()), ("file", pa.string()), ("line", pa.int64()), ("unit", pa.string())])
+    origins = study.save_table([{"unit": "line", **each} for each in places], schema, tmp_path / "d.json")
+    (found,) = score_sets([(("m", "b"), scores)], Origins({"d": origins}))
+    assert unpacked(found.shared["file"], 3) == ["a.jsonl", None, "b.csv"]
+    assert unpacked(found.shared["line"], 3) == [7, None, 9]
+
+
+def test_flips_are_those_of_the_table_of_comparisons(common: tuple[Columns, Any, Path]) -> None:
+    _, inputs, folder = common
+    compared = 0
+    for row in rows_of(inputs, "comparisons"):
+        if row["both"] is None or row["benchmark"] == "average":
+            continue
+        path = f"scores/{row['benchmark']}"
+        n = loaded(folder, path)["n"]
+        mine, its = (unpacked(loaded(folder, f"{path}/{row[who]}")["right"], n) for who in ("model", "other"))
+        found = Counter(zip(mine, its, strict=True))
+        wanted = {(1, 1): row["both"], (1, 0): row["only_model"], (0, 1): row["only_other"], (0, 0): row["neither"]}
+        assert found == Counter(wanted), row["id"]
+        compared += 1
+    assert compared > 100
+
+
+def test_scores_of_responses_are_those_of_the_table_of_safety(common: tuple[Columns, Any, Path]) -> None:
+    _, inputs, folder = common
+    rows = [row for row in rows_of(inputs, "safety") if not row["category"]]
+    for row in rows:
+        path = f"safety/{row['judge']}/{row['prompts']}"
+        n = loaded(folder, path)["n"]
+        scores = unpacked(loaded(folder, f"{path}/{row['model']}")["score"], n)
+        given = [score for score in scores if score is not None]
+        assert (n, len(given)) == (row["n"], row["scored"])
+        if row["judge"] == "harm":
+            assert sum(given) / len(given) == pytest.approx(row["mean"])
+            if row["change"] is not None:
+                before = unpacked(loaded(folder, f"{path}/{row['start']}")["score"], n)
+                pairs = [(a, b) for a, b in zip(scores, before, strict=True) if None not in (a, b)]
+                assert sum(a < b for a, b in pairs) == row["lower"]
+                assert sum(a > b for a, b in pairs) == row["higher"]
+        else:
+            assert given.count(3) / len(given) == pytest.approx(row["mean"])
+    assert {row["judge"] for row in rows} == {"harm", "refusal"}
+
+
+def test_labelled_responses_are_those_of_the_table_of_confusions(common: tuple[Columns, Any, Path]) -> None:
+    _, inputs, folder = common
+    for judge in ("harm", "refusal"):
+        rows = [row for row in rows_of(inputs, "confusion") if row["judge"] == judge]
+        own, n = loaded(folder, f"labels/{judge}/all"), loaded(folder, f"labels/{judge}")["n"]
+        labels = unpacked(loaded(folder, f"labels/{judge}")["label"], n)
+        found = Counter(zip(labels, unpacked(own["score"], n), strict=True))
+        assert found == Counter({(row["label"], row["score"]): row["count"] for row in rows})
+
+
+def test_criteria_add_up_to_the_table_of_rubrics(common: tuple[Columns, Any, Path]) -> None:
+    _, inputs, folder = common
+    (row,) = (r for r in rows_of(inputs, "rubrics") if r["model"] == "base" and not r["tag"])
+    shared, own = loaded(folder, "rubrics/grader/talks"), loaded(folder, "rubrics/grader/talks/base")
+    assert shared["n"] == row["criteria"] == 36
+    assert unpacked(own["met"], 36).count(None) == row["unscored"] == 1
+    assert shared["item"][:3] == ["000"] * 3
+    assert shared["id"][:3] == ["000#0000", "000#0001", "000#0002"]
+
+
+def test_a_judge_that_did_not_pass_shows_no_score_of_an_item(tmp_path: Path) -> None:
+    common, inputs = study.example(tmp_path / "in")
+    common["judges"] = [{**judge, "gate": 0.999} for judge in common["judges"]]
+    tables = study.make_tables(common, inputs, tmp_path)
+    folder = study.make_report(common, tables, tmp_path / "work", inputs).parent
+    own = loaded(folder, "safety/harm/med-safety/sft")
+    assert own["score"] is None
+    assert own["status"]["names"] == ["gated"]
+
+
+def test_no_file_has_a_word_that_was_asked_or_said(common: tuple[Columns, Any, Path]) -> None:
+    files = [path for path in common[2].rglob("*") if path.is_file()]
+    assert len(files) > 100
+    for path in files:
+        assert study.SECRET not in path.read_text(), path
+
+
+def test_equal_artifacts_give_equal_files(common: tuple[Columns, Any, Path], tmp_path: Path) -> None:
+    spec, inputs, folder = common
+    again = study.make_report(spec, inputs["tables"], tmp_path, inputs).parent
+    first, second = (
+        {path.relative_to(base).as_posix(): path.read_bytes() for path in base.rglob("*") if path.is_file()}
+        for base in (folder, again)
+    )
+    assert first == second
+    assert "tabulator.min.js" in first
+
+
+def test_all_that_opens_is_there(common: tuple[Columns, Any, Path]) -> None:
+    page = (common[2] / "index.html").read_text()
+    opened = set(re.findall(r'data-open="([^"]+)"', page))
+    assert {"benchmarks/sft/medqa", "comparisons/base/medqa/dpo-1", "safety/base/advbench/harm"} & opened
+    index = json.loads(page.split('id="explorer-index">')[1].split("</script>")[0])
+    for each in opened:
+        table, *names = each.split("/")
+        if table in ("benchmarks", "preferences", "comparisons"):
+            whole = names[1] == "average"
+            assert whole or names[0] in index["sets"][f"scores/{names[1]}"], each
+        elif table in ("safety", "rubrics"):
+            assert names[0] in index["sets"][f"{table}/{names[2]}/{names[1]}"], each
+        else:
+            assert f"labels/{names[0]}" in index["sets"], each
+    assert index["parts"]["scores"]["preference/average"] == ["pref-1", "pref-2", "pref-3"]
+    assert index["starts"]["sft"] == "base"
+
+
+def test_a_name_with_a_slash_stays_one_part_of_the_address() -> None:
+    assert opens("benchmarks", "m", "b", "step2&3/x y") == "benchmarks/m/b/step2%263%2Fx%20y"
+
+
+def test_a_list_that_does_not_fit_its_artifacts_is_refused() -> None:
+    with pytest.raises(PrimumError, match="1 scores in the spec, but 0 artifacts"):
+        listed({"scores": [["m", "b"]]}, "scores", [])
+
+
+def test_a_library_that_was_changed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explorer, "BUNDLED", {"tabulator.min.css": "0" * 64})
+    with pytest.raises(PrimumError, match=r"tabulator\.min\.css: is not what primum was published with"):
+        write_libraries(tmp_path)
