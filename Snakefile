@@ -17,6 +17,7 @@ from primum.cluster.site import load_site, shell_prefix
 from primum.dag.workflow import open_workflow
 from primum.errors import PrimumError
 from primum.terminal.handler import listen
+from primum.trace.rundata import write_run_data
 
 min_version("9.27")
 
@@ -70,6 +71,7 @@ onsuccess:
     if BEGUN == ["audit"]:
         print(f"Nothing wrong was found; the reports are in {RUN.dag.results}")
     else:
+        write_run_data(Path(RUN.dag.results))
         print(summarize(Path(RUN.dag.results)))
 
 

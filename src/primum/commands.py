@@ -201,6 +201,21 @@ def _csv(given: argparse.Namespace) -> None:
     write_csv(artifact.table(), given.output, private)
 
 
+def _report_data(given: argparse.Namespace) -> None:
+    from primum.trace.rundata import write_run_data
+
+    print(write_run_data(given.results))
+
+
+def _texts(given: argparse.Namespace) -> None:
+    from primum.export.texts import remove_texts, write_texts
+
+    if given.remove:
+        print(f"{given.results}: {'the texts are deleted' if remove_texts(given.results) else 'there are no texts'}")
+    else:
+        print(f"{write_texts(given.results, given.include_harmful_text is not None)}: open it to nobody else")
+
+
 def _schema(given: argparse.Namespace) -> None:
     from primum.experiment.schema import schema
 
@@ -486,6 +501,22 @@ COMMANDS = (
         "primum csv results/demo/tables/benchmarks.json benchmarks.csv",
         _csv,
         (_argument("artifact", type=Path, help="the table's manifest"), _argument("output", type=Path), _HARMFUL),
+    ),
+    Command(
+        "report-data",
+        "Trace",
+        "write what was made of what, when and at what cost, for the report to show",
+        "primum report-data results/demo",
+        _report_data,
+        (_RESULTS,),
+    ),
+    Command(
+        "texts",
+        "Export",
+        "write requests, questions and responses beside the report, for it to show behind a button",
+        "primum texts results/demo --include-harmful-text i-understand",
+        _texts,
+        (_RESULTS, _argument("--remove", action="store_true", help="delete them"), _HARMFUL),
     ),
     Command(
         "schema",
