@@ -100,6 +100,7 @@ rule write_report:
         generations=reads("report", "generations"),
         agreements=reads("report", "agreements"),
         labels=reads("report", "labels"),
+        origins=reads("report", "origins"),
     output:
         manifest=manifests(aggregation.REPORT),
         page=f"{RUN.dag.results}/report/index.html",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from primum.dag.curation import LEDGER, PAIRS, rows_of
+from primum.dag.curation import LEDGER, ORIGINS, PAIRS, rows_of
 from primum.dag.evaluation import SCORE
 from primum.dag.judging import AGREEMENT, CRITERIA, FOLLOWED, GENERATION, VERDICT
 from primum.dag.metadata import experiment_metadata
@@ -84,6 +84,11 @@ def _report(scope: Scope, _: str) -> Plan:
     common |= {key: read.common[key] for key in sorted(lists)}
     inputs = {"tables": [scope.path(TABLE, table=table) for table in TABLES]}
     inputs |= {role: list(read.inputs[role]) for role in ITEMS}
+    datasets = [experiment.benchmarks[name].dataset for name in experiment.evaluate.benchmarks]
+    datasets += [experiment.prompts[name].dataset for name in experiment.evaluate.prompts]
+    # Where the items are in the raw files.
+    common["origins"] = sorted({*datasets, *_labels(scope)})
+    inputs["origins"] = [scope.path(ORIGINS, dataset=name) for name in common["origins"]]
     return Plan([Output("report", scope.path(REPORT), {})], common, inputs)
 
 

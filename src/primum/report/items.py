@@ -25,7 +25,7 @@ from primum.tables.rubrics import read_examples
 ITEM = "id"
 _SCORES = [
     *("id", "item", "subject", "seed", "status", "loglikelihoods", "prediction", "target"),
-    *("correct", "truncated", "contaminated"),
+    *("correct", "truncated", "contaminated", "choices"),
 ]
 _VALUE = "value"  # of tasks with process_results alone
 _MILLINATS = 1000
@@ -93,6 +93,7 @@ def _of_model(table: pa.Table, rows: pa.Array | None) -> dict[str, Any]:
         "right": packed(table["right"], 4),
         "prediction": packed(table["prediction"]),
         "target": packed(table["target"]),
+        "choices": packed(table["choices"]),
         "status": packed(pc.fill_null(table["status"], "")),
         "truncated": packed(pc.fill_null(table["truncated"], False).cast(pa.int8())),
         "contaminated": packed(contaminated),

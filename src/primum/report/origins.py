@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from primum.artifact.manifest import Artifact
 from primum.report.packed import packed
 
-_PLACES = ("file", "line", "unit")
+_PLACES = ("file", "line", "unit", "record")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Origins:
     artifacts: Mapping[str, Artifact]
 
     def of(self, items: pa.Array) -> dict[str, Any]:
-        """The columns ``file``, ``line`` and ``unit`` (what is counted: lines, records) of ``items``, ids of rows.
+        """The columns ``file``, ``line``, ``unit`` (what ``line`` counts) and ``record`` of ``items``, ids of rows.
 
         An id begins with its dataset's name and a slash. Empty where no dataset of the items has origins.
         """

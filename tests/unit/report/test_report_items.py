@@ -13,6 +13,7 @@ import pytest
 import study
 
 from primum.artifact.manifest import Artifact
+from primum.curate.origins import ORIGINS
 from primum.errors import PrimumError
 from primum.report import explorer
 from primum.report.explorer import write_libraries
@@ -100,12 +101,13 @@ def test_a_task_that_says_what_an_answer_is_worth_is_believed(tmp_path: Path) ->
 def test_each_item_says_where_it_is_in_the_raw_files(tmp_path: Path) -> None:
     rows = [study.score(f"d/{n}", True) for n in "123"]
     scores = study.save_table(rows, SCORES, tmp_path / "m.json")
-    places = [{"id": "d/1", "file": "a.jsonl", "line": 7, "unit": "line"}, {"id": "d/3", "file": "b.csv", "line": 9}]
-    schema = pa.schema([("id", pa.string()), ("file", pa.string()), ("line", pa.int64()), ("unit", pa.string())])
-    origins = study.save_table([{"unit": "line", **each} for each in places], schema, tmp_path / "d.json")
+    places = [{"id": "d/1", "file": "a.jsonl", "line": 7}, {"id": "d/3", "file": "b.csv", "line": 9}]
+    rows = [{**each, "unit": "line", "record": each["line"] - 1} for each in places]
+    origins = study.save_table(rows, ORIGINS, tmp_path / "d.json")
     (found,) = score_sets([(("m", "b"), scores)], Origins({"d": origins}))
     assert unpacked(found.shared["file"], 3) == ["a.jsonl", None, "b.csv"]
     assert unpacked(found.shared["line"], 3) == [7, None, 9]
+    assert unpacked(found.shared["record"], 3) == [6, None, 8]
 
 
 def test_flips_are_those_of_the_table_of_comparisons(common: tuple[Columns, Any, Path]) -> None:
