@@ -10,17 +10,17 @@ from typing import Any
 
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
+from primum.report.bundled import BUNDLED, VENDOR
 from primum.report.data import BEST, Study
 from primum.report.items import ItemSet, listed, rubric_sets, score_sets
 from primum.report.judged_items import label_sets, safety_sets
 from primum.report.origins import Origins
-from primum.report.vendor import BUNDLED
 from primum.tables.averages import AVERAGE, columns, wholes
 
 ITEMS = "items"
 # The file of a set that is of no model.
 OWN = "all"
-_VENDOR = Path(__file__).with_name("vendor")
+_VENDOR = Path(__file__).with_name(VENDOR)
 
 
 def item_sets(study: Study, common: Mapping[str, Any], inputs: Mapping[str, Sequence[Artifact]]) -> Iterator[ItemSet]:
@@ -52,11 +52,12 @@ def _write(folder: Path, path: str, told: Mapping[str, Any]) -> None:
 
 def write_libraries(folder: Path) -> None:
     """Put the bundled libraries beside the page. PrimumError where one is not what its checksum says."""
+    (folder / VENDOR).mkdir(exist_ok=True)
     for name, checksum in BUNDLED.items():
         content = (_VENDOR / name).read_bytes()
         if sha256(content).hexdigest() != checksum:
             raise PrimumError(f"{_VENDOR / name}: is not what primum was published with: install it again")
-        (folder / name).write_bytes(content)
+        (folder / VENDOR / name).write_bytes(content)
 
 
 def index(study: Study, there: Mapping[str, Sequence[str]]) -> dict[str, Any]:

@@ -192,7 +192,7 @@ def test_equal_artifacts_give_equal_files(common: tuple[Columns, Any, Path], tmp
         for base in (folder, again)
     )
     assert first == second
-    assert "tabulator.min.js" in first
+    assert "vendor/tabulator.min.js" in first
 
 
 def test_all_that_opens_is_there(common: tuple[Columns, Any, Path]) -> None:
