@@ -1,0 +1,184 @@
+"""The cells of the page in a real browser: they open by mouse and keyboard, and lead to the raw file's line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import chromium
+import pytest
+import study
+
+from primum.curate.origins import ORIGINS
+from primum.text.rows import ChoiceRow
+from primum.trace.rundata import write_run_data
+
+pytestmark = pytest.mark.skipif(chromium.CHROMIUM is None, reason="no chromium here: apt-get install chromium")
+
+QUESTION = "Which of these has no stripes?"
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """A results folder of the study with its report, and the table of comparisons."""
+    folder = tmp_path_factory.mktemp("results") / "demo"
+    common, inputs = study.example(folder)
+    ids = [f"medqa/{number:04d}" for number in range(80)]
+    lines = [{"id": id_, "file": "a b.jsonl", "line": 5 + n, "unit": "line", "record": n} for n, id_ in enumerate(ids)]
+    common["origins"], inputs["origins"] = (
+        ["medqa"],
+        [study.save_table(lines, ORIGINS, folder / "data/origins/medqa.json")],
+    )
+    tables = study.make_tables(common, inputs, folder)
+    page = study.make_report(common, tables, folder.parent / "work", inputs)
+    page.parent.rename(folder / "report")
+    raw = folder / "data/raw/medqa/a b.jsonl"
+    raw.parent.mkdir(parents=True)
+    raw.write_text("{}\n" * 84)
+    rows = [{"id": id_, "source": "medqa", "subject": "", "context": "", "question": QUESTION} for id_ in ids]
+    told = {"choices": ["a zebra", "a horse"], "target": 1, "explanation": ""}
+    study.save_table([{**row, **told} for row in rows], ChoiceRow.SCHEMA, folder / "data/rows/medqa.json")
+    return folder, tables[study.TABLES.index("comparisons")].table().to_pylist()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Tab]:
+    with chromium.browser(tmp_path_factory.mktemp("browser")) as tab:
+        yield tab
+
+
+@pytest.fixture
+def tab(shared: chromium.Tab) -> Iterator[chromium.Tab]:
+    shared.errors.clear()
+    yield shared
+    assert shared.errors == []
+
+
+def drawn(set_: str) -> str:
+    return (
+        f"document.documentElement.dataset.drawn === '{set_}' && document.querySelector('#explorer-shown').textContent"
+    )
+
+
+def text(tab: chromium.Tab, selector: str) -> Any:
+    return tab.see(f"document.querySelector('{selector}').textContent")
+
+
+def test_a_cell_opens_by_mouse_and_keys_and_closes_by_escape(
+    results: tuple[Path, list[dict[str, Any]]], tab: chromium.Tab
+) -> None:
+    page = (results[0] / "report" / "index.html").as_uri()
+    tab.open(page)
+    assert tab.see("performance.getEntriesByType('resource').length") == 0
+    tab.click("td[data-open='benchmarks/sft/medqa']")
+    tab.until(drawn("scores/medqa/sft"))
+    assert tab.see("location.hash") == "#benchmarks/sft/medqa"
+    assert tab.see("document.activeElement.id") == "explorer-title"
+    assert text(tab, "#explorer-title") == "MedQA · Tiny SFT"
+    tab.key("Escape")
+    tab.until("!document.querySelector('#explorer').open")
+    assert tab.see("location.hash") == ""
+    # The focus is back in the cell, from where a key opens it again.
+    assert tab.see("document.activeElement.closest('td').dataset.open") == "benchmarks/sft/medqa"
+    tab.key("Enter")
+    tab.until("document.querySelector('#explorer').open")
+    # An address is enough.
+    tab.open(f"{page}#safety/medical-safe/med-safety/harm/principle-3")
+    tab.until(drawn("safety/harm/med-safety/medical-safe"))
+    assert text(tab, "#explorer-counts").startswith("6 responses, 6 scored, ")
+    assert text(tab, "#explorer-shown") == "6 of 54 shown"
+    tab.open(f"{page}#benchmarks/sft/average")
+    tab.until("document.querySelectorAll('#explorer-parts a').length === 7")
+
+
+def test_two_models_side_by_side_have_the_counts_of_the_table(
+    results: tuple[Path, list[dict[str, Any]]], tab: chromium.Tab
+) -> None:
+    folder, comparisons = results
+    names = {"model": "medical", "other": "base", "benchmark": "medqa", "against": "start"}
+    (row,) = (row for row in comparisons if names.items() <= row.items())
+    tab.open(f"{(folder / 'report/index.html').as_uri()}#comparisons/medical/medqa/base")
+    tab.until(drawn("scores/medqa/medical"))
+    squares = "[...document.querySelectorAll('#explorer-square button')].map((each) => [each.dataset.square, each.textContent])"
+    told = {key: int(words.rpartition(" ")[2]) for key, words in tab.see(squares)}
+    assert told == {key: row[key] for key in ("both", "only_model", "only_other", "neither")}
+    flips = row["only_model"] + row["only_other"]
+    right = row["both"] + row["only_model"]
+    assert text(tab, "#explorer-counts") == f"80 items, {right} right, {flips} flipped against Tiny base."
+    choose = "((f, n, v) => (f[n].value = v, f[n].dispatchEvent(new Event('input', {bubbles: true}))))"
+    form = "document.querySelector('#explorer-filters').elements"
+    tab.see(f"{choose}({form}, 'good', 'flipped')")
+    assert text(tab, "#explorer-shown") == f"{flips} of 80 shown"
+    tab.click("#explorer-square button[data-square=only_other]")
+    assert text(tab, "#explorer-shown") == f"{row['only_other']} of 80 shown"
+    # Of all that it was trained on, every eighth item.
+    tab.see(f"{choose}({form}, 'good', '')")
+    tab.click("#explorer-square button[data-square=only_other]")
+    tab.see(f"{choose}({form}, 'contaminated', 'contaminated')")
+    assert text(tab, "#explorer-shown") == "10 of 80 shown"
+    # A heading sorts by a key: what it does not get right comes first.
+    tab.see("document.querySelector('#explorer-rows [tabulator-field=good]').focus()")
+    tab.key("Enter")
+    tab.until("document.querySelector('#explorer-rows .tabulator-row .no')")
+    assert tab.see("document.querySelector('#explorer-rows [tabulator-field=good]').ariaSort") == "ascending"
+    # Beside another model the filter stays.
+    tab.see(f"{choose}({form}, 'other', 'sft')")
+    tab.until("document.querySelector('#explorer-counts').textContent.endsWith('against Tiny SFT.')")
+    assert text(tab, "#explorer-shown") == "10 of 80 shown"
+
+
+def test_clicks_lead_to_the_raw_files_line_and_to_the_artifacts(
+    results: tuple[Path, list[dict[str, Any]]], tab: chromium.Tab
+) -> None:
+    folder = results[0]
+    page = (folder / "report" / "index.html").as_uri()
+    tab.open(f"{page}#benchmarks/sft/medqa")
+    tab.until("document.querySelector('#explorer-lineage').textContent.includes('is not beside this report')")
+    write_run_data(folder)
+    tab.open(f"{page}#benchmarks/sft/medqa")
+    tab.until("document.querySelector('#explorer-lineage summary')")
+    tab.click("#explorer-lineage summary")
+    assert "scores/sft/medqa" in text(tab, "#explorer-lineage")
+    tab.click("#explorer-rows .tabulator-row:nth-child(3) button")
+    tab.until("document.activeElement.id === 'explorer-item-title'")
+    assert text(tab, "#explorer-item-title") == "medqa/0002"
+    link = "document.querySelector('#explorer-item a')"
+    assert tab.see(f"{link}.href") == (folder / "data/raw/medqa/a b.jsonl").as_uri()
+    assert tab.see(f"{link}.parentElement.textContent") == "data/raw/medqa/a b.jsonl, line 7, record 2"
+
+
+def test_words_are_there_only_with_the_flag_and_covered_until_a_click(
+    results: tuple[Path, list[dict[str, Any]]], tab: chromium.Tab
+) -> None:
+    from primum.export.texts import remove_texts, write_texts
+
+    folder = results[0]
+    page = f"{(folder / 'report/index.html').as_uri()}#benchmarks/sft/medqa"
+    item = "document.querySelector('#explorer-item')"
+
+    def opened() -> None:
+        tab.open(page)
+        tab.until(drawn("scores/medqa/sft"))
+        tab.click("#explorer-rows .tabulator-row button")
+        tab.until("document.activeElement.id === 'explorer-item-title'")
+
+    opened()
+    assert "primum texts results/demo --include-harmful-text i-understand" in tab.see(f"{item}.textContent")
+    write_texts(folder, harmful=True)
+    opened()
+    assert QUESTION in tab.see(f"{item}.textContent")
+    blurred = f"[...{item}.querySelectorAll('.words')].map((each) => getComputedStyle(each).filter)"
+    assert set(tab.see(blurred)) == {"blur(7px)"}
+    tab.click("#explorer-item button")
+    assert set(tab.see(blurred)) == {"none"}
+    remove_texts(folder)
+
+
+def test_the_panel_fits_a_phone(results: tuple[Path, list[dict[str, Any]]], tab: chromium.Tab) -> None:
+    tab.call("Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=1, mobile=False)
+    tab.open(f"{(results[0] / 'report/index.html').as_uri()}#benchmarks/sft/medqa")
+    tab.until(drawn("scores/medqa/sft"))
+    panel = "document.querySelector('#explorer')"
+    assert tab.see(f"[{panel}.scrollWidth, document.documentElement.scrollWidth]") == [360, 360]
+    tab.call("Emulation.clearDeviceMetricsOverride")
