@@ -71,7 +71,11 @@ onsuccess:
     if BEGUN == ["audit"]:
         print(f"Nothing wrong was found; the reports are in {RUN.dag.results}")
     else:
-        write_run_data(Path(RUN.dag.results))
+        try:
+            write_run_data(Path(RUN.dag.results))
+        except PrimumError as error:
+            # What was made is there, with or without a record beside the report.
+            print(f"primum: error: {error}")
         print(summarize(Path(RUN.dag.results)))
 
 
