@@ -10,6 +10,7 @@ import chromium
 import pytest
 import study
 
+from primum.artifact.manifest import Artifact
 from primum.curate.origins import ORIGINS
 from primum.text.rows import ChoiceRow
 from primum.trace.rundata import write_run_data
@@ -138,8 +139,13 @@ def test_clicks_lead_to_the_raw_files_line_and_to_the_artifacts(
     write_run_data(folder)
     tab.open(f"{page}#benchmarks/sft/medqa")
     tab.until("document.querySelector('#explorer-lineage summary')")
-    tab.click("#explorer-lineage summary")
-    assert "scores/sft/medqa" in text(tab, "#explorer-lineage")
+    # The table first, open, and of all that it read what this row was made of and is compared with.
+    tab.until("document.querySelectorAll('#explorer-lineage summary').length === 3")
+    names = "[...document.querySelectorAll('#explorer-lineage summary b')].map((each) => each.textContent)"
+    assert tab.see(names) == ["tables/benchmarks", "scores/sft/medqa", "scores/base/medqa"]
+    tab.click("#explorer-lineage .steps .steps summary")
+    content = Artifact.open(folder / "scores/sft/medqa.json").manifest.content
+    tab.until(f"document.querySelector('#explorer-lineage').textContent.includes('{content}')")
     tab.click("#explorer-rows .tabulator-row:nth-child(3) button")
     tab.until("document.activeElement.id === 'explorer-item-title'")
     assert text(tab, "#explorer-item-title") == "medqa/0002"

@@ -251,7 +251,10 @@ def test_nothing_that_a_person_reads_holds_a_request_or_a_response(demo: Path) -
             texts |= {text for text in (row["request"], row["response"]) if len(text) > 20}
     assert len(texts) > 100
     for path in demo.glob("demo/**/*"):
-        if path.suffix in (".html", ".js", ".log", ".csv", ".json", ".tsv") and "raw" not in path.relative_to(demo).parts:
+        if (
+            path.suffix in (".html", ".js", ".log", ".csv", ".json", ".tsv")
+            and "raw" not in path.relative_to(demo).parts
+        ):
             content = path.read_text()
             assert not [text for text in texts if text in content], path
 

@@ -68,6 +68,7 @@ def index(study: Study, there: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     return {
         "experiment": study.experiment,
         "models": [{"name": each.name, "label": each.label, "kind": each.kind} for each in study.models],
+        "tables": {each.name: each.content for each in study.files},
         "labels": {each.name: each.label for each in study.benchmarks},
         "judges": {each.name: each.kind for each in study.judges},
         "starts": starts,
