@@ -43,6 +43,8 @@ from primum.artifact.words import Reader
 from primum.errors import PrimumError
 
 PACKAGE = "primum"
+# Files beside a package's modules that get into what it writes.
+_TEMPLATES = frozenset({".j2", ".js", ".css"})
 # Who names one of these may read the annotations of functions.
 _READS_ANNOTATIONS = frozenset(
     {"__annotations__", "annotation", "return_annotation", "signature", "get_type_hints", "get_annotations", "script"}
@@ -161,14 +163,14 @@ def imported_modules(module: str, root: Path) -> dict[str, Path]:
 
 
 def module_digests(module: str, root: Path) -> dict[str, str]:
-    """The sha256 of what counts of each of :func:`imported_modules`, by name; a package's with the templates beside it."""
+    """The sha256 of what counts of each of :func:`imported_modules`; a package's with the files of ``_TEMPLATES`` beside it."""
     modules = imported_modules(module, root)
     read = [read_file(path) for path in modules.values()]
     words, annotations = any(each.overhears for each in read), any(each.reads_annotations for each in read)
     digests = {}
     for name, path in sorted(modules.items()):
-        found = sorted(path.parent.glob("*.j2")) if path.name == "__init__.py" else []
-        templates = {template.name: template.read_bytes() for template in found}
+        beside = path.parent.iterdir() if path.name == "__init__.py" else ()
+        templates = {each.name: each.read_bytes() for each in sorted(beside) if each.suffix in _TEMPLATES}
         digests[name] = digest_of(read_file(path), words, annotations, templates)
     return digests
 

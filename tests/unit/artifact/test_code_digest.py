@@ -53,6 +53,8 @@ def test_the_closure_follows_imports_inside_functions_and_packages(root: Path) -
         ("primum/low.py", "from json import loads as other\n" + FILES["primum/low.py"]),
         ("primum/low.py", "from typing import cast as other\n" + FILES["primum/low.py"]),
         ("primum/deep/page.html.j2", "<p>{{ text }}</p>\n"),
+        ("primum/deep/page.js", "let a = 1;\n"),
+        ("primum/deep/page.css", "p { margin: 0 }\n"),
         ("primum/stage.py", FILES["primum/stage.py"].replace("import helper", "import helper as h, helper")),
         ("primum/stage.py", FILES["primum/stage.py"] + "import primum.aside\n"),
         ("primum/stage.py", FILES["primum/stage.py"].replace('    """Run."""', '    text = """Run."""')),
