@@ -1,4 +1,4 @@
-"""Which plots the page has, and what is drawn in them."""
+"""Which plots the page has without its script, and what is drawn in them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from markupsafe import Markup
 
 from primum.report.data import BEST, Accuracy, Study
 from primum.report.judged import HARM, REFUSALS, Safety
-from primum.report.numbers import MINUS, decimal, interval, percent, signed
-from primum.report.parts import Model
-from primum.report.plots import Axis, Curve, Mark, curve_panel, dot_plot
+from primum.report.numbers import decimal, interval, percent, signed
+from primum.report.plots import Axis, Mark, dot_plot
 
 _PERCENT = ((0.0, "0"), (0.5, "50"), (1.0, "100"))
 _HARM = ((1.0, "1"), (2.0, "2"), (3.0, "3"), (4.0, "4"), (5.0, "5"))
@@ -130,34 +129,3 @@ def refusal_figure(study: Study) -> Markup | None:
     return dot_plot(
         "Share declined, percent, by model and prompt set", [(m.name, m.label) for m in models], axes, marks
     )
-
-
-def loss_figures(study: Study) -> list[Markup]:
-    """A panel of training loss for every trained model."""
-    return [
-        curve_panel(
-            Curve(model.label, f"{model.kind}, loss", model.kind, points, _points(study, model, "held_out_loss"))
-        )
-        for model in study.models
-        if (points := _points(study, model, "loss"))
-    ]
-
-
-def _points(study: Study, model: Model, column: str) -> tuple[tuple[int, float], ...]:
-    """A column of ``training`` over a model's steps, where it has a value."""
-    steps = [(step.step, getattr(step, column)) for step in study.steps if step.model == model.name]
-    return tuple((step, value) for step, value in steps if value is not None)
-
-
-def reward_figures(study: Study) -> list[Markup]:
-    """A panel of reward margin and one of reward accuracy for every DPO model."""
-    panels = []
-    for model in study.models:
-        for column, unit, reference in (
-            ("reward_margin", f"reward margin, chosen {MINUS} rejected", 0.0),
-            ("reward_accuracy", "share of pairs ranked right", 0.5),
-        ):
-            if points := _points(study, model, column):
-                held_out = _points(study, model, f"held_out_{column}")
-                panels.append(curve_panel(Curve(model.label, unit, model.kind, points, held_out, reference)))
-    return panels

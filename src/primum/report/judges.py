@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from primum.report.data import Study
 from primum.report.grids import Cell, Column, Grid, GridRow, Group, opens
 from primum.report.judged import LABELS, Agreement
 from primum.report.numbers import count, decimal, interval, percent, plural, signed
+from primum.report.pictures import Picture, Square
 
 _CLASSES = {1: "compliance", 2: "partial", 3: "refusal"}
 
@@ -55,6 +57,33 @@ def confusion_grid(study: Study, id_: str) -> Grid | None:
     columns = (*(Column(str(score)) for score in scores), Column("No score"))
     caption = "What judges gave to the responses of each label"
     return Grid(id_, caption, "Label", columns, tuple(groups)) if groups else None
+
+
+def confusion_pictures(study: Study) -> tuple[Picture, ...]:
+    """A matrix a judge: labels down, the scores that it gave across, "none" last where it gave none."""
+    kinds = {judge.name: judge.kind for judge in study.judges}
+    pictures: list[Picture] = []
+    for judge in dict.fromkeys(row.judge for row in study.confusion):
+        rows = sorted(
+            (r for r in study.confusion if r.judge == judge), key=lambda r: (r.label, r.score is None, r.score or 0)
+        )
+        totals: Counter[int] = Counter()
+        for row in rows:
+            totals[row.label] += row.count
+        names = _CLASSES if kinds[judge].startswith("refusal") else {}
+        squares = tuple(
+            Square(
+                f"{row.label} {names.get(row.label, '')}".strip(),
+                "none" if row.score is None else str(row.score),
+                row.count,
+                row.count / totals[row.label] if totals[row.label] else 0.0,
+            )
+            for row in rows
+        )
+        same = sum(row.count for row in rows if row.label == row.score)
+        told = f"{judge}: {count(same)} of {plural(sum(totals.values()), 'response')} got the score of their label"
+        pictures.append(Picture(f"confusion-{len(pictures)}", judge, told, squares=squares))
+    return tuple(pictures)
 
 
 def refusals_of_judges(study: Study) -> Iterator[str]:

@@ -1,15 +1,13 @@
-"""The plots: dots with intervals by model, and curves over training steps."""
+"""The plots that need no script: dots with intervals, models down and columns across."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from primum.report.numbers import MINUS, count
-from primum.report.svg import drawing, element, line, shorten, text, ticks, tip
+from primum.report.svg import drawing, element, line, shorten, text, tip
 
 _LABELS, _ROW, _HEAD, _FOOT = 158.0, 24.0, 30.0, 22.0
 
@@ -84,60 +82,3 @@ def _mark(mark: Mark, y: float, x: float, low: float | None, high: float | None)
         return element("g", tip(mark.tip), element("circle", cx=x, cy=y, r=4, class_=f"hollow stroke-{mark.class_}"))
     whisker = [] if low is None or high is None else [line(low, y, high, y, f"whisker stroke-{mark.class_}")]
     return element("g", tip(mark.tip), *whisker, element("circle", cx=x, cy=y, r=4, class_=f"fill-{mark.class_}"))
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """A value over training steps, in a panel of its own; ``held_out`` is the same of what was held out."""
-
-    title: str
-    unit: str
-    class_: str
-    points: tuple[tuple[int, float], ...]
-    held_out: tuple[tuple[int, float], ...] = ()
-    reference: float | None = None
-
-
-def curve_panel(curve: Curve) -> Markup:
-    """A small panel: the curve, three ticks a side, its last value by name; held-out values are hollow dots."""
-    width, height, left, right, top, bottom = 240.0, 142.0, 34.0, 8.0, 42.0, 20.0
-    points, held_out = ([(s, v) for s, v in each if math.isfinite(v)] for each in (curve.points, curve.held_out))
-    unit = f"{curve.unit}; held out: \u25cb" if held_out else curve.unit
-    head = [text(4, 13, shorten(curve.title, 32), "head"), text(4, 27, unit, "tick")]
-    if not points:
-        return drawing(
-            width, height, f"{curve.title}: no finite value", [*head, text(left, 80, "no finite value", "row")]
-        )
-    values = [value for _, value in points + held_out] + ([] if curve.reference is None else [curve.reference])
-    low, high = min(values), max(values)
-    if low == high:
-        low, high = low - 0.5, high + 0.5
-    first = min(points[0][0], *(step for step, _ in held_out)) if held_out else points[0][0]
-    last = max(points[-1][0], first + 1)
-
-    def x(step: float) -> float:
-        return left + (step - first) / (last - first) * (width - left - right)
-
-    def y(value: float) -> float:
-        return height - bottom - (value - low) / (high - low) * (height - top - bottom)
-
-    parts = list(head)
-    for tick in ticks(low, high):
-        parts.append(line(left, y(tick), width - right, y(tick), "grid"))
-        parts.append(text(left - 5, y(tick) + 4, f"{tick:g}".replace("-", MINUS), "tick", "end"))
-    for tick in ticks(first, last):
-        anchor = "end" if x(tick) > width - right - 12 else "middle"
-        shift = 4 if anchor == "end" else 0
-        parts.append(text(x(tick) + shift, height - 5, count(round(tick)), "tick", anchor))
-    if curve.reference is not None:
-        parts.append(line(left, y(curve.reference), width - right, y(curve.reference), "chance"))
-    path = "M" + "L".join(f"{x(step):.1f} {y(value):.1f}" for step, value in points)
-    parts.append(element("path", d=path, class_=f"curve stroke-{curve.class_}"))
-    end = points[-1]
-    parts.append(element("circle", cx=x(end[0]), cy=y(end[1]), r=2.5, class_=f"fill-{curve.class_}"))
-    for step, value in held_out:
-        parts.append(element("circle", cx=x(step), cy=y(value), r=2.5, class_=f"hollow stroke-{curve.class_}"))
-    label = f"{curve.title}, {curve.unit}: from {points[0][1]:.3g} to {end[1]:.3g} at step {end[0]}"
-    if held_out:
-        label += f"; held out: from {held_out[0][1]:.3g} to {held_out[-1][1]:.3g} at step {held_out[-1][0]}"
-    return drawing(width, height, label, [tip(label), *parts], "plot panel")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from primum.artifact.job import Job, Result
 from primum.report.audits import audit_grid
@@ -18,22 +20,32 @@ from primum.report.figures import (
     accuracy_figure,
     comparison_figure,
     harm_figure,
-    loss_figures,
     refusal_figure,
-    reward_figures,
 )
 from primum.report.grids import category_grid, harm_grid, refusal_grid
 from primum.report.headline import headlines
 from primum.report.judged import HARM, REFUSALS
-from primum.report.judges import agreement_grid, confusion_grid, pairs_of_judges, refusals_of_judges
+from primum.report.judges import (
+    agreement_grid,
+    confusion_grid,
+    confusion_pictures,
+    pairs_of_judges,
+    refusals_of_judges,
+)
 from primum.report.lineage import lineage_tree
-from primum.report.mitigation import grid_figure, trade_offs
+from primum.report.mitigation import grid_figure
 from primum.report.numbers import count, plural
 from primum.report.pairs import pairs_grid
+from primum.report.pictures import as_json
 from primum.report.rubrics import rubric_grid
 from primum.report.skill import accuracy_grid, clean_grid, comparison_grid, subject_grid
+from primum.report.trade_offs import trade_offs
+from primum.report.training import curve_pictures, training_grid
+from primum.report.vendored import SCRIPTS, VENDOR, vendored
 
 PAGE = "index.html"
+# What the page loads beside the libraries, in this order.
+_SCRIPTS = ("tables.js", "figures.js", "curves.js", "made.js")
 
 
 def run(job: Job) -> Iterator[Result]:
@@ -42,22 +54,29 @@ def run(job: Job) -> Iterator[Result]:
         study = read_study(job.common, item.inputs["tables"])
         folder = item.work / "report"
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        (folder / VENDOR).mkdir(parents=True)
         there = write_items(item_sets(study, job.common, item.inputs), folder)
         if there:
             write_libraries(folder)
         page = render(study, there)
         (folder / PAGE).write_bytes(page.encode("utf-8"))
+        for name in _SCRIPTS:
+            (folder / name).write_bytes((Path(__file__).parent / name).read_bytes())
+        for name, content in vendored():
+            (folder / name).write_bytes(content)
         sets = sum(map(len, there.values()))
         job.progress.say(f"{item.name}: {len(page) / 1000:,.0f} kB, and the items of {plural(sets, 'cell')}")
         yield Result(item, folder=folder, counts={"bytes": len(page.encode()), "sets": sets})
 
 
 def render(study: Study, there: Mapping[str, Sequence[str]] = MappingProxyType({})) -> str:
-    """The whole page as HTML: styles, script and plots inside it, and nothing that a browser fetches before a cell is opened.
+    """The whole page as HTML, with its tables and values inside. Its scripts lie beside it, and what a cell opens.
 
     ``there`` are the models of each set of items beside the page.
     """
+    mitigation, trade, curves = grid_figure(study), trade_offs(study), curve_pictures(study)
+    confusions = confusion_pictures(study)
+    pictures = (*(mitigation.pictures if mitigation else ()), *trade, *curves, *confusions)
     environment = Environment(
         loader=PackageLoader("primum.report", "."),
         autoescape=True,
@@ -83,8 +102,8 @@ def render(study: Study, there: Mapping[str, Sequence[str]] = MappingProxyType({
         harm=harm_grid(study, "harm-table"),
         harm_changes=change_grid(study, "harm-changes", HARM),
         refusal_changes=change_grid(study, "refusal-changes", REFUSALS),
-        mitigation=grid_figure(study),
-        trade_offs=trade_offs(study),
+        mitigation=mitigation,
+        trade_offs=trade,
         refusal=refusal_grid(study, "refusal-table"),
         categories=category_grid(study, "categories"),
         agreement=agreement_grid(study, "agreement"),
@@ -94,8 +113,12 @@ def render(study: Study, there: Mapping[str, Sequence[str]] = MappingProxyType({
         accuracy_plot=accuracy_figure(study, "benchmark"),
         harm_plot=harm_figure(study),
         refusal_plot=refusal_figure(study),
-        losses=loss_figures(study),
-        rewards=reward_figures(study),
+        curves=curves,
+        training=training_grid(study, "training-table"),
+        confusions=confusions,
+        pictures=as_json(pictures),
+        style=Markup((Path(__file__).parent / "figures.css").read_text(encoding="utf-8")),  # noqa: S704 - a file of this package
+        scripts=(*SCRIPTS, *_SCRIPTS),
         mixtures=mixtures(study),
         outcomes=outcomes(study),
         audits=audit_grid(study, "audits-table"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 from markupsafe import Markup, escape
@@ -44,17 +43,6 @@ def tip(words: str) -> Markup:
 def shorten(words: str, limit: int) -> str:
     """At most ``limit`` characters, the last an ellipsis where some were cut."""
     return words if len(words) <= limit else words[: limit - 1].rstrip() + "…"
-
-
-def ticks(low: float, high: float, wanted: int = 3) -> list[float]:
-    """Round numbers (1, 2, 2.5 or 5 times a power of ten apart) within [low, high], about ``wanted`` of them."""
-    if not high > low:
-        return [low]
-    raw = (high - low) / wanted
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * 0.999)
-    first = math.ceil(low / step - 1e-9)
-    return [round(index * step, 10) for index in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
 def _spell(value: str | float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -19,11 +18,9 @@ from primum.report.headline import headlines
 from primum.report.lineage import lineage_tree
 from primum.report.numbers import MINUS, NONE, count, decimal, interval, listing, percent, plural, signed
 from primum.report.pairs import pairs_grid
-from primum.report.plots import Curve, curve_panel
 from primum.report.rubrics import rubric_grid
 from primum.report.skill import accuracy_grid
 from primum.report.stage import render
-from primum.report.svg import ticks
 
 Made = tuple[dict[str, Any], list[Any]]
 
@@ -74,15 +71,20 @@ class Outline(HTMLParser):
 
 def test_equal_tables_give_equal_bytes(made: Made, page: str, tmp_path: Path) -> None:
     folder = study.make_report(*made, tmp_path).parent
-    assert [path.name for path in folder.iterdir()] == ["index.html"]
+    scripts = {"tables.js", "figures.js", "curves.js", "made.js", "vendor/d3.min.js", "vendor/plot.min.js"}
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert files == {"index.html", *scripts, "vendor/d3.LICENSE.txt", "vendor/plot.LICENSE.txt"}
     assert (folder / "index.html").read_text(encoding="utf-8") == page
 
 
 def test_nothing_is_fetched(page: str) -> None:
     assert not re.findall(r"https?:|//[a-z]|@import|url\(|srcset|<link|<img|<iframe|fetch\(", page)
     outline = Outline(page)
-    assert [a["href"] for a in outline.all("a") if not str(a["href"]).startswith("#")] == []
-    assert not any("src" in attributes for _, attributes in outline.elements)
+    links = {str(a["href"]) for a in outline.all("a") if not str(a["href"]).startswith("#")}
+    assert links == {f"../tables/{name}.{ending}" for name in study.TABLES for ending in ("csv", "parquet")}
+    loaded = [a["src"] for _, a in outline.elements if "src" in a]
+    own = ["vendor/d3.min.js", "vendor/plot.min.js", "tables.js", "figures.js", "curves.js", "made.js"]
+    assert loaded == [*own, "../report.run.js"], "beside the page, and what a run writes at its end"
     (policy,) = (a["content"] for a in outline.all("meta") if a.get("http-equiv") == "Content-Security-Policy")
     assert policy is not None
     assert policy.startswith("default-src 'none'")
@@ -97,12 +99,12 @@ def test_the_page_is_well_formed_and_accessible(page: str) -> None:
     assert outline.open == []
     assert outline.all("html")[0]["lang"] == "en"
     tables = outline.all("table")
-    assert len(tables) == len(outline.all("caption")) == 19
+    assert len(tables) == len(outline.all("caption")) == 20
     assert all(cell.get("scope") for cell in outline.all("th"))
     assert all(plot.get("role") == "img" and plot.get("aria-label") for plot in outline.all("svg"))
     ids = [attributes["id"] for _, attributes in outline.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
-    assert {str(a["href"])[1:] for a in outline.all("a")} <= set(ids)
+    assert {str(a["href"])[1:] for a in outline.all("a") if str(a["href"]).startswith("#")} <= set(ids)
     named = [a["aria-labelledby"] for _, a in outline.elements if "aria-labelledby" in a]
     assert set(named) <= set(ids)
     assert not re.search(r">\s*(None|nan|Undefined)\s*<", page)
@@ -293,37 +295,12 @@ def test_the_lineage_names_every_model_once(made: Made) -> None:
     assert tree.count('class="helper"') == 1
 
 
-def test_curves_survive_what_training_may_write() -> None:
-    broken = Curve("m", "loss", "sft", ((1, math.nan), (2, math.inf)))
-    assert "no finite value" in str(curve_panel(broken))
-    flat = str(curve_panel(Curve("m", "loss", "sft", ((1, 2.0), (1, 2.0)))))
-    assert "nan" not in flat
-    assert "nan" not in str(curve_panel(Curve("m", "loss", "sft", ((5, 2.0), (6, math.nan), (7, 1.0)))))
-
-
-def test_held_out_values_are_dots_beside_the_curve() -> None:
-    """From 0 to 10 steps and from 1 to 3 nats, 198 by 80 pixels: the dots lie where the values are, the curve's own too."""
-    panel = str(curve_panel(Curve("m", "loss", "sft", ((1, 2.0), (10, 1.0)), ((0, 3.0), (5, 2.0), (10, math.nan)))))
-    dots = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="2.5" class="hollow stroke-sft"', panel)
-    assert [tuple(map(float, dot)) for dot in dots] == [(34, 42), (34 + 99, 82)]
-    assert 'd="M53.8 82.0L232.0 122.0"' in panel
-    assert "loss; held out: ○" in panel
-    assert "held out: from 3 to 2 at step 5" in panel
-
-
 def test_numbers() -> None:
     assert (percent(0.12345), percent(None), decimal(-1.5), decimal(None)) == ("12.3", NONE, f"{MINUS}1.50", NONE)
     assert (signed(1.25), signed(-3), signed(-0.01)) == ("+1.2", f"{MINUS}3.0", "0.0")
     assert (count(1234567), plural(1, "model"), plural(2, "model")) == ("1\u202f234\u202f567", "1 model", "2 models")
     assert (interval(0.1, 0.25, scale=100), interval(None, 1)) == ("10.0\u201325.0", NONE)
     assert [listing(words) for words in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
-
-
-def test_ticks_are_round() -> None:
-    assert ticks(0, 100, 4) == [0, 25, 50, 75, 100]
-    assert ticks(0.13, 0.69) == [0.2, 0.4, 0.6]
-    assert ticks(-1, 1, 2) == [-1, 0, 1]
-    assert ticks(3, 3) == [3]
 
 
 def _fields(row: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ from primum.report.data import Study, read_study
 from primum.report.grids import category_grid, harm_grid
 from primum.report.headline import headlines
 from primum.report.judged import HARM
-from primum.report.mitigation import grid_figure, trade_offs
+from primum.report.mitigation import grid_figure
 from primum.report.numbers import MINUS
 from primum.report.stage import render
+from primum.report.trade_offs import trade_offs
 
 WORDS = {"experiment": "x", "title": "", "description": "", "disclaimer": "", "tables": list(study.TABLES)}
 
@@ -34,36 +34,37 @@ def with_axes(read: Study, axes: dict[str, dict[str, Any]]) -> Study:
     return replace(read, models=models)
 
 
-def tips(panel: object) -> list[str]:
-    return re.findall(r"<title>(.*?)</title>", str(panel))
-
-
 def test_a_measure_a_row_a_model_a_panel_a_kind_a_line(read: Study) -> None:
     figure = grid_figure(read)
     assert figure is not None
-    assert (figure.axis, [name for _, name in figure.key]) == ("n", ["medical", "general", "both", "DPO"])
-    assert [measure.title.partition(",")[0] for measure in figure.measures] == [
+    assert (figure.axis, figure.kinds) == ("n", ("medical", "general", "both", "DPO"))
+    assert [row.title.partition(",")[0] for row in figure.rows] == [
         *("Harm on MedSafety", "Benchmark average", "Declined of safe"),
     ]
-    for measure in figure.measures:
-        assert ["Med A 7B" in str(panel) for panel in measure.panels] == [True, False]
-        for panel in measure.panels:
-            assert str(panel).count('class="curve') == 4
-            # 9 models and the one before, which all lines share, each with what its rows say.
-            assert len(tips(panel)) == 10
+    for row in figure.rows:
+        assert [picture.title for picture in row.pictures] == ["Med A 7B", "Med B 7B"]
+        for picture in row.pictures:
+            # Of each kind as many models as the grid has amounts of it, and the one before, from which all lines start.
+            assert [(line.name, [point.x for point in line.points]) for line in picture.lines] == [
+                *(("medical", [0, 200, 400, 900]), ("general", [0, 200, 900])),
+                *(("both", [0, 400, 800]), ("DPO", [0, 200, 900])),
+            ]
+            assert [[point.hollow for point in line.points].count(True) for line in picture.lines] == [1] * 4
     harm = read.harm("harm", "med-a-both-800", "MedSafety")
+    before = read.harm("harm", "med-a", "MedSafety")
     assert harm is not None
-    assert any(
-        f"Med A 7B + both 800: {harm.mean:.2f} (95% CI {harm.ci_low:.2f}" in t
-        for t in tips(figure.measures[0].panels[0])
-    )
-    ticks = [re.findall(r'class="tick"[^>]*>([\d.]+)<', str(measure.panels[0])) for measure in figure.measures]
-    assert ticks[0] == ["1", "2", "3", "4", "5", "0", "200", "400", "800", "900"]
+    assert before is not None
+    both = figure.rows[0].pictures[0].lines[2]
+    assert (both.points[2].y, both.points[2].y_ends) == (harm.mean, (harm.ci_low, harm.ci_high))
+    assert f"Med A 7B + both 800: {harm.mean:.2f} (95% CI {harm.ci_low:.2f}" in both.points[2].tip
+    assert both.points[0].y == before.mean
+    assert f"Med A 7B, before: {before.mean:.2f}" in both.points[0].tip
+    scales = [(row.pictures[0].x, row.pictures[0].y) for row in figure.rows]
+    assert all(x is not None and [text for _, text in x.ticks] == ["0", "200", "400", "800", "900"] for x, _ in scales)
+    ticks = [[] if y is None else [text for _, text in y.ticks] for _, y in scales]
+    assert ticks[0] == ["1", "2", "3", "4", "5"]
     assert ticks[1][0] != "0", "a loss of skill is seen: the axis begins at a whole ten"
     assert ticks[2][0] == "0"
-    before = read.harm("harm", "med-a", "MedSafety")
-    assert before is not None
-    assert f"Med A 7B, before: {before.mean:.2f}" in str(figure.measures[0].panels[0])
 
 
 def test_what_has_no_amount_is_in_no_line(read: Study) -> None:
@@ -76,29 +77,51 @@ def test_what_has_no_amount_is_in_no_line(read: Study) -> None:
     }
     figure = grid_figure(with_axes(read, axes))
     assert figure is not None
-    assert (figure.axis, [name for _, name in figure.key]) == ("n", ["fine-tuning"])
-    assert [len(measure.panels) for measure in figure.measures] == [1, 1, 1]
+    assert (figure.axis, figure.kinds) == ("n", ("fine-tuning",))
+    # One tuned model: its measures stand side by side, each by its name.
+    (row,) = figure.rows
+    assert row.title == ""
+    assert [picture.title.partition(",")[0] for picture in row.pictures] == [
+        *("Harm on MedSafety", "Benchmark average", "Declined of safe"),
+    ]
     # A second number that tells them apart is part of the line.
     axes |= {"med-a-medical-400": {"n": 400, "half": 400}}
     figure = grid_figure(with_axes(read, axes))
     assert figure is not None
-    assert [name for _, name in figure.key] == ["half 400", "half 200"]
+    assert figure.kinds == ("half 400", "half 200")
 
 
 def test_the_trade_off_shows_what_lowered_harm(read: Study) -> None:
-    (panel,) = trade_offs(read)
+    skill, answers = trade_offs(read)
+    assert [picture.title for picture in (skill, answers)] == [
+        *("Harm on MedSafety, benchmark average", "Harm on MedSafety, answers to safe"),
+    ]
     lowered = [r for r in read.safety if (r.judge, r.prompts, r.category, r.tied) == ("harm", "MedSafety", "", False)]
     assert len(lowered) > 8
-    drawn = tips(panel)
-    assert len(drawn) == 20
-    assert str(panel).count("fill-drop6") == 18 - len(lowered), "those that did not, in grey"
-    assert "join" not in str(panel), "too many to be joined and named"
+    for picture in (skill, answers):
+        assert {(move.before.model, move.after.model) for move in picture.moves} == {
+            (read.model(row.start).label, read.model(row.model).label) for row in lowered
+        }
+        assert len(picture.others) == 18 - len(lowered), "those that did not, in grey"
+        assert not picture.named, "too many to be joined and named"
+    row, declined = read.harm("harm", "med-a-both-800", "MedSafety"), read.harm("refusal", "med-a-both-800", "safe")
+    whole = read.whole("benchmark", "med-a-both-800")
+    assert row is not None
+    assert declined is not None
+    assert declined.mean is not None
+    assert whole is not None
+    after = [next(m.after for m in p.moves if m.after.model == "Med A 7B + both 800") for p in (skill, answers)]
+    assert [(point.x, point.y) for point in after] == [(row.mean, whole.accuracy), (row.mean, 1 - declined.mean)]
+    assert after[0].y_ends == (whole.ci_low, whole.ci_high)
+    # What is answered has the interval of what is declined, turned round.
+    assert after[1].y_ends == (1 - (declined.ci_high or 0), 1 - (declined.ci_low or 0))
     few = replace(
         read, models=tuple(m for m in read.models if m.name in ("med-a", "med-a-medical-900", "med-a-both-800"))
     )
-    (panel,) = trade_offs(few)
-    assert str(panel).count('class="join"') == 2
-    assert all(name in str(panel) for name in (">Med A 7B<", ">Med A 7B + both 800<"))
+    _, picture = trade_offs(few)
+    assert picture.named
+    assert [move.before.hollow for move in picture.moves] == [True, True]
+    assert {move.after.model for move in picture.moves} == {"Med A 7B + medical 900", "Med A 7B + both 800"}
     assert trade_offs(replace(read, safety=())) == ()
 
 
@@ -152,8 +175,8 @@ def test_a_part_is_drawn_where_the_judge_has_not_seen_the_whole(read: Study) -> 
     assert [entry.name for entry in half.sets(drawn="harm")] == ["half-1"]
     figure = grid_figure(half)
     assert figure is not None
-    assert figure.measures[0].title.startswith("Harm on half-1,")
-    assert "half-1" in str(trade_offs(half)[0])
+    assert figure.rows[0].title.startswith("Harm on half-1,")
+    assert trade_offs(half)[0].title.startswith("Harm on half-1,")
 
 
 def test_the_page_has_them(read: Study, tmp_path: Path) -> None:

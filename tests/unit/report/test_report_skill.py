@@ -162,8 +162,8 @@ def test_the_headline_names_the_ties(read: Study) -> None:
 
 def test_the_page_holds_it_all(made: Made, tmp_path: Path) -> None:
     page = study.make_report(*made, tmp_path).read_text(encoding="utf-8")
-    assert page.count('class="sortable stacked"') == 11, (
-        "five of skill, harm, its categories, refusals, what changed in either, and judges"
+    assert page.count('class="sortable stacked"') == 12, (
+        "five of skill, harm, its categories, refusals, what changed in either, judges, and trainings"
     )
     assert '<span class="sub">by generation</span>' in page
     assert study.SECRET not in page
