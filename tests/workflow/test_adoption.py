@@ -54,7 +54,7 @@ def test_a_manifest_says_which_modules_made_it(project: Path) -> None:
     run = manifests(project)["models/sft/manifest.json"].run
     modules = run["modules"]
     # What was typed, not what a job was called by; the copy is no clone.
-    assert run["command"].startswith("snakemake ")
+    assert run["command"].startswith("python -m snakemake all --cores 2 ")
     assert (run["commit"], run["clean"], run["lock"]["file"]) == ("", None, "envs/cpu.lock")
     assert {"primum.train.sft", "primum.train.common", "primum.artifact.job"} <= modules.keys()
     assert "primum.progress" not in modules

@@ -43,13 +43,19 @@ def command_line(arguments: Sequence[str], environment: Mapping[str, str]) -> st
     """
     named = re.compile(rf"(?i)(?:^|_){_WORDS}$")
     values = {value for name, value in environment.items() if named.search(name) and len(value) >= _LEAST}
-    shown = [Path(argument).name for argument in arguments[:1]]
+    shown = _program(arguments[0]) if arguments else []
     hides = False
     for argument in arguments[1:]:
         if argument.startswith("-"):
             hides = bool(_OPTION.fullmatch(argument))
         shown.append(_HIDDEN if hides and not argument.startswith("-") else _without_secrets(argument, values))
     return shlex.join(shown)
+
+
+def _program(path: str) -> list[str]:
+    """What was typed for it: ``snakemake``, or ``python -m snakemake`` of ``.../snakemake/__main__.py``."""
+    program = Path(path)
+    return ["python", "-m", program.parent.name] if program.name == "__main__.py" else [program.name]
 
 
 def _without_secrets(argument: str, values: Collection[str]) -> str:

@@ -79,6 +79,8 @@ def test_what_a_variable_of_a_secret_holds_is_in_no_command() -> None:
 
 
 def test_all_else_is_said_as_it_was_typed() -> None:
+    assert command_line(["/x/snakemake/__main__.py", "all"], {}) == "python -m snakemake all"
+    assert command_line([], {}) == ""
     typed = ["snakemake", "--profile", "slurm", "all", "--keep-going", "--config", "refresh=dpo", "results=my results"]
     assert (
         command_line(typed, {})
