@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from primum.artifact.canonical import canonical_json
-from primum.artifact.folder import MANIFEST
+from primum.artifact.folder import MANIFEST, file_sha256
 from primum.artifact.manifest import Artifact, Manifest, artifact_key, data_path, measure, save_manifest
 from primum.artifact.private import private_file, private_folder, tighten
 from primum.artifact.request import Asked, Inputs, Request
@@ -242,6 +242,7 @@ def _store(
     filled = request.store.new_folder(private=sensitive)
     try:
         files: dict[str, str] = {}
+        written = {}
         rows = result.parts if result.table is None else result.table
         if rows is not None:
             # The spec's own hash is in the file, so that a Parquet file alone can be traced.
@@ -249,6 +250,8 @@ def _store(
             if sensitive:
                 private_file(table_file(filled))
             content = write_table(rows, table_file(filled), footer)
+            # The rows' hash and the pages' checksums leave out how a page begins, and the footer.
+            written = {"sha256": file_sha256(table_file(filled))}
         elif result.folder is not None:
             filled.rmdir()
             if sensitive:
@@ -269,6 +272,7 @@ def _store(
             sensitive=sensitive,
             run={
                 **run,
+                **written,
                 "cost": dict(result.cost),
                 # The keys of what was read: so much is known of an input even when it is lost.
                 "input_keys": {role: [a.manifest.key for a in files_] for role, files_ in item.inputs.items()},

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from primum.artifact.folder import MANIFEST
+from primum.artifact.folder import MANIFEST, file_sha256
 from primum.artifact.machine import user_name
 from primum.artifact.manifest import Manifest, data_path, load_manifest, measure
 from primum.artifact.store import Store, link_or_copy, table_file
@@ -84,6 +84,8 @@ def enter(store: Store, piece: Piece, why: str) -> str:
     filled = store.new_folder(private=fields["sensitive"])
     try:
         _fill(store, piece, recorded, filled)
+        if recorded.kind == "table":
+            run["sha256"] = file_sha256(table_file(filled))
         store.add(filled, Manifest(**fields))
     except OSError as error:
         raise PrimumError(f"{piece.output}: cannot be written to {store.root}: {error.strerror}") from None

@@ -35,7 +35,8 @@ def check_artifacts(study: Study, readings: Readings) -> Iterator[Seen]:
         yield Finding(path, *_said(path, wrong))
     told: set[Inode] = set()
     for artifact in study.graph.artifacts:
-        yield from _check_data(artifact.manifest, artifact.data, readings, told)
+        _, stored = study.entries.get(artifact.manifest.key, (None, None))
+        yield from _check_data(artifact.manifest, artifact.data, readings, told, stored)
         yield from _check_mode(artifact.manifest, artifact.data)
     yield from _check_strays(study)
     for entry, manifest in study.entries.values():
@@ -54,12 +55,17 @@ def _said(path: Path, error: str) -> tuple[str, str]:
     return wrong, remedy
 
 
-def _check_data(manifest: Manifest, data: Path, readings: Readings, told: set[Inode]) -> Iterator[Finding]:
-    """``told`` has the files that were found wrong already, under another name."""
+def _check_data(
+    manifest: Manifest, data: Path, readings: Readings, told: set[Inode], stored: Manifest | None = None
+) -> Iterator[Finding]:
+    """``told`` has the files that were found wrong already, under another name; ``stored`` is the store's manifest.
+
+    A table that was lost and came back from there is of those bytes.
+    """
     if manifest.kind == "folder":
         found = list(_folder_faults(manifest, data, readings))
     else:
-        found = [(data, *fault) for fault in table_faults(manifest, readings.of(data))]
+        found = [(data, *fault) for fault in table_faults(manifest, readings.of(data), stored)]
     before = frozenset(told)
     for path, wrong, remedy in found:
         inode = readings.inodes.get(path)
@@ -69,7 +75,9 @@ def _check_data(manifest: Manifest, data: Path, readings: Readings, told: set[In
             told.add(inode)
 
 
-def table_faults(manifest: Manifest, reading: Reading | None) -> Iterator[tuple[str, str]]:
+def table_faults(
+    manifest: Manifest, reading: Reading | None, stored: Manifest | None = None
+) -> Iterator[tuple[str, str]]:
     """What is wrong, and the remedy, of a table that was read, or is not there (None)."""
     if reading is None:
         yield "is missing, or a link", "run snakemake again, which has it from the store or makes it"
@@ -80,6 +88,9 @@ def table_faults(manifest: Manifest, reading: Reading | None) -> Iterator[tuple[
     if reading.content != manifest.content:
         yield "its rows are not those that its manifest describes", AGAIN
         return
+    written = {each.run.get("sha256", reading.sha256) for each in (manifest, stored) if each is not None}
+    if reading.sha256 not in written:
+        yield "its rows are right, and other bytes of it are not those that were written", AGAIN
     if not _is_footer_of(manifest, reading.footer):
         yield "its footer names another spec or key than its manifest", AGAIN
     counted = _ROWS.get(manifest.stage, "")

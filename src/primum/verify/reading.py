@@ -31,11 +31,13 @@ BROKEN = (PrimumError, OSError, pa.ArrowException, LookupError, TypeError, Value
 class Reading:
     """The ``content`` hash of a table's rows, or the sha256 of another file; ``error`` says why there is none.
 
-    Of a table also its ``rows``, how many have each value of a column ``status``, and what its footer says for primum.
+    Of a table also the ``sha256`` of the file, its ``rows``, how many have each value of a column ``status``, and what its footer
+    says for primum.
     """
 
     content: str = ""
     error: str = ""
+    sha256: str = ""
     rows: int = 0
     statuses: Mapping[str, int] = field(default_factory=dict)
     footer: Mapping[str, str] = field(default_factory=dict)
@@ -129,7 +131,8 @@ def _sha256(path: Path, tick: Tick) -> str:
 
 def _read_table(path: Path, size: int, tick: Tick) -> Reading:
     state, statuses, rows = ContentHash(), Counter[str](), 0
-    metadata = pq.read_metadata(path)
+    # Told of no bytes, which count when they are read as rows; but it may be stopped.
+    metadata, sha256 = pq.read_metadata(path), _sha256(path, lambda _: tick(0))
     for part in slices(path):
         state.update(part)
         rows += part.num_rows
@@ -142,7 +145,7 @@ def _read_table(path: Path, size: int, tick: Tick) -> Reading:
         for key, value in (metadata.metadata or {}).items()
         if key.startswith(_FOOTER)
     }
-    return Reading(state.hexdigest(), rows=rows, statuses=statuses, footer=told)
+    return Reading(state.hexdigest(), sha256=sha256, rows=rows, statuses=statuses, footer=told)
 
 
 def cores() -> int:

@@ -35,7 +35,14 @@ def results(tmp_path: Path) -> Path:
     second = _put(folder / "data" / "rows" / "b.json", 2, "rows b", {"raw": [raw]})
     _put(folder / "scores" / "a.json", 3, "score a", {"rows": [first]})
     _put(folder / "scores" / "b.json", 4, "score b", {"rows": [second]})
-    for other in ("requests/score.json", "logs/score.json", "benchmarks/x.json", "experiment.json", ".hidden.json"):
+    for other in (
+        "requests/score.json",
+        "logs/score.json",
+        "benchmarks/x.json",
+        "experiment.json",
+        "verification.json",
+        ".hidden.json",
+    ):
         (folder / other).parent.mkdir(exist_ok=True)
         (folder / other).write_text("{}")
     return folder
