@@ -103,27 +103,23 @@ def verified(folders: Sequence[Path], store: Path | None = None, jobs: int | Non
 
 
 def _checks(study: Study, readings: Readings, known: Known, tell: Callable[[str], None]) -> Iterator[Seen]:
-    tell("checking manifests")
-    yield from check_artifacts(study, readings)
-    yield from check_manifests(study, known)
-    for name, check in _OTHERS.items():
+    checks: dict[str, Callable[[], Iterator[Seen]]] = {
+        "artifacts": lambda: check_artifacts(study, readings),
+        "manifests": lambda: check_manifests(study, known),
+        "raw files": lambda: check_raw(study),
+        "tables": lambda: check_tables(study),
+        "numbers": lambda: recount(study),
+        "copies": lambda: check_copies(study),
+        "the report": lambda: check_report(study),
+    }
+    for name, check in checks.items():
         tell(f"checking {name}")
         try:
-            yield from check(study)
+            yield from check()
         except BROKEN as error:
-            # Its message may hold a value of a row.
+            # Its message may hold a value of a row. What is checked behind it is checked all the same.
             wrong = f"checking {name} came to no end ({type(error).__name__}): a manifest says what no stage writes"
             yield Finding(study.results, wrong, "see to the other findings first")
-
-
-# What is checked behind artifacts and manifests, each alone: one that ends in an error hides no other.
-_OTHERS: dict[str, Callable[[Study], Iterator[Seen]]] = {
-    "raw files": check_raw,
-    "tables": check_tables,
-    "numbers": recount,
-    "copies": check_copies,
-    "the report": check_report,
-}
 
 
 def _write(path: Path, found: Verified) -> None:

@@ -20,7 +20,7 @@ from primum.dag.dag import STAGES
 from primum.dag.scope import Scope
 from primum.errors import PrimumError
 from primum.experiment.load import load_experiment
-from primum.verify.finding import Finding, Seen, Unchecked
+from primum.verify.finding import RUN, Finding, Seen, Unchecked
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +41,22 @@ class Place:
 def places_of(results: Path, root: Path | None) -> tuple[dict[str, Place], list[Seen]]:
     """Place by the path of its manifest in ``results``, and what is to be said of how they were found."""
     requests, seen = [], list[Seen]()
+    places: dict[str, Place] = {}
     # The newest last: where rules had other names, two may ask for one artifact.
     for path in sorted((results / "requests").rglob("*.json"), key=lambda path: (path.stat().st_mtime, path)):
         try:
-            requests.append(load_request(path))
+            requests.append((path, load_request(path)))
         except PrimumError as error:
             wrong, _, remedy = str(error).removeprefix(f"{path}: ").rpartition(": ")
             seen.append(Finding(path, wrong, remedy))
     if requests:
-        before = _folder(requests, results)
-        return {path: place for request in requests for path, place in _asked(request, before)}, seen
+        before = _folder([request for _, request in requests], results)
+        for path, request in requests:
+            try:
+                places.update(_asked(request, before))
+            except (ValueError, LookupError, TypeError):
+                seen.append(Finding(path, "is no request of a job", RUN))
+        return places, seen
     try:
         return dict(_planned(results, root)), seen
     except PrimumError as error:

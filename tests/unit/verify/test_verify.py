@@ -352,6 +352,19 @@ def test_an_adopted_artifact_is_not_accused_whose_file_names_its_former_key(resu
     assert ("scores/a/medqa.parquet", "its footer names another spec or key than its manifest") in found(results)
 
 
+def test_requests_that_are_none_and_a_manifest_that_no_stage_writes(results: Path) -> None:
+    own(results / "requests/score-a.json")
+    (results / "requests/score-a.json").write_text("{")
+    path = results / "requests/score-b.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"spec": "{}"}))
+    edit(results / "verdicts/harm/a/harmful.json", lambda each: replace(each, counts={"rows": "many"}))
+    edit(results / "tables/safety.json", lambda each: replace(each, spec={"item": {"table": "safety"}}))
+    wrong = dict(found(results))
+    assert wrong["requests/score-a.json"] == wrong["requests/score-b.json"] == "is no request of a job"
+    assert wrong["."].startswith("checking ")
+    assert wrong["tables/safety.json"].startswith("its key is not that of its spec")
+
+
 def test_counts_that_the_rows_do_not_bear_out(results: Path) -> None:
     drop_store(results)
     edit(results / "verdicts/harm/a/harmful.json", lambda each: replace(each, counts={"rows": 13}))
