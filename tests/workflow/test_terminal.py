@@ -74,7 +74,8 @@ def test_a_dry_run_says_what_would_run_and_why(project: Path) -> None:
         "mix          1  not made yet",
         "pretrain     1  not made yet",
         "",
-        "Nothing was started. What it may cost: primum plan tiny; job by job: add --quiet host",
+        "Nothing was started. What changed: primum why tiny",
+        "What it may cost: primum plan tiny; job by job: add --quiet host",
     ]
     assert "rule pretrain_model:" in piped(project, "pretrain", "--dry-run", "--quiet", "host")
 

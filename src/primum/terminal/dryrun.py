@@ -87,5 +87,6 @@ class DryRun:
         lines += [""] if total else []
         if self._taken:
             lines.append(f"{self._taken} jobs are taken from the store {self.store} and do not run.")
-        lines.append(f"Nothing was started. What it may cost: primum plan {self.name}; job by job: add --quiet host")
+        lines.append(f"Nothing was started. What changed: primum why {self.name}")
+        lines.append(f"What it may cost: primum plan {self.name}; job by job: add --quiet host")
         return "\n".join(lines)
