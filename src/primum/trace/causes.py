@@ -155,11 +155,7 @@ class Causes:
 
     def _setting(self, name: str, change: Change, spec: Mapping[str, Any]) -> tuple[Cause, bool]:
         """The cause, and whether the experiment or a file gives it."""
-        stage = str(spec["stage"])
-        setting = self.settings.find(stage, name, change.path, spec)
-        if not setting.found and stage == "fetch" and change.path[-1] == "sha256":
-            files = spec["item"]["files"]
-            setting = Setting(files[int(change.path[2])]["path"], is_file=True)
+        setting = self.settings.find(str(spec["stage"]), name, change.path, spec)
         if setting.is_file:
             commit = author_of_file(self.root, setting.name) if self.today else None
             return Cause("file", setting.name, "its content changed", "", commit), True

@@ -33,6 +33,10 @@ _SECTIONS = {
 }
 # Keys by which an entry names another one, and the section of that.
 _NAMES = (("ranker", "rankers"), ("model", "models"), ("from", "models"))
+# The stages that look for the benchmarks' questions.
+_AGAINST = ("mix", "overlap", "pair-overlap")
+# Where the rest of a stage's keys stand.
+_BELOW = {"rank": "engine", "tables": "evaluate", "report": "evaluate"}
 # Keys of a spec that an experiment calls otherwise.
 _RENAMED = {"max_tokens": "max_gen_toks"}
 _ABSENT = object()
@@ -74,17 +78,32 @@ class Settings:
         if rest[0] == "licences":  # the one place where a spec takes a key of many entries
             setting = self._setting(("datasets", rest[1], "license"))
             return setting if len(path) == 3 and value is not _ABSENT else replace(setting, found=False)
-        for entry in self._entries(stage, artifact.split("/")):
-            for keys in ((*entry, *rest), (*entry, *_named(spec, path)[1:])):
-                if (found := self._at(keys, value)) is not None:
+        if rest == ("benchmarks",) and stage in _AGAINST:
+            return self._setting(("evaluate", "benchmarks"))
+        entries = list(self._entries(stage, artifact.split("/")))
+        below = [(_BELOW[stage], *rest)] if stage in _BELOW else []
+        for entry in entries:
+            for keys in (rest, _named(spec, path)[1:], *below):
+                if (found := self._at((*entry, *keys), value)) is not None:
                     return found
-            if entry and (keys := self._below(entry, rest, value)):
+        if stage == "fetch" and rest[-1] == "sha256":  # of a file that is here, which the experiment does not pin
+            return Setting(str(_follow(spec, (*path[:-1], "path"))), is_file=True)
+        return self._nearly(entries[:-1], rest, value) or Setting(f"{stage}, {'.'.join(path)}", found=False)
+
+    def _nearly(self, entries: Sequence[tuple[str, ...]], rest: tuple[str, ...], value: Any) -> Setting | None:
+        """A key of these entries that ends so, or is gone, or has the value in another form."""
+        for entry in entries:
+            if keys := self._below(entry, rest, value):
                 return self._setting(keys)
             # A key that is gone stood where the one above it is.
             above = _follow(self.content, (*entry, *rest[:-1]))
-            if entry and value is _ABSENT and isinstance(above, Mapping):
+            if value is _ABSENT and isinstance(above, Mapping):
                 return self._setting((*entry, *rest))
-        return Setting(f"{stage}, {'.'.join(path)}", found=False)
+        for entry in entries:
+            # A default that a spec has as nothing, a shipped template as its text.
+            if _member(_follow(self.content, entry), rest[0]) is not _ABSENT:
+                return self._setting((*entry, *rest))
+        return None
 
     def key(self, *keys: str) -> Setting:
         """A key of the experiment, as it is."""
