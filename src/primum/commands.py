@@ -216,6 +216,17 @@ def _texts(given: argparse.Namespace) -> None:
         print(f"{write_texts(given.results, given.include_harmful_text is not None)}: open it to nobody else")
 
 
+def _audit(given: argparse.Namespace) -> None:
+    from primum.errors import PrimumError
+    from primum.reproduce.command import audit_by_profile, audit_results
+
+    if given.profile is not None:
+        if given.sample or given.stage or given.seed or given.output:
+            raise PrimumError("--profile takes --budget or --all alone: run the others without it, inside a job")
+        audit_by_profile(given.results, given.all, given.budget, given.profile)
+    audit_results(given.results, given.stage, given.all, given.sample, given.budget, given.seed, given.output)
+
+
 def _schema(given: argparse.Namespace) -> None:
     from primum.experiment.schema import schema
 
@@ -517,6 +528,30 @@ COMMANDS = (
         "primum texts results/demo --include-harmful-text i-understand",
         _texts,
         (_RESULTS, _argument("--remove", action="store_true", help="delete them"), _HARMFUL),
+    ),
+    Command(
+        "audit",
+        "Trace",
+        "make a sample of a run's artifacts again, elsewhere, and compare",
+        "primum audit results/demo --budget 5min",
+        _audit,
+        (
+            _RESULTS,
+            _argument("--sample", type=int, metavar="N", help="make no more than so many again"),
+            _argument("--all", action="store_true", help="make all again"),
+            _argument("--stage", nargs="+", default=[], metavar="STAGE", help="only artifacts of these stages"),
+            _argument(
+                "--budget", metavar="TIME", help="start nothing that will not end in 90s, 10min, 2h (default: 10min)"
+            ),
+            _argument("--seed", type=int, default=0, help="which sample is drawn (default: 0)"),
+            _argument(
+                "--output",
+                type=Path,
+                metavar="FOLDER",
+                help="a new one, for the report (default: in audits/ beside results)",
+            ),
+            _argument("--profile", help="run it as a job, through this profile of Snakemake, such as slurm"),
+        ),
     ),
     Command(
         "schema",

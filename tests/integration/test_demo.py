@@ -12,6 +12,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from itertools import islice
@@ -230,6 +231,26 @@ def test_a_second_run_does_nothing(demo: Path, experiment: str) -> None:
     output = run(demo, experiment=experiment)
     assert "Nothing to be done" in output
     assert contents(demo) == before
+
+
+def test_an_audit_of_a_sample_passes(demo: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    stages = {"read", "mix", "verdicts", "score", "tables"}
+    words = ["audit", str(demo / "demo"), "--stage", *sorted(stages), "--sample", "10", "--output", str(report)]
+    done = subprocess.run(
+        [sys.executable, "-m", "primum.cli", *words],
+        cwd=ROOT,
+        env=environment(),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    outcomes = json.loads((report / "audit.json").read_text())["outcomes"]
+    assert len(outcomes) == 10
+    assert {each["stage"] for each in outcomes} == stages
+    assert {each["verdict"] for each in outcomes if each["kind"] == "exact"} == {"equal"}
+    assert (report / "audit.md").read_text().splitlines()[0].endswith(": passed")
 
 
 def test_removed_results_come_from_the_store(demo: Path, experiment: str) -> None:

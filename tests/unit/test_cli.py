@@ -109,7 +109,7 @@ def test_a_column_that_nobody_named_is_hidden() -> None:
         (["csv", "nowhere.json", "a.csv"], "nowhere.json: no such artifact"),
         (["demo-data", "folder", "--table5", "3"], "a share of 3.0 cannot be written"),
         (["plam"], "no command 'plam'; nearest: plan"),
-        (["xyzzy"], "no command 'xyzzy'; there are: adopt, check, csv, demo-data, "),
+        (["xyzzy"], "no command 'xyzzy'; there are: adopt, audit, check, csv, demo-data, "),
         (["read", "--request", "r.json"], "'read' is a stage, which the workflow's rules call: primum stage read\n"),
         (["stage", "sf"], "no stage 'sf'; nearest: sft\n"),
         (["plan", "demo"], "is in no clone of primum: run this inside one, or give the path of a file in one"),

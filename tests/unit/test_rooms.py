@@ -42,6 +42,7 @@ ROOMS = {
     "trace": {"artifact", "experiment", "dag", "tables", "audit", "project"},  # which artifacts a row was made of
     "pins": {"artifact", "experiment", "dag", "hub", "curate"},
     "verify": {"artifact", "experiment", "dag", "hub", "curate", "tables", "table4", "report", "project"},
+    "reproduce": {"artifact", "hub", "dag", "project"},
     "terminal": {"dag"},
     "upkeep": {"artifact", "project"},
     "run_stage": {"artifact", "dag", "cluster", "tracebacks"},

@@ -80,6 +80,7 @@ OUTSIDE = {
     "trace",
     "commands",
     "project",
+    "reproduce",
     "run_stage",
     "tracebacks",
     "experiment.schema",
