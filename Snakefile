@@ -69,7 +69,9 @@ onstart:
 onsuccess:
     TERMINAL.end()
     if BEGUN == ["audit"]:
-        print(f"Nothing wrong was found; the reports are in {RUN.dag.results}")
+        print(
+            f"Nothing wrong was found; the logs in {RUN.dag.results} name the reports"
+        )
     else:
         try:
             write_run_data(Path(RUN.dag.results))

@@ -2,6 +2,11 @@
 #
 # reads   the results folder, and the store's entries of the same keys
 # writes  verification.json    what `primum verify` found. No rule's output: Snakemake would remove it where there are findings.
+#         ../audits/           the reports of `primum audit`
+from math import ceil
+
+from primum.cluster.resources import largest_resources
+from primum.reproduce.budget import BUDGET, seconds_of
 
 
 rule verify:
@@ -19,3 +24,29 @@ rule verify:
     shell:
         "primum verify {params.results:q} --store {params.store:q} --json {params.report:q} --jobs {threads} > {log:q} 2>&1 "
         "|| {{ echo '[verify] error: what is wrong is in' {params.report:q} >> {log:q}; exit 1; }}"
+
+
+# `--config audit=2h`, or audit=all: how much is made again.
+ASKED = str(config.get("audit") or BUDGET)
+try:
+    SECONDS = None if ASKED == "all" else ceil(seconds_of(ASKED))
+except PrimumError as error:
+    raise SystemExit(f"primum: error: --config audit: {error}") from None
+
+
+rule audit:
+    input:
+        claim,
+    log:
+        RUN.log("audit", "audit"),
+    # Whoever finds something ends with an error, and finds it again.
+    retries: 0
+    threads: max(RUN.threads(job.stage.name, job.model) for job in RUN.dag.jobs)
+    resources:
+        **largest_resources(RUN.experiment, SITE, RUN.dag.jobs, SECONDS),
+    params:
+        results=RUN.dag.results,
+        bound="--all" if SECONDS is None else f"--budget {SECONDS}s",
+    shell:
+        "primum audit {params.results:q} {params.bound} > {log:q} 2>&1 "
+        '|| {{ echo "[audit] error: $(tail -n 1 {log:q})" >> {log:q}; exit 1; }}'

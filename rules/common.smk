@@ -26,7 +26,7 @@ CURRENT = set()
 UNREAD = set()
 BEGUN = []
 # Rules that look at what was made, and make nothing. They are asked for alone.
-AUDITS = {"verify"}
+AUDITS = {"verify", "audit"}
 
 
 def manifests(templates, **names):

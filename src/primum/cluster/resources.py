@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from primum.cluster.orphans import comment
 from primum.cluster.site import Site
-from primum.dag.dag import SEVERAL, STAGES, TRAINING
+from primum.dag.dag import SEVERAL, STAGES, TRAINING, Job
 from primum.experiment import Experiment
 from primum.experiment.types import Resources
 
@@ -87,4 +88,27 @@ def rule_resources(
         "constraint": lambda wildcards: site.constraint,
         "slurm_extra": extra,
         **(several if stage in SEVERAL else {}),
+    }
+
+
+def largest_resources(
+    experiment: Experiment, site: Site, jobs: Iterable[Job], seconds: int | None
+) -> dict[str, int | str | None]:
+    """What one job asks for, on one node, that does what any of ``jobs`` does, one after another: the most of each.
+
+    It may take ``seconds`` and as long as the longest of them besides; None: as long as all of them together.
+    """
+    asked = [asked_resources(experiment, job.stage.name, job.model) for job in jobs]
+    times = [each.minutes for each in asked]
+    gpus = max(each.gpus // each.nodes for each in asked)
+    return {
+        "mem_mb": max(each.mem_mb for each in asked),
+        "runtime": sum(times) if seconds is None else math.ceil(seconds / 60) + max(times),
+        "nodes": 1,
+        "gpu": gpus,
+        "gpu_model": site.gpu_type if gpus else None,
+        "slurm_account": site.account,
+        "slurm_partition": site.partitions.gpu if gpus else site.partitions.cpu,
+        "qos": site.qos,
+        "constraint": site.constraint,
     }

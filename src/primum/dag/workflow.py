@@ -26,7 +26,7 @@ from primum.errors import PrimumError
 from primum.experiment import Experiment, load_experiment
 from primum.hub.mirror import MIRROR_VARIABLE
 
-CONFIG_KEYS = ("experiment", "refresh", "recompute", "mirror", "report_to", "store", "results")
+CONFIG_KEYS = ("experiment", "refresh", "recompute", "mirror", "report_to", "store", "results", "audit")
 REPORT_VARIABLE = "PRIMUM_REPORT_TO"
 _SERVICES = ("mlflow", "tensorboard", "trackio", "wandb")  # names of transformers' and of the packages
 
