@@ -111,7 +111,7 @@ def _needed(run: Workflow, piece: Piece, causes: Causes, modules: Mapping[str, s
     own: tuple[Cause, ...] = ()
     if before is not None and piece.spec is not None:
         own = causes.between(name, made(before, causes.find), _today(run, piece, modules, paths))
-    elif piece.verdict == "new" and (not after or piece.before is None):
+    elif piece.verdict == "new":
         damaged = ": damaged" in piece.reason or "or damaged" in piece.reason
         own = (Cause("damaged", name, "its manifest is damaged") if damaged else Cause("missing", "", _NEVER),)
     if not own and not after:
