@@ -37,12 +37,11 @@ ROOMS = {
     "cluster": {"artifact", "experiment", "dag"},
     "table4": {"artifact", "experiment", "tables", "dag"},
     "export": {"artifact", "text", "dag", "licences"},
-    "reproduce": {"artifact", "experiment", "dag", "project"},
     "audit": {"artifact", "experiment", "hub", "text", "dag", "cluster", "licences", "score"},  # a task, tried on a row
     "trace": {"artifact", "experiment", "dag", "tables", "audit", "project"},  # which artifacts a row was made of
     "pins": {"artifact", "experiment", "dag", "hub", "curate"},
     "verify": {"artifact", "experiment", "dag", "hub", "curate", "tables", "table4", "report", "project"},
-    "reproduce": {"artifact", "hub", "dag", "project"},
+    "reproduce": {"artifact", "dag", "experiment", "hub", "project"},
     "terminal": {"dag"},
     "upkeep": {"artifact", "project"},
     "run_stage": {"artifact", "dag", "cluster", "tracebacks"},

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from primum.artifact.folder import file_sha256
-from primum.artifact.job import user_name
+from primum.artifact.machine import user_name
 from primum.artifact.manifest import Artifact
 from primum.dag.dag import STAGES
 from primum.reproduce.audit import NOT_ASKED, Audit
