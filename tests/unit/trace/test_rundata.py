@@ -14,6 +14,7 @@ from primum.artifact.graph import read_graph
 from primum.artifact.manifest import Manifest, save_manifest
 from primum.artifact.table import write_table
 from primum.cli import main
+from primum.dag.dag import STAGES
 from primum.trace.rundata import run_data, settings, write_run_data
 
 SECRET = "a request for harm"
@@ -75,7 +76,7 @@ def test_the_tree_goes_down_to_the_raw_files(results: Path) -> None:
     assert list(raw["files"]) == ["a.jsonl"]
     assert len(sha256) == 64
     assert rows["settings"] == {"adapter": "medqa"}
-    assert rows["help"] == "turn raw files into rows"
+    assert rows["help"] == STAGES["read"].help
     assert (verdicts["seconds"], verdicts["host"], verdicts["cost"]) == (2.5, "node1", {"tokens": 9})
     assert verdicts["adopted"] == "only a comment (sam, 2026-01-02T03:04:05Z)"
     # Of what is sensitive numbers alone.
