@@ -359,6 +359,33 @@ def test_its_crate_holds_no_harmful_text_and_plans_the_same_jobs(
     assert "would lack" not in said
 
 
+def test_every_item_of_the_report_leads_to_a_line_of_a_raw_file(demo: Path) -> None:
+    """And so does the tree of the run's record: from each artifact that a cell names to raw files with their sha256."""
+    folder, checked = demo / "demo", 0
+    for path in sorted(folder.glob("report/items/**/*.js")):
+        columns = json.loads(path.read_text().split(",", 1)[1].removesuffix(");\n"))
+        for name in columns.get("file", {}).get("names", ()):
+            raw = folder / "data/raw" / columns["prefix"] / name
+            assert raw.is_file(), path
+            line = columns["line"] if isinstance(columns["line"], list) else [columns["line"]]
+            alone = len(columns["file"]["names"]) == 1
+            assert min(line) >= 1
+            assert not alone or max(line) <= raw.read_bytes().count(b"\n") + 1, path
+            checked += 1
+    assert checked > 20
+    told = json.loads((folder / "report.run.js").read_text().removeprefix("primumRun(").removesuffix(");\n"))
+    by_name = {each["name"]: each for each in told["artifacts"]}
+    files, seen, waiting = set(), set(), ["tables/benchmarks"]
+    while waiting:
+        each = by_name[waiting.pop()]
+        files |= set(each.get("files", {}).values())
+        new = {told["artifacts"][place]["name"] for place in each["inputs"]} - seen
+        seen |= new
+        waiting += sorted(new)
+    assert len(files) > 20
+    assert {f"scores/sft/{name}" for name in ("medqa", "mmlu")} < seen
+
+
 # Kills ---------------------------------------------------------------------------------------------------------------
 
 
