@@ -203,7 +203,8 @@ def test_catalog_names_adapters_and_options_that_exist(name: str) -> None:
 def test_demo_files_all_belong_to_a_dataset_and_are_read() -> None:
     datasets = catalog("demo-datasets")
     listed = {file.path for dataset in datasets.values() for file in dataset.files}
-    shipped = {path.relative_to(ROOT).as_posix() for path in (ROOT / "data" / "demo").rglob("*") if path.is_file()}
+    folders = (ROOT / "data" / "demo", ROOT / "data" / "labels")
+    shipped = {path.relative_to(ROOT).as_posix() for each in folders for path in each.rglob("*") if path.is_file()}
     assert listed == shipped - {"data/demo/README.md"}
     dropped: Counter[str] = Counter()
     for name, dataset in datasets.items():

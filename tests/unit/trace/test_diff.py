@@ -235,7 +235,7 @@ def test_two_stores(project: Project, tmp_path: Path, capsys: pytest.CaptureFixt
     one, other = project.root / "results/.store", tmp_path / "store"
     shutil.copytree(one, other)
     assert not diff(str(one), str(other), project.root, [], False)
-    assert " are equal: 39 keys" in capsys.readouterr().out
+    assert " are equal: 43 keys" in capsys.readouterr().out
     paths = sorted(other.glob("??/*/manifest.json"))
     shutil.rmtree(paths[0].parent)
     record_ = json.loads(paths[1].read_text())
