@@ -243,6 +243,6 @@ def test_two_stores(project: Project, tmp_path: Path, capsys: pytest.CaptureFixt
     save_manifest(replace(Manifest(**record_), content="0" * 64), paths[1])
     assert diff(str(one), str(other), project.root, [], False)
     said = " ".join(capsys.readouterr().out.split())
-    assert f"1 of 38 keys that both have differ in content; 1 only in {one}" in said
+    assert f"1 of 42 keys that both have differ in content; 1 only in {one}" in said
     assert "same question, other content: not deterministic" in said
     assert f"{record_['stage']} {record_['key'][:12]}" in said
