@@ -3,12 +3,13 @@
 #
 # reads   models/{model}, data/rows/{dataset}
 # writes  data/samples/{preferences}/{draw}    a response to each prompt, a draw an artifact
+#         data/rated/{preferences}             a judge's answers about them, where a judge ranks
 #         data/ranked/{preferences}            all draws, with the rewards that the ranker gives
 #         data/responses/{model}/{dataset}     a response to each request of safety demonstrations
 #         data/assessed/{judge}/{model}/{dataset}    a judge's harm scores of these
 #         data/pairs/{preferences}             preference pairs of one DPO stage
 #         data/overlaps/pairs/{preferences}    benchmark items that the pairs hold a part of
-from primum.dag.preferences import ASSESSED, RANKED, RESPONSES, SAMPLES, draws
+from primum.dag.preferences import ASSESSED, RANKED, RATED, RESPONSES, SAMPLES, draws
 
 
 rule sample:
@@ -67,7 +68,7 @@ rule rank_responses:
     benchmark:
         RUN.benchmark("rank", "{preferences}")
     wildcard_constraints:
-        preferences=SAMPLED,
+        preferences=RUN.names("rank"),
     threads: threads_of("rank")
     resources:
         **resources_of("rank"),
@@ -76,6 +77,48 @@ rule rank_responses:
     shell:
         "exec primum stage rank --request {REQUESTS}/{rule}/{wildcards.preferences}.json --log {log:q}"
         " {resources.launch}"
+
+
+rule rate_responses:
+    input:
+        samples=reads("rate", "samples"),
+        ranker=reads("rate", "ranker"),
+    output:
+        manifests=manifests(RATED),
+        tables=tables_of(manifests(RATED)),
+    log:
+        RUN.log("rate", "{preferences}"),
+    benchmark:
+        RUN.benchmark("rate", "{preferences}")
+    wildcard_constraints:
+        preferences=RUN.names("rate"),
+    threads: threads_of("rate")
+    resources:
+        **resources_of("rate"),
+    params:
+        spec=spec("rate"),
+    shell:
+        "exec primum stage rate --request {REQUESTS}/{rule}/{wildcards.preferences}.json --log {log:q}"
+
+
+rule read_rewards:
+    input:
+        samples=reads("rewards", "samples"),
+        answers=reads("rewards", "answers"),
+    output:
+        manifests=manifests(RANKED),
+        tables=tables_of(manifests(RANKED)),
+    log:
+        RUN.log("rewards", "{preferences}"),
+    wildcard_constraints:
+        preferences=RUN.names("rewards"),
+    threads: RUN.threads("rewards")
+    resources:
+        **resources_of("rewards"),
+    params:
+        spec=spec("rewards"),
+    shell:
+        "exec primum stage rewards --request {REQUESTS}/{rule}/{wildcards.preferences}.json --log {log:q}"
 
 
 rule pair_responses:

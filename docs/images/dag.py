@@ -77,9 +77,9 @@ class Graph:
         return sorted((a, b) for a, b in edges if not any((a, c) in edges and (c, b) in edges for c in names))
 
     def places(self, group: str) -> dict[str, tuple[int, int]]:
-        """The column and the row of each stage of a group."""
+        """The column and the row of each stage of a group that has jobs."""
         found: dict[str, tuple[int, int]] = {}
-        for stage in GROUPS[group]:
+        for stage in (each for each in GROUPS[group] if each.name in self.column):
             column = self.column[stage.name]
             found[stage.name] = column, sum(other == column for other, _ in found.values())
         return found
@@ -92,7 +92,7 @@ def _kind(path: str, results: str) -> str:
 
 
 def graph() -> Graph:
-    """All stages, with what the shipped experiments have of them."""
+    """The stages that shipped experiments have: none has a judge that ranks."""
     found = Graph()
     for path in sorted((ROOT / "config" / "experiments").glob("*.yaml")):
         found.add(open_workflow({"experiment": path.stem}, ROOT).dag, path.stem == "demo")

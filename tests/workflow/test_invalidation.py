@@ -30,6 +30,8 @@ STAGES = {
     "dpo": ("primum.train.dpo", "dpo_model"),
     "sample": ("primum.prefer.sample", "sample_on-policy-2"),
     "rank": ("primum.prefer.rank", "rank_responses"),
+    "rate": ("primum.prefer.rate", "rate_responses"),
+    "rewards": ("primum.prefer.rewards", "read_rewards"),
     "pair": ("primum.curate.pairs", "pair_responses"),
     "respond": ("primum.generate.stage", "respond_medical"),
     "assess": ("primum.judge.stage", "assess_harm_medical"),
@@ -47,7 +49,19 @@ STAGES = {
     "tables": ("primum.tables.stage", "aggregate_tables"),
     "report": ("primum.report.stage", "write_report"),
 }
-_ANSWERING = {"sample", "rank", "respond", "assess", "generate", "judge", "grade", "agreement", "score", "answer"}
+_ANSWERING = {
+    "sample",
+    "rank",
+    "rate",
+    "respond",
+    "assess",
+    "generate",
+    "judge",
+    "grade",
+    "agreement",
+    "score",
+    "answer",
+}
 LIBRARIES = {
     "torch": {"pretrain", "sft", "reference", "dpo"} | _ANSWERING,
     "transformers": {"pack", "pretrain", "sft", "reference", "dpo"} | _ANSWERING,
@@ -203,13 +217,17 @@ def test_a_statement_in_a_module_plans_the_stages_that_import_it(
     [
         ("primum.train.dpo", {"dpo"}),
         ("primum.train.reference", {"reference"}),
-        ("primum.text.verdict", {"verdicts", "contrast", "rank"}),
+        # A parser that learns another shape asks no judge again.
+        ("primum.text.verdict", {"verdicts", "contrast", "rewards"}),
+        ("primum.prefer.rewards", {"rewards"}),
+        ("primum.prefer.rate", {"rate"}),
+        ("primum.prefer.candidates", {"rank", "rate", "rewards"}),
         ("primum.text.judgement", {"verdicts", "contrast"}),
         ("primum.judge.verdicts", {"verdicts"}),
         # The phrases are checked on labels where tables are made.
         ("primum.text.refusal", {"verdicts", "contrast", "tables", "report"}),
         ("primum.judge.stage", {"judge", "assess", "agreement"}),
-        ("primum.text.answer_line", {"judge", "assess", "agreement", "rank"}),
+        ("primum.text.answer_line", {"judge", "assess", "agreement", "rate"}),
         ("primum.text.met", {"tables", "report"}),  # verdicts are read for nothing
         ("primum.text.criteria", {"generate", "respond", "contrast", "grade"}),
         ("primum.judge.criteria", {"grade"}),
@@ -220,7 +238,7 @@ def test_a_statement_in_a_module_plans_the_stages_that_import_it(
         # What reads an answer asks no model again, nor does what writes the questions.
         ("primum.score.flexible", {"parse"}),
         ("primum.score.strict", {"parse"}),
-        ("primum.text.thinking", {"parse", "verdicts", "contrast", "rank"}),
+        ("primum.text.thinking", {"parse", "verdicts", "contrast", "rewards"}),
         ("primum.score.filters", {"questions", "parse"}),
         ("primum.score.documents", {"questions", "parse", "score"}),
         ("primum.engine.transformers_engine", _ANSWERING - {"score"}),

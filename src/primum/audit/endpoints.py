@@ -101,7 +101,7 @@ def _asked_model(run: Workflow, job: JobState) -> str | None:
     preferences = run.experiment.preferences.get(job.name)
     if job.stage == "sample":
         return getattr(preferences, "start", None)
-    if job.stage == "rank":
+    if job.stage == "rate":
         ranker = run.experiment.rankers.get(getattr(preferences, "ranker", ""))
         return getattr(ranker, "model", None)
     return judge_model(run, job)

@@ -23,7 +23,7 @@ NOT_SCORED |= {
 NOT_SCORED |= {"cut", "too-long", "refused", "judge-cut"}  # responses that no ranker was shown, or that got no reward
 
 # What these have no answer to counts where their answers are read.
-_READ_LATER = {"judge", "agreement"}
+_READ_LATER = {"judge", "agreement", "rate"}
 
 
 def summarize(results: Path) -> str:

@@ -35,11 +35,8 @@ _FIRST_PORT, _PORTS = 20_000, 10_000
 
 
 def is_launched(job: Job, item: Item, devices: Devices) -> bool:
-    """Whether ``item`` is trained, scored or ranked by processes of its own.
-
-    To look at tokens one is enough, and a judge is asked by one, whose engine has all GPUs.
-    """
-    if item.spec.get("output") == "audit" or job.common.get("kind") == "judge":
+    """Whether ``item`` is trained, scored or ranked by processes of its own. To look at tokens one is enough."""
+    if item.spec.get("output") == "audit":
         return False
     trained = item.spec.get("optimization")
     return devices.processes > 1 or (trained is not None and (devices.cpu_offload or trained["dtype"] != "float32"))

@@ -52,7 +52,7 @@ def rule_resources(
         judge = of_job(wildcards).get("judge")
         model = experiment.judges[judge].model if judge else STAGES[stage].model(experiment, of_job(wildcards))
         called = model is not None and experiment.kind_of(model) == "endpoint"
-        asking = ("generate", "judge", "grade", "agreement", "answer", "sample", "rank", "respond", "assess")
+        asking = ("generate", "judge", "grade", "agreement", "answer", "sample", "rate", "respond", "assess")
         return int(called and stage in asking)
 
     # None is a resource that a job does not have: the plugin looks whether there is one.

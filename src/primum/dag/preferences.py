@@ -1,8 +1,9 @@
 """Preference pairs that a model is asked for: on-policy ones, and those of safety demonstrations.
 
-On-policy: a model's responses, their ranking, and the best against the worst as a pair. Of demonstrations: a model's responses to
-their requests, a judge's scores, and each demonstration against the response that was found harmful. These two are jobs of the
-stages' own modules of evaluation, a model or a judge each, so that several sets share what was answered and judged.
+On-policy: a model's responses, their ranking, and the best against the worst as a pair. A judge that ranks is paid for: its
+answers are kept, and rewards are read from them. Of demonstrations: a model's responses to their requests, a judge's scores, and
+each demonstration against the response that was found harmful. To respond and to assess are jobs of the stages' own modules of
+evaluation, a model or a judge each, so that several sets share what was answered and judged.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from primum.experiment.preferences import Ranker, SampledPreferences
 from primum.experiment.types import Sampling
 
 SAMPLES = "data/samples/{preferences}/{draw}.json"
+RATED = "data/rated/{preferences}.json"
 RANKED = "data/ranked/{preferences}.json"
 RESPONSES = "data/responses/{model}/{dataset}.json"
 ASSESSED = "data/assessed/{judge}/{model}/{dataset}.json"
@@ -34,6 +36,15 @@ def _sampled(experiment: Experiment, name: str) -> SampledPreferences:
     entry = experiment.preferences[name]
     assert isinstance(entry, SampledPreferences)  # noqa: S101 - of the names in Scope.sampled
     return entry
+
+
+def _ranker(experiment: Experiment, name: str) -> Ranker:
+    return experiment.rankers[_sampled(experiment, name).ranker]
+
+
+def _rated(scope: Scope) -> list[str]:
+    """The sets that a judge ranks."""
+    return [name for name in scope.sampled() if _ranker(scope.experiment, name).kind == "judge"]
 
 
 def draws(scope: Scope, name: str) -> list[str]:
@@ -54,21 +65,17 @@ def _sample(scope: Scope, name: str) -> Plan:
         "take": entry.take,
         "seed": scope.experiment.seed,
     }
-    outputs = [
-        Output(draw, path, {"draw": int(draw)})
-        for draw, path in zip(draws(scope, name), _samples(scope, name), strict=True)
-    ]
-    inputs = {
-        "model": [scope.path(MODEL, model=entry.start)],
-        "prompts": rows_of(scope, list(entry.prompts)),
-    }
+    drawn = zip(draws(scope, name), _samples(scope, name), strict=True)
+    outputs = [Output(draw, path, {"draw": int(draw)}) for draw, path in drawn]
+    inputs = {"model": [scope.path(MODEL, model=entry.start)], "prompts": rows_of(scope, list(entry.prompts))}
     return Plan(outputs, common, inputs, libraries, (entry.start, *entry.prompts))
 
 
 def _rank(scope: Scope, name: str) -> Plan:
-    entry = _sampled(scope.experiment, name)
-    ranker = scope.experiment.rankers[entry.ranker]
-    common, libraries = _ranker(scope, ranker)
+    ranker = _ranker(scope.experiment, name)
+    runs = scope.experiment.engine_of(ranker.model)
+    common: dict[str, Any] = {key: getattr(runs, key) for key in ("dtype", "batch_tokens", "max_length")}
+    common |= {"label": ranker.label} if ranker.kind == "reward" else {}
     inputs = {"samples": _samples(scope, name), "ranker": [scope.path(MODEL, model=ranker.model)]}
     chosen = [ranker.model, *draws(scope, name)]
     model = scope.experiment.models[ranker.model]
@@ -78,19 +85,24 @@ def _rank(scope: Scope, name: str) -> Plan:
         inputs["reference"] = [scope.path(MODEL, model=reference)]
         chosen.append(reference)
     output = Output(name, scope.path(RANKED, preferences=name), {})
-    return Plan([output], {"kind": ranker.kind, **common}, inputs, libraries, chosen)
+    return Plan([output], {"kind": ranker.kind, **common}, inputs, _LOCAL, chosen)
 
 
-def _ranker(scope: Scope, ranker: Ranker) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What a ranking depends on, but for the models."""
-    if ranker.template is not None:
-        engine, libraries = engine_spec(scope, ranker.model)
-        sampling = (ranker.sampling or Sampling(max_tokens=256)).model_dump(mode="json")
-        asked = {"template": rubric(scope, ranker.template), "sampling": sampling, "best": ranker.best}
-        return {"engine": engine, "seed": scope.experiment.seed, **asked}, libraries
-    runs = scope.experiment.engine_of(ranker.model)
-    local = {key: getattr(runs, key) for key in ("dtype", "batch_tokens", "max_length")}
-    return {**local, **({"label": ranker.label} if ranker.kind == "reward" else {})}, _LOCAL
+def _rate(scope: Scope, name: str) -> Plan:
+    ranker = _ranker(scope.experiment, name)
+    engine, libraries = engine_spec(scope, ranker.model)
+    sampling = (ranker.sampling or Sampling(max_tokens=256)).model_dump(mode="json")
+    asked = {"template": rubric(scope, ranker.template or ""), "sampling": sampling}
+    common = {"engine": engine, "seed": scope.experiment.seed, **asked}
+    inputs = {"samples": _samples(scope, name), "ranker": [scope.path(MODEL, model=ranker.model)]}
+    output = Output(name, scope.path(RATED, preferences=name), {})
+    return Plan([output], common, inputs, libraries, [ranker.model, *draws(scope, name)])
+
+
+def _rewards(scope: Scope, name: str) -> Plan:
+    common = {"best": _ranker(scope.experiment, name).best}
+    inputs = {"samples": _samples(scope, name), "answers": [scope.path(RATED, preferences=name)]}
+    return Plan([Output(name, scope.path(RANKED, preferences=name), {})], common, inputs, chosen=draws(scope, name))
 
 
 def _pair(scope: Scope, name: str) -> Plan:
@@ -167,7 +179,7 @@ def _drawn_from(experiment: Experiment, wildcards: Mapping[str, str]) -> str:
 
 
 def _ranked_by(experiment: Experiment, wildcards: Mapping[str, str]) -> str:
-    return experiment.rankers[_sampled(experiment, wildcards["preferences"]).ranker].model
+    return _ranker(experiment, wildcards["preferences"]).model
 
 
 STAGES = (
@@ -191,11 +203,36 @@ STAGES = (
         target="rank",
         rule="rank_responses",
         job="{preferences}",
-        jobs=Scope.sampled,
+        jobs=lambda scope: [name for name in scope.sampled() if name not in _rated(scope)],
         plan=_rank,
         model=_ranked_by,
         several=True,
         long=True,
+        sensitive=True,
+    ),
+    Stage(
+        name="rate",
+        help="a judge's answers about sampled responses",
+        module="primum.prefer.rate",
+        target="rank",
+        rule="rate_responses",
+        job="{preferences}",
+        jobs=_rated,
+        plan=_rate,
+        model=_ranked_by,
+        long=True,
+        sensitive=True,
+    ),
+    Stage(
+        name="rewards",
+        help="the rewards in a judge's answers",
+        module="primum.prefer.rewards",
+        target="rank",
+        rule="read_rewards",
+        job="{preferences}",
+        jobs=_rated,
+        plan=_rewards,
+        asks="curate",
         sensitive=True,
     ),
     Stage(

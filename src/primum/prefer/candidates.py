@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import pyarrow as pa
 
-from primum.artifact.job import Item, Job
-from primum.engine.protocol import MOST_ERRORS
+from primum.artifact.job import Item
 from primum.errors import PrimumError
-from primum.text.rows import Message, RankedRow
-
-Row = TypeVar("Row")
+from primum.text.rows import Message, RankedRow, to_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,41 +90,36 @@ def put_before(rows: Sequence[RankedRow]) -> tuple[list[Candidates], list[int]]:
     return groups, places
 
 
-def by_prompt(candidates: Sequence[Candidates], rewards: Sequence[float | str]) -> list[list[float | str]]:
-    """The rewards of all responses, one prompt's after another's, as a list a prompt."""
-    left = iter(rewards)
-    return [[next(left) for _ in each.responses] for each in candidates]
+def candidates_of(item: Item) -> tuple[list[RankedRow], list[Candidates], list[int]]:
+    """All rows of an item's ``samples``, in id order, and what :func:`put_before` says of them.
 
-
-def reward_fitting(
-    job: Job,
-    item: Item,
-    candidates: Sequence[Candidates],
-    encoded: Sequence[Row | None],
-    length: Callable[[Row], int],
-    limit: int,
-    score: Callable[[list[Row], list[str]], Sequence[float]],
-) -> list[list[float | str]]:
-    """Rewards by prompt: ``score`` gives those of the rows of ``encoded``, one a response, of at most ``limit`` tokens.
-
-    It is told the rows and the ids of their prompts. A longer one is ``too-long``; None, ``refused`` by the ranker's chat
-    template. PrimumError where these are more than 20%, as of an engine's requests.
+    PrimumError where no prompt has two candidates.
     """
-    ids = [each.id for each in candidates for _ in each.responses]
-    rows = {index: row for index, row in enumerate(encoded) if row is not None}
-    _note_refused(job, item, len(encoded) - len(rows), len(encoded))
-    fitting = [index for index, row in rows.items() if length(row) <= limit]
-    given: dict[int, float | str] = dict.fromkeys(rows, "too-long")
-    given |= zip(fitting, score([rows[i] for i in fitting], [ids[i] for i in fitting]), strict=True)
-    return by_prompt(candidates, [given.get(index, "refused") for index in range(len(encoded))])
+    rows = rows_of_draws([artifact.table() for artifact in item.inputs["samples"]])
+    groups, places = put_before(rows)
+    if not groups:
+        statuses = dict(Counter(row.status for row in rows))
+        raise PrimumError(f"{item.name}: no prompt has two different responses ({statuses}): raise n or temperature")
+    return rows, groups, places
 
 
-def _note_refused(job: Job, item: Item, refused: int, of: int) -> None:
-    if refused:
-        said = f"{item.name}: {refused:,} of {of:,} responses are refused by the ranker's chat template"
-        if refused > MOST_ERRORS * of:
-            raise PrimumError(f"{said}: set 'fold_system: true' for its model, or name another 'template'")
-        job.progress.say(said)
+def ranked(
+    item: Item, rows: Sequence[RankedRow], places: Sequence[int], rewards: Sequence[float | str]
+) -> tuple[pa.Table, dict[str, int]]:
+    """``rows`` as a table of RankedRow, those at ``places`` with their reward or the status that says why there is none.
+
+    And the counts: prompts, and responses by status. PrimumError for a reward that is not finite.
+    """
+    found = list(rows)
+    for place, reward in zip(places, rewards, strict=True):
+        if isinstance(reward, str):
+            found[place] = replace(found[place], status=reward)
+        elif math.isfinite(reward):
+            found[place] = replace(found[place], status="ranked", reward=reward)
+        else:
+            raise PrimumError(f"{item.name}: {found[place].id}: its reward is not finite: check the ranker's model")
+    counts = {"prompts": len({row.prompt_id for row in found}), "responses": len(found)}
+    return to_table(found, RankedRow), counts | dict(sorted(Counter(row.status for row in found).items()))
 
 
 def prompt_text(messages: Sequence[Message]) -> str:

@@ -12,7 +12,8 @@ from primum.errors import PrimumError
 from primum.parallel.batches import in_batches
 from primum.parallel.logprobs import response_logprobs
 from primum.parallel.scorer import load_scorer
-from primum.prefer.candidates import Candidates, reward_fitting
+from primum.prefer.candidates import Candidates
+from primum.prefer.fitting import reward_fitting
 from primum.text.chat import check_answers
 from primum.text.packing import Ids
 from primum.text.tokenizer import load_tokenizer

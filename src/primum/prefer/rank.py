@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 
 from primum.artifact.job import Item, Job, Result
-from primum.errors import PrimumError
 from primum.parallel.processes import join
-from primum.prefer.candidates import Ranker, put_before, rows_of_draws
-from primum.text.rows import RankedRow, to_table
+from primum.prefer.candidates import Ranker, candidates_of, ranked
 
 
 def run(job: Job) -> Iterator[Result]:
@@ -20,34 +15,19 @@ def run(job: Job) -> Iterator[Result]:
 
     Reads ``samples`` (``SAMPLES``, a draw each, in order), ``ranker`` (a model's folder) and, for the implicit reward,
     ``reference``; ``common`` says the ``kind``. Counts are of responses by status. Raises PrimumError where a ranker gives
-    rewards that are not finite, or fails.
+    rewards that are not finite, or fails. A judge is no ranker of this stage: it is asked by :mod:`primum.prefer.rate`.
     """
     for item in job.items:
         join()
         started = time.monotonic()
-        rows = rows_of_draws([artifact.table() for artifact in item.inputs["samples"]])
-        groups, places = put_before(rows)
-        if not groups:
-            statuses = dict(Counter(row.status for row in rows))
-            raise PrimumError(
-                f"{item.name}: no prompt has two different responses ({statuses}): raise n or temperature"
-            )
+        rows, groups, places = candidates_of(item)
         ranker = open_ranker(job, item)
-        rewards = [reward for group in ranker.rewards(groups) for reward in group]
-        for place, reward in zip(places, rewards, strict=True):
-            if isinstance(reward, str):
-                rows[place] = replace(rows[place], status=reward)
-            elif math.isfinite(reward):
-                rows[place] = replace(rows[place], status="ranked", reward=reward)
-            else:
-                raise PrimumError(f"{item.name}: {rows[place].id}: its reward is not finite: check the ranker's model")
-        counts = Counter(row.status for row in rows)
-        prompts = {"prompts": len({row.prompt_id for row in rows}), "responses": len(rows)}
-        job.progress.say(f"{item.name}: {dict(counts)}")
+        table, counts = ranked(item, rows, places, [reward for group in ranker.rewards(groups) for reward in group])
+        job.progress.say(f"{item.name}: {counts}")
         yield Result(
             item,
-            table=to_table(rows, RankedRow),
-            counts={**prompts, **dict(sorted(counts.items())), **ranker.counts},
+            table=table,
+            counts={**counts, **ranker.counts},
             cost={"seconds": round(time.monotonic() - started, 3)},
         )
 
@@ -63,11 +43,7 @@ def open_ranker(job: Job, item: Item) -> Ranker:
             from primum.prefer.reward import RewardModel
 
             return RewardModel(job, item)
-        case "implicit":
+        case _:
             from primum.prefer.implicit import ImplicitReward
 
             return ImplicitReward(job, item)
-        case _:
-            from primum.prefer.judged import Judged
-
-            return Judged(job, item)

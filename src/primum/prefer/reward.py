@@ -12,7 +12,8 @@ from primum.artifact.job import Item, Job
 from primum.engine.render import context_length
 from primum.errors import PrimumError
 from primum.parallel.batches import in_batches
-from primum.prefer.candidates import Candidates, prompt_text, reward_fitting
+from primum.prefer.candidates import Candidates, prompt_text
+from primum.prefer.fitting import reward_fitting
 from primum.prefer.loading import load_ranker
 from primum.text.chat import render
 from primum.text.packing import Ids

@@ -16,11 +16,24 @@ Kind = Literal["exact", "conditional", "recorded", "pinned"]
 # Curation, reading and aggregation: no model, hence the same bits wherever the versions are the same.
 EXACT = frozenset(
     {"read", "mix", "pairs", "pair", "contrast", "overlap", "pair-overlap", "pack", "questions", "verdicts", "parse"}
-    | {"tables", "report"}
+    | {"rewards", "tables", "report"}
 )
 # A model is asked. The number of threads is in no spec here, and the order of sums hangs on it.
 ASKED = frozenset(
-    {"generate", "judge", "grade", "agreement", "score", "answer", "sample", "rank", "respond", "assess", "reference"}
+    {
+        "generate",
+        "judge",
+        "grade",
+        "agreement",
+        "score",
+        "answer",
+        "sample",
+        "rank",
+        "rate",
+        "respond",
+        "assess",
+        "reference",
+    }
 )
 # Files that somebody else published, at a revision or a checksum.
 PINNED = frozenset({"fetch", "snapshot"})

@@ -84,6 +84,20 @@ def rank(said: Said) -> str:
     return f"Ranked {ranked} responses to {prompts} by {told(said.get('kind'))} rewards of {said.of('ranker')}."
 
 
+def rate(said: Said) -> str:
+    """A judge's answers about sampled responses."""
+    rows = plural(said.count("rows"), "sampled response")
+    return f"Asked {said.of('ranker')} to rate {rows}; {_judge_words(said)}; {_drawn(said)}."
+
+
+def rewards(said: Said) -> str:
+    """Rewards that were read from a judge's answers."""
+    ranked, rows = number(said.count("ranked")), plural(said.count("responses"), "response")
+    return (
+        f"Read rewards from the judge's answers, the {told(said.get('best'))} score being the best: {ranked} of {rows}."
+    )
+
+
 def _judge_words(said: Said) -> str:
     """With which words a judge is asked: how long they are, and which."""
     template, policies, published = said.get("template"), said.get("policies") or {}, said.get("published")

@@ -52,6 +52,8 @@ SENTENCES: dict[str, Callable[[Said], str]] = {
     "dpo": model.dpo,
     "sample": model.sample,
     "rank": model.rank,
+    "rate": model.rate,
+    "rewards": model.rewards,
     "pair": data.pair,
     "respond": model.answered,
     "assess": model.judge,

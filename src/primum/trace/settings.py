@@ -26,7 +26,7 @@ _SECTIONS = {
     **dict.fromkeys(("snapshot", "pack", "pretrain", "sft", "reference", "dpo"), ("models",)),
     "mix": ("mixtures",),
     **dict.fromkeys(("overlap", "pair-overlap"), ("mixtures", "preferences")),
-    **dict.fromkeys(("pairs", "pair", "contrast", "sample", "rank"), ("preferences",)),
+    **dict.fromkeys(("pairs", "pair", "contrast", "sample", "rank", "rate", "rewards"), ("preferences",)),
     **dict.fromkeys(("generate", "respond"), ("prompts", "models")),
     **dict.fromkeys(("score", "questions", "answer", "parse"), ("benchmarks", "models")),
     **dict.fromkeys(("judge", "grade", "agreement", "assess", "verdicts"), ("judges", "prompts")),
@@ -36,7 +36,7 @@ _NAMES = (("ranker", "rankers"), ("model", "models"), ("from", "models"))
 # The stages that look for the benchmarks' questions.
 _AGAINST = ("mix", "overlap", "pair-overlap")
 # Where the rest of a stage's keys stand.
-_BELOW = {"rank": "engine", "tables": "evaluate", "report": "evaluate"}
+_BELOW = {"rank": "engine", "rate": "engine", "tables": "evaluate", "report": "evaluate"}
 # Keys of a spec that an experiment calls otherwise.
 _RENAMED = {"max_tokens": "max_gen_toks"}
 _ABSENT = object()

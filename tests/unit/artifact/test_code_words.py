@@ -301,7 +301,9 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
          {"pretrain", "sft", "reference", "dpo"}),
         # What an endpoint's failure is called is in the rows of responses.
         ("engine/client.py", 'Again("timeout")', 'Again("too late")',
-         {"sample", "rank", "respond", "assess", "generate", "judge", "grade", "agreement", "answer"}),
+         {"sample", "rank", "rate", "respond", "assess", "generate", "judge", "grade", "agreement", "answer"}),
+        # Another reading of what judges answered asks none of them.
+        ("text/verdict.py", "harm|harmfulness", "harm|harmful", {"verdicts", "contrast", "rewards"}),
         ("engine/openai_engine.py", "the quota is spent", "no quota is left", set()),
         ("curate/adapters/choice.py", "files: Sequence[RawFile]", "files: list[RawFile]", {"read"}),
     ],

@@ -17,6 +17,7 @@ from primum.dag.dag import Dag
 from primum.dag.judging import CANARY, JUDGEMENT
 from primum.dag.state import JobState, RunState
 from primum.dag.workflow import Workflow
+from primum.experiment import load_experiment
 
 # 16 requests of the demo's prompts, answered and judged by two models behind endpoints.
 CHANGED: dict[str, Any] = {
@@ -85,6 +86,19 @@ def test_what_nobody_knows_stays_unknown(tmp_path: Path) -> None:
     # Ten canaries are known.
     bill = bills(run, _state(run, {}))["judge"]
     assert (bill.requests, bill.to_pay.unknown) == (Amount(10, 1), 1)
+
+
+def test_a_judge_that_ranks_is_paid_for_where_it_is_asked(tmp_path: Path) -> None:
+    demo = load_experiment("demo", ROOT).model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    api = {"endpoint": "j", "engine": {"kind": "openai"}, "price": {"prompt": 2.5, "completion": 10}}
+    ranker = {"kind": "judge", "model": "api", "template": "data/rubrics/helpfulness-1-5.j2"}
+    run = open_shipped(tmp_path, "demo", models={**demo["models"], "api": api}, rankers={"stage-2": ranker})
+    asked = [job for job in run.dag.jobs if job.stage.name in ("rate", "rewards")]
+    spent = {"answers": 4, "prompt_tokens": 400_000, "completion_tokens": 50_000}
+    made = Manifest("table", "rate", {}, {}, "k", "c", {}, run={"cost": {"spent": spent}})
+    known = {path: made if job.stage.name == "rate" else replace(made, run={}) for job in asked for path in job.paths}
+    assert bills(run, _state(run, {}))["api"].to_pay == Amount(0, 1)  # of one job, nobody knows how many
+    assert bills(run, _state(run, known))["api"].paid == Amount(1.5)
 
 
 def test_prices_and_numbers_of_rows_change_no_result(tmp_path: Path) -> None:

@@ -111,7 +111,8 @@ def test_it_is_in_no_spec(tmp_path: Path, name: str) -> None:
 
 def test_the_stages_whose_artifacts_are_words() -> None:
     told = {name for name, stage in STAGES.items() if stage.sensitive}
-    assert told >= {"generate", "judge", "grade", "agreement", "answer", "parse", "sample", "rank", "pair"}
+    assert told >= {"generate", "judge", "grade", "agreement", "answer", "parse", "sample", "pair"}
+    assert told >= {"rank", "rate", "rewards"}
 
 
 def _made(run: Workflow, stages: set[str], marks: bool | None) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,13 @@ from primum.errors import PrimumError
 from primum.generate import stage as generate
 from primum.judge import criteria
 from primum.judge import stage as judge
-from primum.prefer import sample
-from primum.prefer.candidates import Candidates
-from primum.prefer.judged import Judged
+from primum.prefer import rate, sample
 from primum.score import answers
 from primum.score.questions import QUESTIONS
-from primum.text.rows import Criterion, GradedRow, Message, RequestRow, RubricRow, to_table
+from primum.text.rows import SAMPLES, Criterion, GradedRow, Message, RequestRow, RubricRow, to_table
 
 SOURCE = Path(primum.__file__).parent
 SAID = "Mr. Smith came on 3/14/2019."
-TURN = (Message("user", SAID),)
 SAMPLING = {"temperature": 0.0, "top_p": 1.0, "max_tokens": 8}
 RUBRIC = {"template": "{{ request }} {{ response }}", "policies": {"default": ""}}
 ONE = {"id": "a", "category": "", "status": "stop", "error": "", "prompt_tokens": 1, "completion_tokens": 1}
@@ -62,8 +60,18 @@ def _questions(folder: Path) -> Mapping[str, Artifact]:
     return {"questions": table_artifact(folder / "q.parquet", pa.Table.from_pylist([row], schema=QUESTIONS))}
 
 
-def _rank(job: Job) -> Any:
-    return Judged(job, job.items[0]).rewards([Candidates("a", TURN, (SAID, "Another"))])
+def _rate(job: Job) -> Any:
+    said = {"id": "a", "source": "d", "prompt": [{"role": "user", "content": SAID}], "status": "stop", "error": ""}
+    tokens = {"prompt_tokens": 1, "completion_tokens": 1}
+    draws = [
+        table_artifact(
+            job.items[0].work / f"{number}.parquet",
+            pa.Table.from_pylist([{**said, **tokens, "response": response}], schema=SAMPLES),
+        )
+        for number, response in enumerate((SAID, "Another"))
+    ]
+    item = replace(job.items[0], inputs={**job.items[0].inputs, "samples": draws})
+    return list(rate.run(replace(job, items=[item])))
 
 
 # What a stage does, what it reads, what its job shares, and what an item asks for.
@@ -97,7 +105,7 @@ WAYS: dict[str, Path_] = {
     ),
     "agreement": (lambda job: list(judge.run(job)), _graded, {"kind": "rubric", **RUBRIC}, {}),
     "grade": (lambda job: list(criteria.run(job)), _criteria, {"template": "{{ response }} {{ criterion }}"}, {}),
-    "rank": (_rank, lambda folder: {}, {"best": "lowest", **RUBRIC}, {}),
+    "rate": (_rate, lambda folder: {}, RUBRIC, {}),
     "answer": (lambda job: list(answers.run(job)), _questions, {}, {"sampling": SAMPLING, "repeats": 2}),
 }
 
@@ -155,6 +163,6 @@ def test_every_stage_that_asks_a_model_is_looked_at_here() -> None:
         if any(isinstance(call.func, ast.Attribute) and call.func.attr == "chat" for call in calls):
             asking.add(path.relative_to(SOURCE).as_posix())
     assert asking == {
-        *("generate/stage.py", "prefer/sample.py", "prefer/judged.py"),
+        *("generate/stage.py", "prefer/sample.py", "prefer/rate.py"),
         *("judge/stage.py", "judge/criteria.py", "score/answers.py"),
     }

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
+from primum.cluster.resources import rule_resources
+from primum.cluster.site import Site
 from primum.dag.dag import Dag
 from primum.dag.judging import judge_common
 from primum.errors import PrimumError
@@ -169,11 +172,6 @@ def test_each_draw_is_an_artifact_and_more_of_them_leave_the_first_as_they_are(t
         ({"kind": "implicit", "model": "dpo-3"}, {"torch"}, {"beta": 0.1, "dtype": "float32"}),
         ({"kind": "pairrm", "model": "pairrm"}, {"torch"}, {"dtype": "float32", "max_length": 1024}),
         ({"kind": "reward", "model": "pairrm", "label": 1}, {"torch"}, {"label": 1}),
-        (
-            {"kind": "judge", "model": "judge", "template": "data/rubrics/helpfulness-1-5.j2", "best": "lowest"},
-            {"torch"},
-            {"best": "lowest", "sampling": {"temperature": 0.0, "top_p": 1.0, "max_tokens": 256}},
-        ),
     ],
 )
 def test_every_kind_of_ranker_is_planned(
@@ -190,3 +188,38 @@ def test_every_kind_of_ranker_is_planned(
     assert set(job.plan.roles) == {"samples", "ranker", *({"reference"} if ranker["kind"] == "implicit" else set())}
     assert libraries < set(yaml.safe_load(job.spec)["libraries"])
     assert ranker["model"] in loaded.needed_models()
+
+
+def test_a_judge_that_ranks_is_asked_by_one_stage_and_read_by_another(tmp_path: Path) -> None:
+    """Which end of its scale is best is a matter of reading: it asks for nothing."""
+    judge = {"kind": "judge", "model": "api", "template": "data/rubrics/helpfulness-1-5.j2"}
+    api = {"endpoint": "x", "engine": {"kind": "openai"}}
+    dags = []
+    for best in ("highest", "lowest"):
+        rankers = {"own": {**judge, "best": best}}
+        sets = {"on-policy-2": {"ranker": "own"}}
+        dags.append(
+            Dag(
+                load_experiment(written(tmp_path, models={"api": api}, rankers=rankers, preferences=sets), ROOT),
+                ROOT,
+                "results/own",
+            )
+        )
+    dag, lowest = dags
+    assert [job.name for job in dag.jobs if job.stage.name == "rank"] == []
+    asking, reading = dag.job("rate", "on-policy-2"), dag.job("rewards", "on-policy-2")
+    sampling = {"temperature": 0.0, "top_p": 1.0, "max_tokens": 256}
+    assert asking.model == "api"
+    assert set(asking.plan.common) == {"engine", "template", "sampling", "seed"}
+    assert asking.plan.common["sampling"] == sampling
+    assert set(asking.plan.roles) == {"samples", "ranker"}
+    assert set(reading.plan.roles) == {"samples", "answers"}
+    # What reads ranked responses reads these as any others.
+    assert reading.paths == dag.job("pair", "on-policy-2").plan.reads("rows")
+    assert set(reading.paths) <= set(dag.job("tables", "tables").plan.reads("ranked"))
+    assert lowest.job("rate", "on-policy-2").spec == asking.spec
+    assert lowest.job("rewards", "on-policy-2").spec != reading.spec
+    # Reading takes no GPU and calls nobody.
+    wildcards = SimpleNamespace(preferences="on-policy-2")
+    called = {name: rule_resources(dag.experiment, Site(), {}, name)["api"](wildcards) for name in ("rate", "rewards")}
+    assert called == {"rate": 1, "rewards": 0}

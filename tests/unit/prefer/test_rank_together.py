@@ -16,7 +16,7 @@ from tiny_rankers import write_classifier, write_pairrm
 from transformers import AutoModelForCausalLM
 
 from primum.artifact.job import ALONE, Devices, Job
-from primum.cluster.launch import Launch, is_launched
+from primum.cluster.launch import Launch
 
 WORDS = ("rest", "tea and water", "see a doctor", "sleep", "advice about rest, tea and water")
 DRAWS = [
@@ -87,9 +87,3 @@ def test_two_processes_give_the_rewards_of_one(
     journals = [path.read_text().splitlines() for path in sorted((tmp_path / "2/work/m").glob(f"{journal}-*.jsonl"))]
     numbers = [[json.loads(line)["batch"] for line in lines] for lines in journals]
     assert numbers == [list(range(first, sum(map(len, numbers)), 2)) for first in (0, 1)]
-
-
-def test_a_judge_is_asked_by_one_process(tmp_path: Path) -> None:
-    job = make_job(tmp_path, {"kind": "judge"}, {"m": ({}, {})})
-    assert not is_launched(job, job.items[0], Devices(1, 4))
-    assert is_launched(replace(job, common={"kind": "pairrm"}), job.items[0], Devices(1, 4))

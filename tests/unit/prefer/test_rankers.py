@@ -1,4 +1,4 @@
-"""PairRM, reward models, the implicit reward and judges, each against the same sums done by hand."""
+"""PairRM, reward models, and the implicit reward, each against the same sums done by hand."""
 
 from __future__ import annotations
 
@@ -9,23 +9,20 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from stage_artifacts import ScriptedEngine, folder_artifact, make_job
+from stage_artifacts import folder_artifact, make_job
 from tiny_rankers import MARKS, bert_tokenizer, deberta_config, write_classifier, write_pairrm
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.models.deberta_v2.modeling_deberta_v2 import DebertaV2Model
 
-from primum.engine import Response
 from primum.errors import PrimumError
-from primum.prefer import judged, pairrm
+from primum.prefer import pairrm
 from primum.prefer.candidates import Candidates
 from primum.prefer.implicit import ImplicitReward
-from primum.prefer.judged import Judged
 from primum.prefer.pairrm import PairRanker
 from primum.prefer.reward import RewardModel
 from primum.text.chat import LLAMA3_TEMPLATE
 from primum.text.rows import Message
-from primum.text.rubric import completion
 
 ASKED = [
     Candidates("p/1", (Message("user", "a cough"),), ("rest", "drink tea and water", "see a doctor")),
@@ -300,42 +297,3 @@ def test_the_implicit_reward_is_the_scaled_log_ratio(tmp_path: Path, tiny_model:
     for each, rewards in zip(ASKED, found, strict=True):
         expected = [0.5 * (logprob(other, each, text) - logprob(tiny_model, each, text)) for text in each.responses]
         assert rewards == pytest.approx(expected, abs=1e-3)
-
-
-def test_a_judge_gives_its_score_or_the_reason_why_not(tmp_path: Path, tiny_model: Path, monkeypatch: Any) -> None:
-    answers = {
-        "rest": Response(completion(4), "stop"),
-        "drink tea and water": Response("very good", "stop"),
-        "see a doctor": Response(completion(2), "stop"),
-        "sleep": Response("#score: 9", "stop"),
-    }
-
-    def answer(conversation: Any) -> Response:
-        text = conversation[-1].content
-        return next(
-            (found for response, found in answers.items() if text.endswith(f"|{response}")), Response("", "error")
-        )
-
-    engine = ScriptedEngine(answer)
-    monkeypatch.setattr(judged, "open_engine", lambda *_: engine)
-    common = {
-        "engine": {},
-        "seed": 0,
-        "sampling": {"max_tokens": 8},
-        "template": "{{ policy }}{{ request }}|{{ response }}",
-        "best": "highest",
-    }
-    found = opened(Judged, tmp_path, {"ranker": tiny_model}, **common).rewards(ASKED)
-    assert found == [[4.0, "malformed", 2.0], ["out_of_range", "error"]]
-    assert engine.asked[0][-1].content == "a cough|rest"
-    lowest = opened(Judged, tmp_path, {"ranker": tiny_model}, **{**common, "best": "lowest"}).rewards(ASKED)
-    assert lowest[0] == [-4.0, "malformed", -2.0]
-
-
-def test_a_judge_that_fails_ranks_nothing(tmp_path: Path, tiny_model: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(
-        judged, "open_engine", lambda *_: ScriptedEngine(lambda _: Response("", "error", error="http-400"))
-    )
-    common = {"engine": {}, "seed": 0, "sampling": {}, "template": "{{ response }}", "best": "highest"}
-    with pytest.raises(PrimumError, match=r"own: 5 of 5 requests failed \(http-400 5\)"):
-        opened(Judged, tmp_path, {"ranker": tiny_model}, **common).rewards(ASKED)
