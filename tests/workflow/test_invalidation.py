@@ -102,6 +102,7 @@ OUTSIDE = {
     "hub.locked",
     "pins",
     "table4",
+    "verify",
     "tables.cells",
     "tables.csv",
     "upkeep",
