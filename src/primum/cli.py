@@ -53,6 +53,8 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         )
 
 
+# What somebody with an experiment of their own types first: the examples of the help.
+_FIRST = ("check", "plan", "pin")
 # What a training stage is told of the machines: options of its command.
 _DEVICES = ("nodes", "processes", "activation_checkpointing", "cpu_offload")
 
@@ -64,11 +66,13 @@ def _line(name: str, text: str) -> str:
 def _listed() -> str:
     """People's commands by group, and examples, for the end of the help."""
     lines = []
-    for group in GROUPS:
-        own = [_line(command.name, command.help) for command in COMMANDS if command.group == group]
-        lines += [f"{group}:", *own, ""] if own else []
+    for group, commands in GROUPS.items():
+        lines += [f"{group}:", *(_line(command.name, command.help) for command in commands), ""]
     lines += ["The workflow's own:", _line("stage", "run one job, as the rules do: primum stage --help"), ""]
-    examples = ["snakemake all --config experiment=demo", *(command.example for command in COMMANDS[:3])]
+    examples = [
+        "snakemake all --config experiment=demo",
+        *(command.example for command in COMMANDS if command.name in _FIRST),
+    ]
     return "\n".join([*lines, "Examples:", *(f"  {example}" for example in examples)])
 
 
