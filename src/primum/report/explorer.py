@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from primum.artifact.manifest import Artifact
-from primum.errors import PrimumError
-from primum.report.bundled import BUNDLED, VENDOR
 from primum.report.data import BEST, Study
 from primum.report.items import ItemSet, listed, rubric_sets, score_sets
 from primum.report.judged_items import label_sets, safety_sets
@@ -20,7 +17,6 @@ from primum.tables.averages import AVERAGE, columns, wholes
 ITEMS = "items"
 # The file of a set that is of no model.
 OWN = "all"
-_VENDOR = Path(__file__).with_name(VENDOR)
 
 
 def item_sets(study: Study, common: Mapping[str, Any], inputs: Mapping[str, Sequence[Artifact]]) -> Iterator[ItemSet]:
@@ -48,16 +44,6 @@ def _write(folder: Path, path: str, told: Mapping[str, Any]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(told, separators=(",", ":"), allow_nan=False, sort_keys=True)
     file.write_text(f"primumItems({json.dumps(f'{ITEMS}/{path}')},{text});\n", encoding="utf-8")
-
-
-def write_libraries(folder: Path) -> None:
-    """Put the bundled libraries beside the page. PrimumError where one is not what its checksum says."""
-    (folder / VENDOR).mkdir(exist_ok=True)
-    for name, checksum in BUNDLED.items():
-        content = (_VENDOR / name).read_bytes()
-        if sha256(content).hexdigest() != checksum:
-            raise PrimumError(f"{_VENDOR / name}: is not what primum was published with: install it again")
-        (folder / VENDOR / name).write_bytes(content)
 
 
 def index(study: Study, there: Mapping[str, Sequence[str]]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from primum.report.audits import audit_grid
 from primum.report.changes import change_grid
 from primum.report.curation import mixtures, outcomes
 from primum.report.data import Study, read_study
-from primum.report.explorer import index, item_sets, write_items, write_libraries
+from primum.report.explorer import index, item_sets, write_items
 from primum.report.figures import (
     accuracy_figure,
     comparison_figure,
@@ -41,7 +41,7 @@ from primum.report.rubrics import rubric_grid
 from primum.report.skill import accuracy_grid, clean_grid, comparison_grid, subject_grid
 from primum.report.trade_offs import trade_offs
 from primum.report.training import curve_pictures, training_grid
-from primum.report.vendored import SCRIPTS, VENDOR, vendored
+from primum.report.vendored import SCRIPTS, write_libraries
 
 PAGE = "index.html"
 # What the page loads beside the libraries, in this order.
@@ -54,16 +54,12 @@ def run(job: Job) -> Iterator[Result]:
         study = read_study(job.common, item.inputs["tables"])
         folder = item.work / "report"
         shutil.rmtree(folder, ignore_errors=True)
-        (folder / VENDOR).mkdir(parents=True)
         there = write_items(item_sets(study, job.common, item.inputs), folder)
-        if there:
-            write_libraries(folder)
+        write_libraries(folder, items=bool(there))
         page = render(study, there)
         (folder / PAGE).write_bytes(page.encode("utf-8"))
         for name in _SCRIPTS:
             (folder / name).write_bytes((Path(__file__).parent / name).read_bytes())
-        for name, content in vendored():
-            (folder / name).write_bytes(content)
         sets = sum(map(len, there.values()))
         job.progress.say(f"{item.name}: {len(page) / 1000:,.0f} kB, and the items of {plural(sets, 'cell')}")
         yield Result(item, folder=folder, counts={"bytes": len(page.encode()), "sets": sets})

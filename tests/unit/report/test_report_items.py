@@ -15,8 +15,6 @@ import study
 from primum.artifact.manifest import Artifact
 from primum.curate.origins import ORIGINS
 from primum.errors import PrimumError
-from primum.report import explorer
-from primum.report.explorer import write_libraries
 from primum.report.grids import opens
 from primum.report.items import listed, score_sets
 from primum.report.origins import Origins
@@ -220,9 +218,3 @@ def test_a_name_with_a_slash_stays_one_part_of_the_address() -> None:
 def test_a_list_that_does_not_fit_its_artifacts_is_refused() -> None:
     with pytest.raises(PrimumError, match="1 scores in the spec, but 0 artifacts"):
         listed({"scores": [["m", "b"]]}, "scores", [])
-
-
-def test_a_library_that_was_changed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(explorer, "BUNDLED", {"tabulator.min.css": "0" * 64})
-    with pytest.raises(PrimumError, match=r"tabulator\.min\.css: is not what primum was published with"):
-        write_libraries(tmp_path)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
 import study
 
-from primum.errors import PrimumError
-from primum.report import vendored
 from primum.report.data import Study, read_study
 from primum.report.judged import Confusion
 from primum.report.judges import confusion_pictures
@@ -134,18 +131,3 @@ def test_each_picture_has_its_room_on_the_page(whole: Study) -> None:
 
 def read_without_training(whole: Study) -> Study:
     return Study(**{**{name: getattr(whole, name) for name in Study.__slots__}, "steps": ()})
-
-
-def test_a_library_is_the_one_that_its_authors_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = {name for name, _ in vendored.vendored()}
-    assert set(vendored.SCRIPTS) < names
-    here = Path(vendored.__file__).parent / vendored.VENDOR
-    for library in vendored.LIBRARIES:
-        script = (here / library.files[0][0]).read_text(encoding="utf-8")
-        assert library.version in script[:60]
-    (tmp_path / vendored.VENDOR).mkdir()
-    for path in (path for path in here.iterdir() if path.is_file()):
-        (tmp_path / vendored.VENDOR / path.name).write_bytes(path.read_bytes().replace(b"Bostock", b"Nobody"))
-    monkeypatch.setattr(vendored, "_HERE", tmp_path)
-    with pytest.raises(PrimumError, match=r"d3\.min\.js: not the file of d3 7\.9\.0: install primum again"):
-        list(vendored.vendored())
