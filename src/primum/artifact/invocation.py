@@ -122,3 +122,9 @@ def invocation_of(request: Path) -> dict[str, Any]:
             except (OSError, ValueError, KeyError, TypeError):
                 break
     return invocation()
+
+
+def request_paths(results: Path) -> list[Path]:
+    """Where what each job of the last run was asked for is written down, in the order of the paths."""
+    folder = results / _REQUESTS
+    return [path for path in sorted(folder.rglob("*.json")) if path != folder / _NAME]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from primum.artifact.graph import Graph, Input
+from primum.artifact.invocation import request_paths
 from primum.artifact.manifest import Artifact, Manifest
 from primum.dag.dag import TRAINING
 from primum.errors import PrimumError
@@ -61,7 +62,7 @@ def _is_here(manifest: Manifest, mirror: Path | None) -> bool:
 def shared_roles(results: Path) -> dict[str, tuple[str, ...]]:
     """By the path of a manifest below the results: the roles in which all artifacts of its job read the same."""
     found = {}
-    for path in sorted((results / "requests").rglob("*.json")):
+    for path in request_paths(results):
         try:
             request = json.loads(path.read_text(encoding="utf-8"))
             for output in request["outputs"]:

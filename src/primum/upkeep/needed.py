@@ -11,6 +11,7 @@ from pathlib import Path
 
 from primum.artifact.canonical import digest
 from primum.artifact.graph import manifest_paths
+from primum.artifact.invocation import request_paths
 from primum.artifact.job import item_spec
 from primum.artifact.manifest import artifact_key, load_manifest
 from primum.artifact.request import load_request
@@ -83,8 +84,7 @@ def need_of(results: Path) -> Need:
 
 def _requested(results: Path) -> Iterator[tuple[str, str | None]]:
     """(digest of the spec, key) of each artifact that the last run asked for; no key where what it reads is not there."""
-    told = results / "requests" / "run.json"
-    requests = [load_request(path) for path in sorted((results / "requests").rglob("*.json")) if path != told]
+    requests = [load_request(path) for path in request_paths(results)]
     folder = _named([output.path for request in requests for output in request.outputs], results)
     contents: dict[Path, str | None] = {}
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
+from primum.artifact.invocation import request_paths
 from primum.artifact.job import item_spec
 from primum.artifact.request import Request, load_request
 from primum.dag.dag import STAGES
@@ -43,7 +44,7 @@ def places_of(results: Path, root: Path | None) -> tuple[dict[str, Place], list[
     requests, seen = [], list[Seen]()
     places: dict[str, Place] = {}
     # The newest last: where rules had other names, two may ask for one artifact.
-    for path in sorted((results / "requests").rglob("*.json"), key=lambda path: (path.stat().st_mtime, path)):
+    for path in sorted(request_paths(results), key=lambda path: (path.stat().st_mtime, path)):
         try:
             requests.append((path, load_request(path)))
         except PrimumError as error:

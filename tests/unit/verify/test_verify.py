@@ -22,7 +22,7 @@ from primum.artifact.manifest import Manifest, artifact_key, load_manifest, save
 from primum.artifact.store import Store
 from primum.artifact.table import read_table, write_table
 from primum.cli import main
-from primum.verify.artifacts import table_faults
+from primum.verify.artifacts import _counted, table_faults
 from primum.verify.command import verified
 from primum.verify.reading import read_all
 
@@ -376,6 +376,14 @@ def test_counts_that_the_rows_do_not_bear_out(results: Path) -> None:
         "verdicts/harm/a/harmful.parquet": "has 12 rows, its manifest counts 13",
         "generations/a/harmful.parquet": "has 12 rows of one status, its manifest counts 11",
     }
+
+
+def test_what_was_called_is_no_request_and_dropped_rows_have_a_place(results: Path) -> None:
+    (results / "requests/run.json").write_text('{"command": "snakemake all"}')
+    origins = Manifest("table", "read", {"item": {"output": "origins"}}, {}, "k", "c", {"rows": 40, "drops": 20})
+    assert _counted(origins) == 60
+    assert _counted(replace(origins, spec={"item": {"output": "rows"}})) == 40
+    assert found(results) == []
 
 
 @pytest.mark.parametrize(("table", "column"), [("benchmarks", "accuracy"), ("safety", "mean"), ("training", "loss")])
