@@ -44,7 +44,7 @@ def collect(store: Path, results: Sequence[Path], limits: Limits, delete: bool) 
     progress = Progress("gc")
     # The needs last: what a run adds meanwhile is then seen as needed, or not seen at all.
     holdings = read_store(store, progress)
-    needs = [need_of(each) for each in experiments(results)]
+    needs = [need_of(each, Store(store)) for each in experiments(results)]
     now = time.time()
     chosen = choose(holdings, needs, limits, now)
     for each in chosen:

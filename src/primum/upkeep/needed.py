@@ -1,4 +1,7 @@
-"""What of a store the experiments need: what is in their folders, what that was made of, and what their last run asked for."""
+"""What of a store the experiments need: what is in their folders, what their last run asked for, and all that it was made of.
+
+A folder may have lost much of it: then the store itself says what lay there, and of what that was made.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,15 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from primum.artifact.canonical import digest
 from primum.artifact.graph import manifest_paths
 from primum.artifact.invocation import request_paths
 from primum.artifact.job import item_spec
-from primum.artifact.manifest import artifact_key, load_manifest
-from primum.artifact.request import load_request
+from primum.artifact.manifest import Manifest, artifact_key, load_manifest
+from primum.artifact.request import Asked, Request, load_request
+from primum.artifact.store import Store
 from primum.errors import PrimumError
 
 
@@ -55,13 +60,14 @@ def experiments(given: Sequence[Path]) -> list[Path]:
 
 def is_experiment(folder: Path) -> bool:
     """Whether a run has had this folder."""
-    return not folder.name.startswith(".") and any(
-        (folder / name).exists() for name in ("experiment.json", "requests", ".lock")
+    name = folder.name if folder.name not in ("", "..") else folder.resolve().name
+    return not name.startswith(".") and any(
+        (folder / each).exists() for each in ("experiment.json", "requests", ".lock")
     )
 
 
-def need_of(results: Path) -> Need:
-    """What an experiment's folder needs. PrimumError naming a manifest or a request that cannot be read."""
+def need_of(results: Path, store: Store) -> Need:
+    """What an experiment's folder needs of ``store``. PrimumError naming a manifest or a request that cannot be read."""
     running = _is_running(results)
     keys: set[str] = set()
     for path in manifest_paths(results):
@@ -72,20 +78,41 @@ def need_of(results: Path) -> Need:
                 continue
             raise
         keys.add(manifest.key)
-        for read in (manifest.run.get("input_keys") or {}).values():
-            keys.update(read)
+        keys.update(_read_by(manifest))
     asked: set[str] = set()
     specs: set[str] = set()
-    for spec, key in _requested(results):
+    for spec, key in _requested(results, store):
         specs.add(spec)
         asked.update([key] if key else [])
-    return Need(results, frozenset(keys), frozenset(asked), running, frozenset(specs))
+    return Need(results, _all_behind(keys | asked, store), frozenset(asked), running, frozenset(specs))
 
 
-def _requested(results: Path) -> Iterator[tuple[str, str | None]]:
-    """(digest of the spec, key) of each artifact that the last run asked for; no key where what it reads is not there."""
+def _read_by(manifest: Manifest) -> Iterator[str]:
+    for keys in (manifest.run.get("input_keys") or {}).values():
+        yield from filter(None, keys)
+
+
+def _all_behind(keys: set[str], store: Store) -> frozenset[str]:
+    """``keys``, and those of all that they were made of, as far as the store knows."""
+    found, waiting = set(keys), list(keys)
+    while waiting:
+        manifest = store.manifest(waiting.pop())
+        for key in _read_by(manifest) if manifest is not None else ():
+            if key not in found:
+                found.add(key)
+                waiting.append(key)
+    return frozenset(found)
+
+
+def _requested(results: Path, store: Store) -> Iterator[tuple[str, str | None]]:
+    """(digest of the spec, key) of each artifact that the last run asked for.
+
+    There is no key where something that it reads is neither there nor in ``store``.
+    """
     requests = [load_request(path) for path in request_paths(results)]
     folder = _named([output.path for request in requests for output in request.outputs], results)
+    items = [(request, item, output) for request in requests for item, output in _items(request)]
+    made = {each[2].path: each for each in items}
     contents: dict[Path, str | None] = {}
 
     def content(path: Path) -> str | None:
@@ -93,16 +120,25 @@ def _requested(results: Path) -> Iterator[tuple[str, str | None]]:
             try:
                 contents[path] = load_manifest(results / path.relative_to(folder)).content
             except (PrimumError, ValueError):
-                contents[path] = None
+                contents[path] = None  # also while it is looked for: nothing is made of itself
+                key = asked_key(*made[path])[1] if path in made else None
+                manifest = store.manifest(key) if key else None
+                contents[path] = manifest.content if manifest is not None else None
         return contents[path]
 
-    for request in requests:
-        spec = json.loads(request.spec)
-        for (_, item), output in zip(spec["items"], request.outputs, strict=True):
-            asked, inputs = item_spec(spec, item), {**request.inputs, **output.inputs}
-            read = {role: [content(path) for path in paths] for role, paths in inputs.items()}
-            known = {role: [each for each in found if each is not None] for role, found in read.items()}
-            yield digest(asked), artifact_key(asked, known) if known == read else None
+    def asked_key(request: Request, spec: dict[str, Any], output: Asked) -> tuple[str, str | None]:
+        read = {role: [content(path) for path in paths] for role, paths in {**request.inputs, **output.inputs}.items()}
+        known = {role: [each for each in found if each is not None] for role, found in read.items()}
+        return digest(spec), artifact_key(spec, known) if known == read else None
+
+    return (asked_key(*each) for each in items)
+
+
+def _items(request: Request) -> Iterator[tuple[dict[str, Any], Asked]]:
+    """The spec of each artifact that a request asks for, and what it says of it besides."""
+    spec = json.loads(request.spec)
+    for (_, item), output in zip(spec["items"], request.outputs, strict=True):
+        yield item_spec(spec, item), output
 
 
 def _named(paths: Sequence[Path], results: Path) -> Path:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from primum.artifact.store import Store
 from primum.progress import Progress
 from primum.upkeep.amounts import age_text, size_text
 from primum.upkeep.held import Held, Holdings, read_store, user
@@ -19,7 +20,7 @@ _OTHER = {"work": "journals, checkpoints and tracebacks in work/", "tmp": "half 
 def print_overview(store: Path, results: Sequence[Path]) -> None:
     """Print it. ``results`` are the folders of experiments, or folders of these. PrimumError where one cannot be read."""
     holdings = read_store(store, Progress("store"))
-    needs = [need_of(each) for each in experiments(results)]
+    needs = [need_of(each, Store(store)) for each in experiments(results)]
     entries = [each for each in holdings.held if each.kind in ("entry", "damaged", "closed")]
     print(
         f"{store}: {len(entries):,} artifacts, {size_text(holdings.size())}, of which {size_text(holdings.shared())} "

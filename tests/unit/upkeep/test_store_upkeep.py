@@ -109,7 +109,7 @@ def test_age_size_and_what_is_to_be_left(project: Project) -> None:
         for path in (entry, *entry.iterdir()):
             os.utime(path, (1e9, time.time() - n * 10 * DAY))
     holdings = read_store(project.store.root)
-    needs = [need_of(project.results / "a")]
+    needs = [need_of(project.results / "a", project.store)]
 
     def chosen(**limits: Any) -> list[int]:
         paths = [each.path for each in choose(holdings, needs, Limits(**limits), time.time())]
@@ -197,17 +197,17 @@ def _made_elsewhere(project: Project, asked: Request) -> Path:
 
 def test_a_running_experiment_keeps_what_it_may_yet_take(project: Project) -> None:
     """The key of ``late`` depends on what ``early`` will be: its spec alone is known, and stays while the run lives."""
-    project.make("a", "early", 1)
-    late = project.make("a", "late", 2, ("early",))
+    early, late = project.make("a", "early", 1), project.make("a", "late", 2, ("early",))
     for path in (project.results / "a/data").iterdir():
         path.unlink()
+    shutil.rmtree(early)
     project.age()
     with (project.results / "a/.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        assert need_of(project.results / "a").running
+        assert need_of(project.results / "a", project.store).running
         project.collect()
         assert late.exists()
-    assert not need_of(project.results / "a").running
+    assert not need_of(project.results / "a", project.store).running
     project.collect()
     assert not late.exists()
 
@@ -223,6 +223,23 @@ def test_a_folder_is_needed_by_its_name_wherever_the_run_was(project: Project, m
     project.collect()
     assert early.exists()
     assert late.exists()
+
+
+def test_what_a_folder_has_lost_is_needed_all_the_same(project: Project) -> None:
+    """Its requests, or what is still there, lead to the rest through the manifests of the store."""
+    chain = [project.make("a", "x", 1), project.make("a", "y", 2, ("x",)), project.make("a", "z", 3, ("y",))]
+    for name in ("x", "y", "z"):
+        (project.results / f"a/data/{name}.json").unlink()
+    project.age()
+    project.collect()
+    assert all(entry.exists() for entry in chain), "the last run asked for them"
+    for value, (name, read) in enumerate({"x": (), "y": ("x",), "z": ("y",)}.items(), 1):
+        project.make("a", name, value, read)
+    project.forget("a", "x", "y")
+    (project.results / "a/requests/z.json").unlink()
+    project.age()
+    project.collect()
+    assert all(entry.exists() for entry in chain), "z was made of them"
 
 
 def test_links_count_once_and_what_results_have_is_not_freed(
