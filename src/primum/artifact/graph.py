@@ -130,7 +130,8 @@ class Graph:
 def read_graph(results: Path, store: Path | None = None) -> Graph:
     """The graph of an experiment's folder, such as ``results/demo``. Its store is ``store``, by default that beside the folder.
 
-    Raises PrimumError when the folder is not there. A manifest that is damaged is listed, and is no error.
+    Raises PrimumError when the folder is not there, or has no manifest at all: of nothing, all would be well. A manifest that is
+    damaged is listed, and is no error.
     """
     artifacts, unreadable = [], {}
     for path in manifest_paths(results):
@@ -138,5 +139,7 @@ def read_graph(results: Path, store: Path | None = None) -> Graph:
             artifacts.append(Artifact.open(path))
         except PrimumError as error:
             unreadable[path] = str(error)
+    if not artifacts and not unreadable:
+        raise PrimumError(f"{results}: has no artifact: it is no results folder, or nothing was made yet")
     root = store or Path(os.environ.get("PRIMUM_STORE") or results.parent / ".store")
     return Graph(results, artifacts, unreadable, Store(root) if root.is_dir() else None)

@@ -46,9 +46,6 @@ def diff(first: str, second: str, root: Path, tables: Sequence[str], as_json: bo
         store = folders[stores.index(True)]
         raise PrimumError(f"{store}: is a store, and the other is a results folder: give two of a kind")
     graphs = [read_graph(folder) for folder in folders]
-    for graph in graphs:
-        if not graph.artifacts:
-            raise PrimumError(f"{graph.results}: has no artifact: it is no results folder, or nothing was made yet")
     run = RunDiff(first, second, table_diffs(graphs[0], graphs[1], tables), parting(graphs[0], graphs[1], root))
     print(json.dumps(run.as_json(), indent=1) if as_json else "\n".join(told(run)))
     if damaged := [wrong for graph in graphs for wrong in graph.unreadable.values()]:

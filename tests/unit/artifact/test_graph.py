@@ -95,3 +95,9 @@ def test_a_damaged_manifest_is_listed_and_hides_nothing_else(results: Path) -> N
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(PrimumError, match="no such results folder"):
         list(manifest_paths(tmp_path / "none"))
+
+
+def test_of_a_folder_without_artifacts_nothing_can_be_said(tmp_path: Path) -> None:
+    (tmp_path / "requests").mkdir()
+    with pytest.raises(PrimumError, match="has no artifact: it is no results folder, or nothing was made yet"):
+        read_graph(tmp_path)
