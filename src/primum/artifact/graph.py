@@ -127,12 +127,20 @@ class Graph:
         return {content: list(readers.values()) for content, readers in found.items()}
 
 
+def beside(results: Path) -> Path:
+    """The folder around a results folder, also where that is named ``.`` or ``..``."""
+    return results.parent if results.name not in ("", "..") else results.resolve().parent
+
+
 def read_graph(results: Path, store: Path | None = None) -> Graph:
     """The graph of an experiment's folder, such as ``results/demo``. Its store is ``store``, by default that beside the folder.
 
-    Raises PrimumError when the folder is not there, or has no manifest at all: of nothing, all would be well. A manifest that is
-    damaged is listed, and is no error.
+    Raises PrimumError when the folder is not there, has no manifest at all (of nothing, all is well), or holds such folders.
+    A manifest that is damaged is listed, and is no error.
     """
+    around = None if (results / "experiment.json").exists() else next(results.glob("*/experiment.json"), None)
+    if around is not None:
+        raise PrimumError(f"{results}: holds the results of experiments: name one, such as {around.parent}")
     artifacts, unreadable = [], {}
     for path in manifest_paths(results):
         try:
@@ -141,5 +149,5 @@ def read_graph(results: Path, store: Path | None = None) -> Graph:
             unreadable[path] = str(error)
     if not artifacts and not unreadable:
         raise PrimumError(f"{results}: has no artifact: it is no results folder, or nothing was made yet")
-    root = store or Path(os.environ.get("PRIMUM_STORE") or results.parent / ".store")
+    root = store or Path(os.environ.get("PRIMUM_STORE") or beside(results) / ".store")
     return Graph(results, artifacts, unreadable, Store(root) if root.is_dir() else None)

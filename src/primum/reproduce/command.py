@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from primum.artifact.graph import beside
 from primum.errors import PrimumError
 from primum.project import project_root
 from primum.reproduce.audit import audit
@@ -37,7 +38,7 @@ def audit_results(
     asked = budget or (None if everything or most is not None else BUDGET)
     seconds = None if asked is None else seconds_of(asked)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    folder = output or results.parent / "audits" / f"{results.resolve().name}-{stamp}"
+    folder = output or beside(results) / "audits" / f"{results.resolve().name}-{stamp}"
     found = audit(results, stages, seconds, most, seed, folder, Screen(sys.stderr, seconds))
     page = write_report(found, folder, sys.argv)
     matched = sum(each.matched for each in found.outcomes)

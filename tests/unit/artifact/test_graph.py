@@ -101,3 +101,23 @@ def test_of_a_folder_without_artifacts_nothing_can_be_said(tmp_path: Path) -> No
     (tmp_path / "requests").mkdir()
     with pytest.raises(PrimumError, match="has no artifact: it is no results folder, or nothing was made yet"):
         read_graph(tmp_path)
+
+
+def test_a_folder_of_results_folders_is_none(results: Path) -> None:
+    (results / "experiment.json").write_text("{}")
+    with pytest.raises(PrimumError, match=r"holds the results of experiments: name one, such as .*tiny"):
+        read_graph(results.parent)
+    assert read_graph(results).artifacts
+
+
+def test_the_store_is_beside_the_folder_however_that_is_named(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PRIMUM_STORE", raising=False)
+    (results.parent / ".store").mkdir()
+    monkeypatch.chdir(results / "scores")
+    for named in ("..", "../", "../../tiny", str(results)):
+        store = read_graph(Path(named)).store
+        assert store is not None, named
+    monkeypatch.chdir(results)
+    store = read_graph(Path()).store
+    assert store is not None
+    assert store.root.samefile(results.parent / ".store")
