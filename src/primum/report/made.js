@@ -25,7 +25,7 @@
     return [...total].filter(([, value]) => value).map(([name, value]) => `${numbers.format(Math.round(value * 100) / 100)} ${TOLD[name] || name.replaceAll("_", " ")}`);
   };
 
-  // What one job made: artifacts of a stage that differ in the last part of their names, as scores/sft/medqa does.
+  // What one job made, where its request is gone: artifacts of a stage that differ in the last part of their names, as scores/sft/medqa.
   const jobName = ({ name, kind }) => {
     const parts = name.split("/");
     const own = parts[0] === "data" ? parts.slice(2) : parts.length > 2 ? parts.slice(1, -1) : kind === "folder" ? parts.slice(1) : [];
@@ -37,10 +37,12 @@
     const jobs = new Map();
     const of = artifacts.map((artifact) => {
       if (artifact.lost) return null;
-      const name = jobName(artifact), key = `${artifact.stage} ${name}`;
+      const name = jobName(artifact), key = `${artifact.stage} ${artifact.job || name}`;
       if (!jobs.has(key)) jobs.set(key, { stage: artifact.stage, name, artifacts: [], inputs: new Set(), readers: new Set(), depth: 0 });
-      jobs.get(key).artifacts.push(artifact);
-      return jobs.get(key);
+      const job = jobs.get(key);
+      job.artifacts.push(artifact);
+      if (job.name !== name) job.name = artifact.job.replace("_", " ").split(" ").at(-1);
+      return job;
     });
     artifacts.forEach((artifact, index) => (artifact.inputs || []).forEach((input) => {
       if (!of[input] || !of[index] || of[input] === of[index]) return;

@@ -96,6 +96,16 @@ def test_the_file_is_one_call_and_holds_no_text(results: Path, capsys: pytest.Ca
     assert write_run_data(results).read_text() == text
 
 
+def test_the_jobs_are_those_of_the_last_run(results: Path) -> None:
+    folder = results / "requests/read_rows"
+    folder.mkdir(parents=True)
+    (folder / "x.json").write_text(json.dumps({"outputs": [{"path": "results/elsewhere/data/rows/x.json"}]}))
+    (folder / "y.json").write_text("{")
+    (results / "requests/run.json").write_text("{}")
+    jobs = {each["name"]: each.get("job") for each in run_data(read_graph(results))["artifacts"]}
+    assert jobs == {"data/raw/x": None, "data/rows/x": "read_rows/x", "verdicts/harm/m/p": None, "": None}
+
+
 def test_settings_are_names_and_numbers() -> None:
     spec = {
         "item": {
