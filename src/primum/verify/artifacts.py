@@ -19,6 +19,7 @@ _OTHERS = 0o077
 # The name of a file that is being put into place.
 _TEMPORARY = re.compile(r"\..*\.\d+")
 # Stage -> which of its counts is the number of rows. Others count what was left out as well, or the rows of something else.
+# Of what is read, but for the rows themselves, it is all of them: drops by reason, and the origins of rows and drops.
 _ROWS = {
     **dict.fromkeys(("read", "questions", "answer", "generate", "respond", "sample", "judge", "agreement"), "rows"),
     **dict.fromkeys(("grade", "assess", "verdicts", "tables"), "rows"),
@@ -27,14 +28,6 @@ _ROWS = {
 }
 # Of these each status that rows have is counted under its name.
 _STATUSES = frozenset({"answer", "generate", "respond", "judge", "agreement", "grade", "assess"})
-
-
-def _counted(manifest: Manifest) -> int | None:
-    """How many rows a manifest counts; None where it counts something else."""
-    rows: int | None = manifest.counts.get(_ROWS.get(manifest.stage, ""))
-    # What was dropped has a place in the raw files, too.
-    dropped = manifest.counts.get("drops", 0) if manifest.spec.get("item", {}).get("output") == "origins" else 0
-    return None if rows is None else rows + dropped
 
 
 def check_artifacts(study: Study, readings: Readings) -> Iterator[Seen]:
@@ -101,14 +94,21 @@ def table_faults(
         yield "its rows are right, and other bytes of it are not those that were written", AGAIN
     if not _is_footer_of(manifest, reading.footer):
         yield "its footer names another spec or key than its manifest", AGAIN
-    counted = _counted(manifest)
-    if counted is not None and counted != reading.rows:
+    counted = _counted(manifest, reading.rows)
+    if counted != reading.rows:
         yield f"has {reading.rows:,} rows, its manifest counts {counted:,}", AGAIN
     if manifest.stage in _STATUSES:
         for status, rows in sorted(reading.statuses.items()):
             if manifest.counts.get(status, 0) != rows:
                 yield f"has {rows:,} rows of one status, its manifest counts {manifest.counts.get(status, 0)}", AGAIN
                 break
+
+
+def _counted(manifest: Manifest, there: int) -> int:
+    """The rows that a manifest counts; as many as are ``there`` where it counts something else."""
+    if manifest.stage == "read" and manifest.spec["item"].get("output") in ("drops", "origins"):
+        return sum(manifest.counts.values())
+    return int(manifest.counts.get(_ROWS.get(manifest.stage, ""), there))
 
 
 def _is_footer_of(manifest: Manifest, footer: Mapping[str, str]) -> bool:

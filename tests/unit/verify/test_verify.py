@@ -22,7 +22,7 @@ from primum.artifact.manifest import Manifest, artifact_key, load_manifest, save
 from primum.artifact.store import Store
 from primum.artifact.table import read_table, write_table
 from primum.cli import main
-from primum.verify.artifacts import _counted, table_faults
+from primum.verify.artifacts import table_faults
 from primum.verify.command import verified
 from primum.verify.reading import read_all
 
@@ -118,6 +118,37 @@ def test_what_is_whole_is_clean_and_each_file_is_read_once(results: Path) -> Non
     assert len(page) > 5
     # And the one raw file.
     assert report.files == len({path.stat().st_ino for path in [*named, *page]}) + 1
+
+
+def test_what_the_run_says_of_itself_is_no_request(results: Path) -> None:
+    (results / "requests/run.json").write_text('{"commit": "", "clean": null, "command": "snakemake all"}')
+    assert not found(results)
+
+
+@pytest.mark.parametrize(
+    ("output", "counts", "right"),
+    [
+        ("rows", {"rows": 3}, 3),
+        ("drops", {"empty": 1, "no-answer": 2}, 3),
+        ("drops", {}, 0),
+        ("origins", {"rows": 3, "drops": 2}, 5),
+    ],
+)
+def test_what_is_read_is_counted_as_rows_drops_or_both(
+    output: str, counts: dict[str, int], right: int, tmp_path: Path
+) -> None:
+    spec = {"stage": "read", "common": {}, "item": {"output": output}}
+    key, path = artifact_key(spec, {}), tmp_path / "t.parquet"
+
+    def faults(number: int) -> list[str]:
+        told = {"spec": canonical_json(spec), "key": key, "schema_version": "1"}
+        rows = pa.table({"id": pa.array([f"{each:02}" for each in range(number)], pa.string())})
+        content = write_table(rows, path, told)
+        reading = read_all([(path, True)], 1, lambda _: None).of(path)
+        return [wrong for wrong, _ in table_faults(Manifest("table", "read", spec, {}, key, content, counts), reading)]
+
+    assert faults(right) == []
+    assert faults(right + 1) == [f"has {right + 1} rows, its manifest counts {right}"]
 
 
 def test_a_flipped_byte_in_a_page(results: Path) -> None:
@@ -376,14 +407,6 @@ def test_counts_that_the_rows_do_not_bear_out(results: Path) -> None:
         "verdicts/harm/a/harmful.parquet": "has 12 rows, its manifest counts 13",
         "generations/a/harmful.parquet": "has 12 rows of one status, its manifest counts 11",
     }
-
-
-def test_what_was_called_is_no_request_and_dropped_rows_have_a_place(results: Path) -> None:
-    (results / "requests/run.json").write_text('{"command": "snakemake all"}')
-    origins = Manifest("table", "read", {"item": {"output": "origins"}}, {}, "k", "c", {"rows": 40, "drops": 20})
-    assert _counted(origins) == 60
-    assert _counted(replace(origins, spec={"item": {"output": "rows"}})) == 40
-    assert found(results) == []
 
 
 @pytest.mark.parametrize(("table", "column"), [("benchmarks", "accuracy"), ("safety", "mean"), ("training", "loss")])
