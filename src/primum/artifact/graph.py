@@ -41,7 +41,7 @@ def manifest_paths(results: Path) -> Iterator[Path]:
     Raises PrimumError when there is no such folder.
     """
     if not results.is_dir():
-        raise PrimumError(f"{results}: no such results folder; `snakemake all` makes results/<experiment>")
+        raise PrimumError(f"{results}: no such results folder: give the path of one, such as results/demo")
     for entry in sorted(os.scandir(results), key=lambda entry: entry.name):
         if entry.name not in _OTHERS and not entry.name.startswith("."):
             if entry.is_dir(follow_symlinks=False):

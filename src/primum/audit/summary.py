@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from primum.artifact.graph import manifest_paths
 from primum.artifact.manifest import load_manifest
 from primum.errors import PrimumError
 
@@ -27,9 +28,9 @@ _READ_LATER = {"judge", "agreement", "rate"}
 
 
 def summarize(results: Path) -> str:
-    """A few lines about the experiment in ``results``; reads manifests only."""
+    """A few lines about the experiment in ``results``; reads manifests only. PrimumError when there is no such folder."""
     manifests = []
-    for path in sorted(results.rglob("*.json")):
+    for path in manifest_paths(results):
         try:
             manifests.append(load_manifest(path))
         except PrimumError:
