@@ -103,7 +103,7 @@ def test_a_column_that_nobody_named_is_hidden() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["show", "nowhere.json"], "nowhere.json: no such artifact: run the stage that makes it"),
+        (["show", "nowhere.json"], "nowhere.json: no such artifact: give its path, such as results/demo/scores/"),
         (
             ["check", "no-such"],
             "experiment 'no-such': no such experiment; there are: demo, demo-engines, demo-judges, ",

@@ -14,6 +14,7 @@ from primum.audit.learned import learned_text, tokenizer_of
 from primum.audit.licences import trained_on
 from primum.audit.tasks import tried
 from primum.dag.scope import Scope
+from primum.errors import PrimumError
 from primum.experiment.load import read_experiment, validate
 from primum.hub.lock import UNKNOWN_REVISION
 from primum.licences import told
@@ -47,9 +48,12 @@ def find_manifest(path: Path) -> Path:
 def show(path: Path, rows: int, harmful: bool) -> None:
     """Print the manifest, then ``rows`` rows; columns that may hold harmful text only when ``harmful`` says so.
 
-    Of tokens that a model trains on the text is printed then, with what it learns marked.
+    Of tokens that a model trains on the text is printed then, with what it learns marked. PrimumError when nothing is there.
     """
-    artifact = Artifact.open(find_manifest(path))
+    found = find_manifest(path)
+    if not found.is_file():
+        raise PrimumError(f"{path}: no such artifact: give its path, such as results/demo/scores/sft/medqa.parquet")
+    artifact = Artifact.open(found)
     manifest = artifact.manifest
     print(f"{artifact.path}\n  stage    {manifest.stage}\n  content  {manifest.content}\n  key      {manifest.key}")
     if manifest.sensitive:
