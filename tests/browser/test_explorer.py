@@ -187,4 +187,8 @@ def test_the_panel_fits_a_phone(results: tuple[Path, list[dict[str, Any]]], tab:
     tab.until(drawn("scores/medqa/sft"))
     panel = "document.querySelector('#explorer')"
     assert tab.see(f"[{panel}.scrollWidth, document.documentElement.scrollWidth]") == [360, 360]
+    # Where an item's answers are wider than the phone, keys scroll them, too.
+    tab.click("#explorer-rows .tabulator-row button")
+    tab.until("document.activeElement.id === 'explorer-item-title'")
+    assert tab.see("document.querySelector('#explorer-item .scroll').tabIndex") == 0
     tab.call("Emulation.clearDeviceMetricsOverride")
