@@ -76,6 +76,12 @@ class Graph:
     unreadable: Mapping[Path, str] = field(default_factory=dict)
     store: Store | None = None
 
+    def check_readable(self) -> None:
+        """PrimumError naming a manifest that cannot be read: what was made of this graph is without it."""
+        if self.unreadable:
+            more = f" (and {len(self.unreadable) - 1} more)" if len(self.unreadable) > 1 else ""
+            raise PrimumError(f"left out: {next(iter(self.unreadable.values()))}{more}")
+
     @cached_property
     def by_key(self) -> dict[str, list[Artifact]]:
         """Artifacts by key, the first by path first."""

@@ -46,7 +46,10 @@ Texts = Mapping[str, Mapping[str, str]]
 
 
 def write_texts(results: Path, harmful: bool) -> Path:
-    """Write the folder, which appears whole or not at all. PrimumError unless ``harmful`` says that it was asked for twice."""
+    """Write the folder, which appears whole or not at all.
+
+    PrimumError unless ``harmful`` says that it was asked for twice, and, once it is there, if a damaged manifest was left out.
+    """
     folder = results / TEXTS
     if not harmful:
         raise PrimumError(
@@ -72,6 +75,7 @@ def write_texts(results: Path, harmful: bool) -> Path:
         raise PrimumError(f"{folder}: cannot be written: {error.strerror}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    graph.check_readable()
     return folder
 
 

@@ -28,9 +28,13 @@ _HIDDEN = ("canary", "template", "policies", "policy", "system", "description", 
 
 
 def write_run_data(results: Path) -> Path:
-    """Write the record of the experiment in ``results``, such as ``results/demo``. PrimumError if it cannot be."""
+    """Write the record of the experiment in ``results``, such as ``results/demo``.
+
+    PrimumError if it cannot be, or, once it is there, if a manifest that is damaged was left out.
+    """
     path = results / RUN_DATA
-    text = json.dumps(run_data(read_graph(results)), separators=(",", ":"), ensure_ascii=False)
+    graph = read_graph(results)
+    text = json.dumps(run_data(graph), separators=(",", ":"), ensure_ascii=False)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_text(f"primumRun({text});\n", encoding="utf-8")
@@ -39,6 +43,7 @@ def write_run_data(results: Path) -> Path:
         raise PrimumError(f"{path}: cannot be written: {error.strerror}") from None
     finally:
         temporary.unlink(missing_ok=True)
+    graph.check_readable()
     return path
 
 
@@ -75,7 +80,7 @@ def run_data(graph: Graph) -> dict[str, Any]:
 
 def _jobs(results: Path) -> dict[str, str]:
     """By the path of a manifest in the results: the job that the last run asked for it, by its request's path."""
-    found = {}
+    found: dict[str, str] = {}
     for path in request_paths(results):
         job = path.relative_to(results / "requests").with_suffix("").as_posix()
         try:

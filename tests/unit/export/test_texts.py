@@ -99,5 +99,5 @@ def test_a_folder_without_results_is_refused(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "empty").mkdir()
     with pytest.raises(SystemExit):
         main(["texts", str(tmp_path / "empty"), *ASKED])
-    assert "holds no scores, responses or verdicts" in capsys.readouterr().err
+    assert "has no artifact" in capsys.readouterr().err
     assert not list((tmp_path / "empty").iterdir())

@@ -15,6 +15,7 @@ from primum.artifact.manifest import Manifest, save_manifest
 from primum.artifact.table import write_table
 from primum.cli import main
 from primum.dag.dag import STAGES
+from primum.errors import PrimumError
 from primum.trace.rundata import run_data, settings, write_run_data
 
 SECRET = "a request for harm"
@@ -104,6 +105,13 @@ def test_the_jobs_are_those_of_the_last_run(results: Path) -> None:
     (results / "requests/run.json").write_text("{}")
     jobs = {each["name"]: each.get("job") for each in run_data(read_graph(results))["artifacts"]}
     assert jobs == {"data/raw/x": None, "data/rows/x": "read_rows/x", "verdicts/harm/m/p": None, "": None}
+
+
+def test_a_damaged_manifest_is_left_out_and_said(results: Path) -> None:
+    (results / "verdicts/harm/m/p.json").write_text("{")
+    with pytest.raises(PrimumError, match=r"left out: .*p\.json: not a manifest, or damaged"):
+        write_run_data(results)
+    assert "verdicts/harm/m/p" not in (results / "report.run.js").read_text()
 
 
 def test_settings_are_names_and_numbers() -> None:
