@@ -8,7 +8,7 @@ import pytest
 
 from primum.cli import main
 from primum.errors import PrimumError
-from primum.project import project_root
+from primum.project import project_root, results_folder
 
 ROOT = Path(__file__).parents[2]
 DEMO = str(ROOT / "config/experiments/demo.yaml")
@@ -67,3 +67,20 @@ def test_the_current_folder_comes_first(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "there/Snakefile").unlink()
     with pytest.raises(PrimumError, match="is in no clone"):
         project_root(there)
+
+
+def test_results_are_named_by_their_experiment_or_their_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clone = tmp_path / "clone"
+    (clone / "config/experiments").mkdir(parents=True)
+    (clone / "Snakefile").touch()
+    (clone / "results/tiny").mkdir(parents=True)
+    (clone / "docs").mkdir()
+    monkeypatch.chdir(clone / "docs")
+    assert results_folder("tiny") == Path("../results/tiny")
+    assert results_folder("../results/none") == Path("../results/none")
+    with pytest.raises(PrimumError, match=r"^\.\./results/none: no such results folder: give an experiment"):
+        results_folder("none")
+    # What lies here goes before what has its name there, if it is one.
+    (clone / "docs/tiny").mkdir()
+    (clone / "docs/tiny/experiment.json").touch()
+    assert results_folder("tiny") == Path("tiny")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from primum.project import project_root
+from primum.project import project_root, results_folder
 
 if TYPE_CHECKING:
     from primum.dag.workflow import Workflow
@@ -47,7 +47,7 @@ KEPT = (
     ),
     argument("--store", type=Path, help="the store (default: PRIMUM_STORE, or .store in the first of these folders)"),
 )
-RESULTS = argument("results", type=Path, help="the experiment's folder, such as results/demo")
+RESULTS = argument("results", type=results_folder, help="an experiment that was run, or its folder: demo, results/demo")
 
 
 def opened(given: argparse.Namespace) -> Workflow:

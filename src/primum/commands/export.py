@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from primum.commands.command import RESULTS, Command, argument
-from primum.project import project_root
+from primum.project import project_root, results_folder
 
 
 def _export(given: argparse.Namespace) -> None:
@@ -72,7 +72,7 @@ COMMANDS = (
         "primum export results/demo --format lm-eval --output exported",
         _export,
         (
-            argument("results", type=Path, nargs="?", help="the experiment's folder; --format sbom needs none"),
+            argument("results", type=results_folder, nargs="?", help="as for verify; --format sbom needs none"),
             argument(
                 "--format",
                 choices=("lm-eval", "hf", "dataset", "crate", "sbom"),

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from primum.commands.command import KEPT, RESULTS, RUN, Command, argument, opened
-from primum.project import project_root
+from primum.project import project_root, results_folder
 
 
 def _check(given: argparse.Namespace) -> None:
@@ -95,7 +95,7 @@ COMMANDS = (
         "primum table4 results/med42-v2-8b --format latex",
         _table4,
         (
-            argument("results", type=Path, nargs="?", help="an experiment's folder; without it, nothing was run"),
+            argument("results", type=results_folder, nargs="?", help="as for verify; without it, nothing was run"),
             argument("--format", choices=("html", "markdown", "latex", "all"), default="markdown"),
             argument("--output", type=Path, metavar="FOLDER", help="write table4.html, .md, .tex here"),
             argument("--check", action="store_true", help="recompute its averages and look at the paper's claims"),

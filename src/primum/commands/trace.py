@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from primum.commands.command import RESULTS, RUN, Command, argument, opened
-from primum.project import project_root
+from primum.project import project_root, results_folder
 
 
 def _explain(given: argparse.Namespace) -> None:
@@ -151,7 +151,7 @@ COMMANDS = (
         "primum verify results/demo",
         _verify,
         (
-            argument("results", type=Path, nargs="+", help="experiments' folders, such as results/demo"),
+            argument("results", type=results_folder, nargs="+", help="experiments that were run, or their folders"),
             argument("--store", type=Path, help="the store (default: PRIMUM_STORE, or .store beside the folder)"),
             argument("--json", type=Path, metavar="FILE", help="also write what was found here, as JSON"),
             argument("--jobs", type=int, metavar="N", help="files to read at a time (default: the cores there are)"),

@@ -11,9 +11,10 @@ from typing import Any
 
 from primum.artifact.graph import Graph, read_graph
 from primum.errors import PrimumError
+from primum.project import results_folder
 from primum.tables.cells import NAMED
 from primum.trace.cell import Cell, find_cell, inputs_of
-from primum.trace.find import find_artifact, results_folder
+from primum.trace.find import find_artifact
 from primum.trace.item import Item, find_item
 from primum.trace.show import show
 from primum.trace.steps import Unfolded, unfold

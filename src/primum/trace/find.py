@@ -1,9 +1,8 @@
-"""What people name: a results folder, and an artifact in it by its name, path, content or key."""
+"""What people name: an artifact, by its name, path, content or key."""
 
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,18 +16,6 @@ from primum.project import project_root
 _LISTED = 4
 # A shorter beginning of a hash is rather a name that is wrong.
 _HASH = re.compile(r"[0-9a-f]{6,64}")
-
-
-def results_folder(given: str) -> Path:
-    """The results folder that an experiment's name, or a path to it, means. PrimumError when there is none."""
-    path = Path(given)
-    if (path / "experiment.json").is_file() or (path.is_dir() and len(path.parts) > 1):
-        return path
-    root = project_root(given)
-    found = Path(os.path.relpath(root / "results" / given))
-    if not found.is_dir():
-        raise PrimumError(f"{found}: no such results folder: give an experiment that was run, or its folder")
-    return found
 
 
 def nearest(word: str, words: Sequence[str]) -> str:

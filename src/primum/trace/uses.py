@@ -10,8 +10,9 @@ from typing import Any
 from primum.artifact.graph import Graph, read_graph
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
+from primum.project import results_folder
 from primum.tables.cells import NAMED, behind
-from primum.trace.find import find_artifacts, results_folder
+from primum.trace.find import find_artifacts
 from primum.trace.show import show
 from primum.trace.tree import Line
 from primum.trace.words import plural
