@@ -39,8 +39,6 @@ rule audit:
         claim,
     log:
         RUN.log("audit", "audit"),
-    # Whoever finds something ends with an error, and finds it again.
-    retries: 0
     threads: max(RUN.threads(job.stage.name, job.model) for job in RUN.dag.jobs)
     resources:
         **largest_resources(RUN.experiment, SITE, RUN.dag.jobs, SECONDS),
