@@ -113,6 +113,12 @@ class Meaning:
         asking = [entry["dataset"] for entry in benchmarks if entry.get("group", "benchmark") == "benchmark"]
         return list(dict.fromkeys(asking))
 
+    def placed(self) -> set[str]:
+        """The datasets of whose rows the report says where they are in the raw files."""
+        asked = [self.document["benchmarks"][name]["dataset"] for name in self.benchmarks]
+        asked += [self.document["prompts"][name]["dataset"] for name in self.prompts]
+        return {*asked, *(graded for name in self.judges if (graded := self._judge(name).get("graded")))}
+
     # Sets of jobs -------------------------------------------------------------------------------------------------
 
     def trained(self, model: str) -> set[str]:

@@ -266,7 +266,9 @@ def _owners(before: Document, after: Document, path: tuple[Any, ...]) -> set[str
         owners -= new.decontaminating() | new.overlapping()  # another benchmark asks of the same dataset
     if path[:2] == ("evaluate", "benchmarks") and old.ranked() == new.ranked():
         owners -= new.scoring()  # the one that changed its place is answered in words
-    if path[:2] == ("evaluate", "models") and old.needed() != new.needed():
+    if old.placed() != new.placed():
+        owners.add("write_report")
+    if path[:2] == ("evaluate", "models"):
         owners.add("write_report")
     return owners
 

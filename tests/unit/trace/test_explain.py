@@ -29,6 +29,12 @@ from primum.trace.show import show
 from primum.trace.tree import Line
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal in which no line of these is broken, wherever the results lie."""
+    monkeypatch.setenv("COLUMNS", "140")
+
+
 @pytest.fixture
 def made(tmp_path: Path) -> Made:
     return traced_results(tmp_path / "results" / "tiny")
