@@ -128,3 +128,20 @@ def request_paths(results: Path) -> list[Path]:
     """Where what each job of the last run was asked for is written down, in the order of the paths."""
     folder = results / _REQUESTS
     return [path for path in sorted(folder.rglob("*.json")) if path != folder / _NAME]
+
+
+def requested(results: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+    """By the path of a manifest, whole and from each of its folders on: the job that the last run asked for it, and its request.
+
+    Where the results lay when it was written does not matter so. What is no request of a job is left out.
+    """
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for path in request_paths(results):
+        job = path.relative_to(results / _REQUESTS).with_suffix("").as_posix()
+        try:
+            request = json.loads(path.read_text(encoding="utf-8"))
+            asked = [Path(output["path"]).parts for output in request["outputs"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        found |= {"/".join(parts[start:]): (job, request) for parts in asked for start in range(len(parts))}
+    return found

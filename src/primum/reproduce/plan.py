@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from primum.artifact.graph import Graph, Input
-from primum.artifact.invocation import request_paths
+from primum.artifact.invocation import requested
 from primum.artifact.manifest import Artifact, Manifest
 from primum.dag.dag import TRAINING
 from primum.errors import PrimumError
@@ -61,18 +61,8 @@ def _is_here(manifest: Manifest, mirror: Path | None) -> bool:
 
 def shared_roles(results: Path) -> dict[str, tuple[str, ...]]:
     """By the path of a manifest below the results: the roles in which all artifacts of its job read the same."""
-    found = {}
-    for path in request_paths(results):
-        try:
-            request = json.loads(path.read_text(encoding="utf-8"))
-            for output in request["outputs"]:
-                parts = Path(output["path"]).parts
-                # Where the results lay when it was written does not matter.
-                for start in range(len(parts)):
-                    found["/".join(parts[start:])] = tuple(request["inputs"])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return found
+    asked = requested(results)
+    return {place: tuple(request["inputs"]) for place, (_, request) in asked.items() if "inputs" in request}
 
 
 def candidate_of(name: str, artifact: Artifact, shared: Mapping[str, tuple[str, ...]]) -> Candidate:

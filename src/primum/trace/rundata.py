@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from primum.artifact.graph import Graph, Input, read_graph
-from primum.artifact.invocation import request_paths
+from primum.artifact.invocation import requested
 from primum.artifact.manifest import Artifact, Manifest
 from primum.dag.dag import STAGES
 from primum.errors import PrimumError
@@ -54,7 +54,7 @@ def run_data(graph: Graph) -> dict[str, Any]:
     """
     place = {artifact.path: number for number, artifact in enumerate(graph.artifacts)}
     lost: dict[str, tuple[int, Input]] = {}
-    told, jobs = [], _jobs(graph.results)
+    told, asked = [], requested(graph.results)
     for artifact in graph.artifacts:
         inputs = graph.inputs(artifact)
         indices = []
@@ -71,26 +71,11 @@ def run_data(graph: Graph) -> dict[str, Any]:
                 "inputs": indices,
                 "roles": [each.role for each in inputs],
                 "bytes": _size(artifact),
-                **({"job": job} if (job := jobs.get(artifact.path.relative_to(graph.results).as_posix())) else {}),
+                **({"job": job[0]} if (job := asked.get(artifact.path.relative_to(graph.results).as_posix())) else {}),
             }
         )
     told += [_lost(each) for _, each in lost.values()]
     return {"artifacts": told}
-
-
-def _jobs(results: Path) -> dict[str, str]:
-    """By the path of a manifest in the results: the job that the last run asked for it, by its request's path."""
-    found: dict[str, str] = {}
-    for path in request_paths(results):
-        job = path.relative_to(results / "requests").with_suffix("").as_posix()
-        try:
-            for output in json.loads(path.read_text(encoding="utf-8"))["outputs"]:
-                parts = Path(output["path"]).parts
-                # Where the results lay when it was written does not matter.
-                found |= {"/".join(parts[start:]): job for start in range(len(parts))}
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # no request of a job: `primum verify` says so
-    return found
 
 
 def _told(manifest: Manifest) -> dict[str, Any]:
