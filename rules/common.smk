@@ -122,6 +122,7 @@ def claim(wildcards):
             RUN.begin()
         except PrimumError as error:
             raise SystemExit(f"primum: error: {error}") from None
+        name_jobs()
         TERMINAL.begin(workflow.dag, [], not workflow.local_exec, None)
     return []
 
@@ -165,11 +166,18 @@ def unread(wildcards):
     return sorted(UNREAD)
 
 
+def name_jobs():
+    """On Slurm, name this run's jobs so that the next run knows them, should this one be killed: what the names begin with."""
+    if not hasattr(workflow.executor_settings, "jobname_prefix"):
+        return None
+    prefix = name_prefix(RUN.experiment.name, RUN.dag.results)
+    workflow.executor_settings.jobname_prefix = prefix
+    return prefix
+
+
 def take_over_jobs():
-    """On Slurm: names by which the next run knows this one's jobs, should it be killed; and see to those of the last one."""
-    if hasattr(workflow.executor_settings, "jobname_prefix"):
-        prefix = name_prefix(RUN.experiment.name, RUN.dag.results)
-        workflow.executor_settings.jobname_prefix = prefix
+    """On Slurm: see to the jobs of a run that was killed."""
+    if (prefix := name_jobs()) is not None:
         RUNNING.update(take_over(prefix, Progress("slurm")))
 
 
