@@ -13,10 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from demo_run import take_trained
 from runs import ROOT, command, contents, environment, run
-
-from primum.artifact.manifest import load_manifest
-from primum.artifact.store import Store
 
 pytestmark = pytest.mark.demo
 
@@ -70,9 +68,7 @@ def kill(process: subprocess.Popen[bytes], draw: random.Random) -> str:
 def begin_again(results: Path, demo: Path) -> None:
     """Nothing under ``results`` but a store with the longest trainings."""
     shutil.rmtree(results, ignore_errors=True)
-    for name in TRAINED:
-        key = load_manifest(demo / f"demo/models/{name}/manifest.json").key
-        shutil.copytree(Store(demo / ".store").entry(key), Store(results / ".store").entry(key))
+    take_trained(demo, results / ".store", TRAINED)
 
 
 @pytest.fixture

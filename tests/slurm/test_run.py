@@ -5,9 +5,12 @@ It is the demo with fewer of its models: a job of each kind costs the cluster ha
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import pytest
 import yaml
 from cluster import Cluster
 from configuration import GPU_TYPE
+from demo_run import take_trained
 from launch import Run, site
 from project import DEMO, copy_project
 from runs import contents
@@ -40,6 +44,8 @@ RESOURCES: dict[str, dict[str, int]] = {
 LARGE = {"mem_mb": 3500, "minutes": 37, "gpus": 4}
 MODELS = ("base", "sft", "dpo-1", "dpo-2-on-policy", "judge", "criteria-judge")
 SCORED = ("sft", "dpo-2-on-policy")
+# Trainings that the run finds in its store. It trains by each of the other stages, and test_faults.py pretrains on the cluster.
+TRAINED = ("base", "judge", "criteria-judge")
 STAGES = {
     "read_training": "curate",
     "read_benchmarks": "curate",
@@ -85,11 +91,12 @@ def document() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def run(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The literal command, in a copy of the project with a site's file."""
+def run(cluster: Cluster, demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The literal command, in a copy of the project with a site's file; its store has the longest trainings."""
     project = copy_project(tmp_path_factory.mktemp("run") / "project")
     site(project)
     (project / "config/experiments/demo.yaml").write_text(yaml.safe_dump(document(), sort_keys=False), encoding="utf-8")
+    take_trained(demo, project / "results/.store", TRAINED)
     run = Run(cluster, project, "results", "demo")
     assert run.command()[1:] == ["-m", "snakemake", "--profile", "slurm", "all"]
     with run.running() as process:
@@ -97,10 +104,8 @@ def run(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-def test_the_demo_is_what_a_local_run_makes(run: Run, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    # Locally, all that these models share with the whole demo comes from its store. Asked for by name, or the cluster would
-    # wait until the demo is done.
-    demo: Path = request.getfixturevalue("demo")
+def test_the_demo_is_what_a_local_run_makes(run: Run, demo: Path, tmp_path: Path) -> None:
+    # Locally, all that these models share with the whole demo comes from its store.
     shutil.copytree(demo / ".store", tmp_path / "results/.store", copy_function=os.link)
     run_locally(tmp_path / "results", experiment=run.project / "config/experiments/demo.yaml")
     assert contents(run.project / "results") == contents(tmp_path / "results")
@@ -137,3 +142,53 @@ def test_a_second_run_submits_nothing(run: Run) -> None:
         run.finish(process, 120)
     assert "Nothing to be done" in run.said()
     assert len(run.all_jobs()) == before
+
+
+def test_what_was_made_is_verified_as_a_job(run: Run) -> None:
+    verify = Run(run.cluster, run.project, run.results, run.experiment, "verify")
+    report = run.project / "results/demo/verification.json"
+    damaged = run.project / "results/demo/scores/sft/medqa.parquet"
+    with verify.running() as process:
+        verify.finish(process, 180)
+    found = json.loads(report.read_text())
+    assert found["clean"]
+    assert found["artifacts"] == len(contents(run.project / "results"))
+    with flipped(damaged), verify.running("--retries", "0") as process:
+        assert verify.end(process, 180) == 1
+    # Under the results folder that the command was given, as the folder lies for whoever reads the cluster's log.
+    assert "what is wrong is in results/demo/verification.json" in verify.said()
+    wrong = {each["path"] for each in json.loads(report.read_text())["findings"]}
+    assert "results/demo/scores/sft/medqa.parquet" in wrong
+    jobs = [(job["State"], job["ReqMem"], job["Timelimit"]) for job in run.jobs("rule_verify")]
+    assert jobs == [("COMPLETED", "2500M", "00:12:00"), ("FAILED", "2500M", "00:12:00")]
+
+
+def test_what_was_made_is_audited_as_a_job(run: Run) -> None:
+    """On one node, with the most of what any job had: it may make any of them again."""
+    audit = Run(run.cluster, run.project, run.results, run.experiment, "audit")
+    with audit.running("--config", "audit=20s") as process:
+        audit.finish(process, 300)
+    (report,) = (run.project / "results/audits").glob("demo-*/audit.json")
+    found = json.loads(report.read_text())
+    assert found["clean"]
+    assert found["made_again"]["artifacts"] >= 5
+    assert found["run"]["budget"] == 20
+    (job,) = run.jobs("rule_audit")
+    assert (job["State"], job["NNodes"], job["ReqMem"]) == ("COMPLETED", "1", f"{RESOURCES['pretrain']['mem_mb']}M")
+    # The budget, and a fetch besides, which has the default of an hour here.
+    assert job["Timelimit"] == "01:01:00"
+    assert f"gres/gpu:{GPU_TYPE}={LARGE['gpus']}" in job["AllocTRES"]
+
+
+@contextmanager
+def flipped(path: Path) -> Iterator[None]:
+    """One bit in the middle of the file is another, and afterwards as it was. The store's file is the same one."""
+    before, mode = path.read_bytes(), path.stat().st_mode
+    middle = len(before) // 2
+    path.chmod(0o600)
+    path.write_bytes(before[:middle] + bytes([before[middle] ^ 1]) + before[middle + 1 :])
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+        path.chmod(mode)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import yaml
 from filelock import FileLock
 from runs import ROOT, contents, run
+
+from primum.artifact.manifest import load_manifest
+from primum.artifact.store import Store
 
 _CONTENTS = "demo-contents.json"
 
@@ -48,3 +53,10 @@ def demo_contents(demo: Path) -> dict[str, str]:
     """The content hash of every artifact of that run, whatever a test does to its folder meanwhile."""
     found: dict[str, str] = json.loads((demo.parent / _CONTENTS).read_text())
     return found
+
+
+def take_trained(demo: Path, store: Path, models: Iterable[str]) -> None:
+    """Put the trained ``models`` of the finished demo into ``store``, and nothing else."""
+    for name in models:
+        key = load_manifest(demo / f"demo/models/{name}/manifest.json").key
+        shutil.copytree(Store(demo / ".store").entry(key), Store(store).entry(key))
