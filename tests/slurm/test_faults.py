@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,12 @@ from primum.artifact.manifest import load_manifest
 
 PRETRAIN, SFT = "rule_pretrain_model_wildcards_base", "rule_sft_model_wildcards_sft"
 SCORE = "rule_score_benchmarks_wildcards_sft"
-STEPS = 2500
+STEPS = 1000
 MEMORY = 450  # MB: Snakemake twice and a training need more, and less than twice as much
 
 
 def document(name: str, **resources: Any) -> dict[str, Any]:
-    """The tiny experiment with a pretraining of half a minute and more; a checkpoint every 50 of its steps."""
+    """The tiny experiment with a pretraining of ten seconds and more; a checkpoint every 50 of its steps."""
     made: dict[str, Any] = json.loads(json.dumps(TINY | {"name": name}))
     made["models"]["base"]["optimization"] |= {"steps": STEPS, "checkpoint_steps": 50}
     made["resources"] = {"pretrain": {"mem_mb": 3000, "minutes": 10}} | resources
@@ -126,12 +127,8 @@ def test_a_time_limit_leaves_a_checkpoint_and_the_next_attempt_goes_on_from_it(i
     run = started(idle, project, "limited")
     with run.running() as process:
         job = run.submitted(PRETRAIN)
-        run.wait_step("pretrain", "base", 60)
-        # Slurm looks at limits every 30 s: the training must not be at its end by then, however fast the machine.
-        trainer = halted(run, job, "pretrain")
-        idle.scontrol("update", f"JobId={job}", "EndTime=now+15seconds")
-        wait_for("it is told to stop", lambda: is_told_to_stop(trainer), 120)
-        os.kill(trainer, signal.SIGCONT)
+        with halfway(run, job):  # Slurm looks at limits every 30 s
+            idle.scontrol("update", f"JobId={job}", "EndTime=now+15seconds")
         run.finish(process)
     assert_went_on(run, job)
     first, second = run.jobs(PRETRAIN)
@@ -177,9 +174,27 @@ def halted(run: Run, job: int, stage: str) -> int:
     return process
 
 
+@contextmanager
+def halfway(run: Run, job: int) -> Iterator[None]:
+    """The pretraining, which stands still after its first checkpoint until it is told to stop.
+
+    So it is not at its end before that, however fast the machine.
+    """
+    run.wait_step("pretrain", "base", 60)
+    trainer = halted(run, job, "pretrain")
+    yield
+    wait_for("it is told to stop", lambda: is_told_to_stop(trainer), 120)
+    with suppress(ProcessLookupError):
+        os.kill(trainer, signal.SIGCONT)
+
+
 def is_told_to_stop(pid: int) -> bool:
-    """Whether a process that was halted has a SIGTERM waiting, or was set going again."""
-    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    """Whether a process that was halted has a SIGTERM waiting, was set going again, or is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    status = dict(line.split(":\t", 1) for line in lines)
     waiting = int(status["SigPnd"], 16) | int(status["ShdPnd"], 16)
     return bool(waiting >> (signal.SIGTERM - 1) & 1) or not status["State"].startswith("T")
 
@@ -188,8 +203,8 @@ def test_a_cancelled_job_is_retried_and_goes_on(idle: Cluster, project: Path) ->
     run = started(idle, project, "cancelled")
     with run.running() as process:
         job = run.submitted(PRETRAIN)
-        run.wait_step("pretrain", "base", 60)
-        idle.scancel(job)
+        with halfway(run, job):
+            idle.scancel(job)
         run.finish(process)
     assert states(run) == ["CANCELLED", "COMPLETED"]
     assert_went_on(run, job)
@@ -211,9 +226,9 @@ def test_a_preempted_job_is_requeued_and_goes_on(idle: Cluster, project: Path) -
     try:
         with run.running() as process:
             job = run.submitted(PRETRAIN)
-            run.wait_step("pretrain", "base", 60)
-            # Everything of both nodes, for someone with priority.
-            urgent = idle.sbatch("sleep 2", "--partition=high", "--nodes=2", f"--gres=gpu:{GPUS}", "--exclusive")
+            with halfway(run, job):
+                # Everything of both nodes, for someone with priority.
+                urgent = idle.sbatch("sleep 2", "--partition=high", "--nodes=2", f"--gres=gpu:{GPUS}", "--exclusive")
             idle.wait_job(urgent, 120)
             run.finish(process)
     finally:
@@ -229,8 +244,8 @@ def test_a_job_whose_node_is_lost_is_requeued_and_goes_on(idle: Cluster, project
     run = started(idle, project, "lost")
     with run.running() as process:
         job = run.submitted(PRETRAIN)
-        run.wait_step("pretrain", "base", 60)
-        idle.kill_node(int(idle.squeue(f"--jobs={job}")[0]["NodeList"].removeprefix("node")))
+        with halfway(run, job):
+            idle.kill_node(int(idle.squeue(f"--jobs={job}")[0]["NodeList"].removeprefix("node")))
         run.finish(process)
     assert states(run) == ["NODE_FAIL", "COMPLETED"]
     assert {attempt["JobID"] for attempt in run.jobs(PRETRAIN)} == {str(job)}
@@ -256,11 +271,11 @@ def test_a_killed_snakemake_is_started_again_and_nothing_runs_twice(idle: Cluste
     with run.running() as process:
         first = run.submitted(PRETRAIN)
         run.wait_step("pretrain", "base", 60)
+        # It must still run when the next one is submitted, however fast the machine.
+        trainer = halted(run, first, "pretrain")
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert idle.state(first) == "RUNNING"
-    # It must still run when the next one is submitted, however fast the machine.
-    trainer = halted(run, first, "pretrain")
     with run.running() as process:
         second = run.submitted(PRETRAIN, after=first)
         # It holds nothing while the first one runs.
