@@ -23,7 +23,7 @@ rule verify:
         report=f"{RUN.dag.results}/verification.json",
     shell:
         "primum verify {params.results:q} --store {params.store:q} --json {params.report:q} --jobs {threads} > {log:q} 2>&1 "
-        "|| {{ echo '[verify] error: what is wrong is in' {params.report:q} >> {log:q}; exit 1; }}"
+        "|| {{ echo '[verify] error: what is wrong, or missing, is in' {params.report:q} >> {log:q}; exit 1; }}"
 
 
 # `--config audit=2h`, or audit=all: how much is made again.

@@ -153,7 +153,7 @@ def test_verifying_as_a_job_changes_nothing_and_fails_where_something_is_wrong(p
         check=False,
     )
     assert failed.returncode == 1
-    assert f"what is wrong is in {planted}/demo/verification.json" in failed.stderr
+    assert f"what is wrong, or missing, is in {planted}/demo/verification.json" in failed.stderr
     assert not lost.exists()
     assert json.loads((planted / "demo/verification.json").read_text())["findings"][0]["path"] == str(lost)
 

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
-from primum.artifact.invocation import save_invocation
+from primum.artifact.invocation import request_paths, save_invocation
 from primum.artifact.request import Asked, Request
 from primum.artifact.store import Store
 from primum.dag.dag import STAGES, TARGETS, TRAINING, Dag, Job
@@ -84,10 +84,17 @@ class Workflow:
         )
 
     def write_requests(self) -> None:
-        """Write down what every job is asked for, and by whom, before the first of them starts."""
+        """Write down what every job is asked for, and by whom, before the first of them starts.
+
+        What an earlier run asked for, and this one does not, goes: else it would count as missing ever after.
+        """
         save_invocation(Path(self.dag.results))
-        for job in self.dag.jobs:
-            self.request(job).save(self.request_path(job))
+        asked = {self.request_path(job): job for job in self.dag.jobs}
+        for path, job in asked.items():
+            self.request(job).save(path)
+        for path in request_paths(Path(self.dag.results)):
+            if path not in asked:
+                path.unlink(missing_ok=True)
 
     def check_asked(self) -> None:
         """PrimumError when ``refresh`` or ``recompute`` names no job of this experiment."""

@@ -15,7 +15,7 @@ from rich.filesize import decimal
 from primum.errors import PrimumError
 from primum.verify.artifacts import check_artifacts, files_of
 from primum.verify.copies import check_copies
-from primum.verify.finding import Finding, Seen, Unchecked, sorted_out
+from primum.verify.finding import Finding, Seen, Unchecked, some, sorted_out
 from primum.verify.manifests import Known, check_manifests, known_in
 from primum.verify.meter import metered
 from primum.verify.raw import check_raw
@@ -24,10 +24,16 @@ from primum.verify.recount import recount
 from primum.verify.remade import check_report, check_tables
 from primum.verify.study import Study, open_study
 
+# The exit status of a run that was interrupted, or lost something: neither clean, nor wrong (1), nor asked wrongly (2).
+_INCOMPLETE = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found in ``results``: ``size`` is in bytes, each file counted once; ``reading`` and ``seconds`` are times."""
+    """What was found in ``results``: ``size`` is in bytes, each file counted once; ``reading`` and ``seconds`` are times.
+
+    ``missing`` are the artifacts that an experiment asks for and that were not made yet, or are gone.
+    """
 
     results: tuple[str, ...]
     artifacts: int
@@ -38,6 +44,7 @@ class Verified:
     seconds: float
     findings: tuple[Finding, ...]
     unchecked: tuple[Unchecked, ...]
+    missing: tuple[str, ...] = ()
 
     def record(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -52,12 +59,26 @@ class Verified:
             f"{decimal(self.size)} read in {self.reading:.1f} s ({rate:.2f} GB/s), {self.seconds:.1f} s in all"
         ]
         lines += [f"not checked: {each}" for each in self.unchecked]
-        count = len(self.findings)
-        return [*lines, f"{count:,} finding{'s' * (count != 1)}" if count else "clean: no finding"]
+        if self.missing:
+            lines.append(f"missing: {_counted(len(self.missing), 'artifact')} of the experiment: {some(self.missing)}")
+        return [*lines, self._verdict()]
+
+    def _verdict(self) -> str:
+        if self.findings:
+            return _counted(len(self.findings), "finding")
+        if self.missing:
+            return "incomplete: no finding in what is here; snakemake all makes what is missing"
+        return "clean as far as it was checked: no finding" if self.unchecked else "clean: no finding"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def verify(folders: Sequence[Path], store: Path | None, report: Path | None, jobs: int | None) -> None:
-    """Print what is wrong in results ``folders``, and write it to ``report`` as JSON; SystemExit with 1 if something is.
+    """Print what is wrong in results ``folders``, and write it to ``report`` as JSON.
+
+    SystemExit with 1 if something is; with 3 if nothing is, and artifacts are missing.
 
     PrimumError where a folder is not there, or the report cannot be written.
     """
@@ -71,6 +92,8 @@ def verify(folders: Sequence[Path], store: Path | None, report: Path | None, job
     print("\n".join(found.summary()))
     if found.findings:
         raise SystemExit(1)
+    if found.missing:
+        raise SystemExit(_INCOMPLETE)
 
 
 def verified(folders: Sequence[Path], store: Path | None = None, jobs: int | None = None) -> Verified:
@@ -99,6 +122,7 @@ def verified(folders: Sequence[Path], store: Path | None = None, jobs: int | Non
         round(time.monotonic() - begun, 3),
         tuple(findings),
         tuple(unchecked),
+        tuple(path for study in studies for path in study.missing),
     )
 
 

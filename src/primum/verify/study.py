@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from primum.artifact.folder import MANIFEST
 from primum.artifact.graph import Graph, read_graph
 from primum.artifact.manifest import Artifact, Manifest
 from primum.artifact.store import Store
@@ -43,6 +44,13 @@ class Study:
         for path, artifact in self.by_path.items():
             if path in self.places:
                 yield artifact, self.places[path]
+
+    @cached_property
+    def missing(self) -> list[str]:
+        """The artifacts that the experiment asks for and whose manifests are not here, not even damaged, by their paths."""
+        damaged = {path.relative_to(self.results).as_posix() for path in self.graph.unreadable}
+        lacking = sorted(set(self.places) - set(self.by_path) - damaged)
+        return [str(self.results / path.removesuffix(f"/{MANIFEST}").removesuffix(".json")) for path in lacking]
 
     def inputs(self, artifact: Artifact) -> dict[str, list[Artifact]]:
         """What ``artifact`` was made of, by role: from its inputs' places, where they hold what it read.

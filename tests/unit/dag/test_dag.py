@@ -64,6 +64,16 @@ def test_every_request_has_a_file_of_its_own_and_reads_back(tmp_path: Path, name
             assert after.inputs == {role: paths for role, paths in before.inputs.items() if paths}
 
 
+def test_what_is_asked_for_no_more_has_no_request(tmp_path: Path) -> None:
+    run = open_shipped(tmp_path, "demo-engines")
+    former = Path(run.dag.results, "requests", "sft_model", "gone.json")
+    former.parent.mkdir(parents=True)
+    former.write_text("{}")
+    run.write_requests()
+    left = {path for path in former.parents[1].rglob("*.json") if path.name != "run.json"}
+    assert left == {run.request_path(job) for job in run.dag.jobs}
+
+
 def test_the_parts_of_a_jobs_name(tmp_path: Path) -> None:
     assert STAGES["judge"].wildcards("harm/mistral-7b-v0.3") == {"judge": "harm", "model": "mistral-7b-v0.3"}
     assert STAGES["tables"].wildcards("tables") == {}

@@ -268,6 +268,7 @@ def test_a_missing_input_and_one_that_only_the_store_has(results: Path) -> None:
     lost.with_suffix(".parquet").unlink()
     report = verified([results])
     assert not report.findings
+    assert report.missing == (str(lost.with_suffix("")),)
     assert ("inputs: whether their data is whole", 2) in [(each.what, each.count) for each in report.unchecked]
     shutil.rmtree(Store(results.parent / ".store").entry(key))
     wrong = dict(found(results))
@@ -493,6 +494,26 @@ def test_the_command_prints_a_line_a_finding_and_writes_a_report(
     assert written["clean"] is False
     assert written["size"] > 50_000
     assert SECRET not in printed + report.read_text()
+
+
+def test_a_run_that_is_not_finished_is_incomplete_and_not_clean(
+    results: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    shutil.rmtree(results / "report")
+    for suffix in (".json", ".parquet"):
+        (results / f"scores/a/medqa{suffix}").unlink()
+    report = tmp_path / "report.json"
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", str(results), "--json", str(report)])
+    assert ended.value.code == 3
+    *_, missing, last = capsys.readouterr().out.splitlines()
+    lost = [f"{results}/report", f"{results}/scores/a/medqa"]
+    assert missing == f"missing: 2 artifacts of the experiment: {', '.join(lost)}"
+    assert last.startswith("incomplete: no finding in what is here")
+    assert json.loads(report.read_text())["missing"] == lost
+    # A manifest that is damaged is a finding, and its artifact not missing, too.
+    flip(results / "scores/b/medqa.json", 40)
+    assert list(verified([results]).missing) == lost
 
 
 def test_a_folder_that_is_not_there_and_jobs_that_are_none(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
