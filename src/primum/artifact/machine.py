@@ -26,8 +26,14 @@ _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==", re.MULTILINE)
 
 
 def user_name() -> str:
-    """Who runs this process: a name where there is one, else a number."""
-    return getpass.getuser() if "USER" in os.environ or "LOGNAME" in os.environ else str(os.getuid())
+    """Who runs this process: what the environment or the system calls them, else their number, as ``uid 1000``.
+
+    A container that is started as some user need not know a name for them.
+    """
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def machine(libraries: Collection[str]) -> dict[str, Any]:

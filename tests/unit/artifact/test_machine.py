@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from primum.artifact.invocation import CLONE
-from primum.artifact.machine import container, gpus, lock_of, machine, visible_gpus
+from primum.artifact.machine import container, gpus, lock_of, machine, user_name, visible_gpus
 
 # As nvidia-smi 550 prints it.
 TWO = """0, GPU-aaaa1111-0000, 550.54.15, NVIDIA H100 80GB HBM3
@@ -32,6 +34,16 @@ H100, A100 = "NVIDIA H100 80GB HBM3", "NVIDIA A100-SXM4, 40GB"
 )
 def test_gpus_are_those_that_cuda_shows(visible: str | None, names: list[str]) -> None:
     assert visible_gpus(TWO, visible) == (names, "550.54.15" if names else "")
+
+
+def test_who_it_is_has_a_name_or_is_said_to_be_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    assert user_name() == pwd.getpwuid(os.getuid()).pw_name
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # as in a container without an entry for the user
+    assert user_name() == f"uid {os.getuid()}"
+    monkeypatch.setenv("USER", "ann")
+    assert user_name() == "ann"
 
 
 def test_a_part_of_a_gpu_and_no_answer() -> None:
