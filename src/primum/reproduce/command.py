@@ -40,7 +40,7 @@ def audit_results(
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     folder = output or beside(results) / "audits" / f"{results.resolve().name}-{stamp}"
     found = audit(results, stages, seconds, most, seed, folder, Screen(sys.stderr, seconds))
-    page = write_report(found, folder, sys.argv)
+    page = write_report(found, folder)
     matched = sum(each.matched for each in found.outcomes)
     left = sum(map(len, found.left.values()))
     print(f"{results}: {matched:,} of {len(found.outcomes):,} made again as claimed; {left:,} not made again; {page}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from primum.artifact.folder import file_sha256
+from primum.artifact.invocation import invocation
 from primum.artifact.machine import user_name
 from primum.artifact.manifest import Artifact
 from primum.dag.dag import STAGES
@@ -25,6 +26,7 @@ from primum.reproduce.screen import clock
 
 LIST = "manifests.sha256"
 _NAMED = 5
+_CLEAN = {True: "", False: ", with changes", None: ", it is not known whether with changes"}
 _KINDS = {
     "exact": "the same content, bit by bit",
     "conditional": "the same content, or within a tolerance: a model is asked or trained",
@@ -33,13 +35,13 @@ _KINDS = {
 }
 
 
-def write_report(audit: Audit, output: Path, command: Sequence[str]) -> Path:
+def write_report(audit: Audit, output: Path) -> Path:
     """Write the report into ``output``, names, numbers and hashes alone, and no text of rows; the path of ``audit.md``."""
     paths = sorted([each.path for each in audit.graph.artifacts] + list(audit.graph.unreadable))
     lines = [f"{file_sha256(path)}  {path.relative_to(audit.graph.results).as_posix()}\n" for path in paths]
     listed = output / LIST
     listed.write_text("".join(lines), encoding="utf-8")
-    record = _record(audit, command, file_sha256(listed), len(paths))
+    record = _record(audit, file_sha256(listed), len(paths))
     page = output / "audit.json"
     page.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     target = output / "audit.md"
@@ -47,7 +49,7 @@ def write_report(audit: Audit, output: Path, command: Sequence[str]) -> Path:
     return target
 
 
-def _record(audit: Audit, command: Sequence[str], listed: str, manifests: int) -> dict[str, Any]:
+def _record(audit: Audit, listed: str, manifests: int) -> dict[str, Any]:
     verdicts = Counter(each.verdict for each in audit.outcomes)
     return {
         "results": str(audit.graph.results),
@@ -70,7 +72,7 @@ def _record(audit: Audit, command: Sequence[str], listed: str, manifests: int) -
         "circumstances": {"here": asdict(audit.here), "there": asdict(audit.there), "threads": list(audit.threads)},
         "tolerances": {"float32": asdict(FULL), "other": asdict(HALF), "relative": RELATIVE},
         "run": {
-            "command": list(command),
+            **invocation(),
             "by": user_name(),
             "host": socket.gethostname(),
             "started": _at(audit.started),
@@ -87,8 +89,8 @@ def _record(audit: Audit, command: Sequence[str], listed: str, manifests: int) -
 
 
 def _recorded(artifacts: Sequence[Artifact]) -> dict[str, list[str]]:
-    """The machines and versions of Python that the manifests name."""
-    keys = ("host", "machine", "python")
+    """The machines, versions of Python and commits that the manifests name."""
+    keys = ("host", "machine", "python", "commit")
     return {key: sorted({str(each.manifest.run.get(key, "")) for each in artifacts} - {""}) for key in keys}
 
 
@@ -120,10 +122,11 @@ def _page(audit: Audit, record: Mapping[str, Any], digest: str) -> Iterator[str]
         f"{len(outcomes) - len(matched):,} did not. {left:,} were not made again."
     )
     yield ""
+    yield from _untouched(audit)
     yield (
         f"Claimed: {claimed['artifacts']:,} artifacts of {len(claimed['stages'])} stages, made on "
         f"{', '.join(claimed['recorded_on']['host']) or 'an unknown machine'}. Each is made again from its own recorded inputs, "
-        "whose hashes were checked first."
+        "whose hashes were checked first. Whether it lies in its place, `primum verify` says."
     )
     yield from _failures(audit)
     yield from _near(outcomes)
@@ -135,7 +138,7 @@ def _page(audit: Audit, record: Mapping[str, Any], digest: str) -> Iterator[str]
     yield from ["", "## Signed off", "", "| | |", "|---|---|"]
     yield f"| by | {run['by']} on {run['host']} |"
     yield f"| at | {run['started']}, for {clock(audit.seconds)} |"
-    yield f"| command | `{' '.join(run['command'])}` |"
+    yield f"| command | `{run['command']}` |"
     yield f"| sha256 of `audit.json` | `{digest}` |"
     yield f"| sha256 of `{LIST}` | `{claimed['manifests_sha256']}` |"
     yield "| reviewed by, on | |"
@@ -144,6 +147,16 @@ def _page(audit: Audit, record: Mapping[str, Any], digest: str) -> Iterator[str]
         f"`{LIST}` lists the manifests that this report speaks of. In the results folder, `sha256sum -c` of it says whether "
         "they are still the same."
     )
+
+
+def _untouched(audit: Audit) -> Iterator[str]:
+    """The stages that the audit says nothing of: a reader of the first lines should not think that it does."""
+    made = {each.stage for each in audit.outcomes}
+    claimed = {each.manifest.stage for each in audit.graph.artifacts}
+    rest = [stage for stage in [*STAGES, *sorted(claimed - STAGES.keys())] if stage in claimed - made]
+    if rest:
+        yield f"**Of {len(rest)} of {len(claimed)} stages nothing was made again**: {', '.join(rest)}."
+        yield ""
 
 
 def _failures(audit: Audit) -> Iterator[str]:
@@ -241,16 +254,27 @@ def _circumstances(audit: Audit, record: Mapping[str, Any]) -> Iterator[str]:
     threads = ", ".join(map(str, audit.threads))
     yield f"| threads | as the experiment asks | {threads}: another number than that, but for training, whose spec fixes it |"
     yield "| items and files | in order | the other way round |"
-    had = ", ".join(record["claimed"]["recorded_on"]["python"])
+    recorded = record["claimed"]["recorded_on"]
     bound = "none" if audit.budget is None else clock(audit.budget)
     yield ""
     libraries = ", ".join(f"{name} {version or 'not installed'}" for name, version in run["versions"].items())
-    yield f"Python {run['python']} on {run['machine']}, {run['cpus']} CPUs. The manifests say Python {had}. Here: {libraries}."
+    code = f"commit {run['commit']}{_CLEAN[run['clean']]}" if run["commit"] else "of no known commit"
+    yield f"Code: {code}. The manifests say {_some(recorded['commit']) or 'none'}."
+    yield ""
+    yield (
+        f"Python {run['python']} on {run['machine']}, {run['cpus']} CPUs. "
+        f"The manifests say Python {_some(recorded['python'])}. Here: {libraries}."
+    )
     yield ""
     yield (
         f"Budget: {bound}. By the recorded times {clock(audit.sample.seconds)} were expected; it took {clock(audit.seconds)}. "
         f"The sample's seed is {audit.seed}."
     )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _tolerances() -> Iterator[str]:
@@ -264,8 +288,7 @@ def _tolerances() -> Iterator[str]:
 
 
 def _names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return ", ".join(f"`{name}`" for name in names[:_NAMED]) + more
+    return _some([f"`{name}`" for name in names])
 
 
 def _cell(text: str) -> str:

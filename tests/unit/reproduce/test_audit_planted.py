@@ -23,6 +23,7 @@ from stage_artifacts import folder_artifact, saved
 import primum
 from primum.artifact.canonical import canonical_json
 from primum.artifact.code import code_digest
+from primum.artifact.invocation import invocation
 from primum.artifact.manifest import Artifact, Manifest, artifact_key, load_manifest, save_manifest
 from primum.artifact.request import Asked, Request
 from primum.artifact.store import Store
@@ -241,6 +242,11 @@ def test_untouched_code_passes_over_what_it_can_make(
     (page,) = (tmp_path / "results" / "audits").glob("tiny-*/audit.md")
     assert f"# Audit of {results}: passed" in page.read_text()
     assert "other code (primum.curate.read)" in page.read_text()
+    assert "**Of 1 of 2 stages nothing was made again**: test.\n" in page.read_text()
+    assert (
+        f"Code: {f'commit {commit}' if (commit := invocation()['commit']) else 'of no known commit'}"
+        in page.read_text()
+    )
     assert Artifact.open(results / "data" / "rows" / "sound.json").table().num_rows == 1
 
 
