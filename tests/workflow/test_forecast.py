@@ -131,7 +131,7 @@ def test_a_finished_run_has_nothing_to_do(project: Path) -> None:
     assert _states(project) == {"up to date": EVERY, "stored": set(), "to run": set()}
     assert _planned(project) == set()
     printed = _plan(project)
-    assert printed.startswith("tiny: 0 of 17 jobs to run, with the store results/.store\n")
+    assert printed.startswith("tiny: 0 of 17 stage jobs to run, with the store results/.store\n")
     last = next(line for line in printed.splitlines() if line.startswith("all "))
     assert last.split()[1:] == ["17", "17", "0", "0", "-", "-", "-", "-", "-", "-"]
 

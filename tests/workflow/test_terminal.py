@@ -118,7 +118,7 @@ def test_in_a_terminal_there_is_one_line(project: Path, columns: int) -> None:
 def test_what_the_store_gave_is_said(project: Path) -> None:
     shutil.rmtree(project / "results/tiny")
     dry = piped(project, "all", "--dry-run")
-    assert "tiny: 12 jobs would run" in dry
+    assert "tiny: 12 jobs would run: 0 of stages, 12 others, such as CSV\n" in dry
     assert "17 jobs are taken from the store results/.store and do not run." in dry
     run = terminal(project, "all")
     assert run.end() == 0

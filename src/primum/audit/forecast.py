@@ -75,7 +75,7 @@ def print_plan(run: Workflow) -> None:
     lines = forecast(run, state)
     total = lines[-1]
     waiting = total.count("to run")
-    print(f"{run.experiment.name}: {waiting} of {len(total.jobs)} jobs to run, with the store {run.store}")
+    print(f"{run.experiment.name}: {waiting} of {len(total.jobs)} stage jobs to run, with the store {run.store}")
     if adoptable := len(list(adoptable_jobs(pieces(run, state)))) if waiting else 0:
         print(
             f"{adoptable} of {waiting} jobs to run differ from what is there in code or versions alone: {command(run)}"

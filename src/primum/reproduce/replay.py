@@ -113,7 +113,7 @@ def _plan(recorded: Recorded, target: Path) -> None:
     if difference:
         raise PrimumError(difference)
     jobs = {(each["stage"], each["job"]) for each in plan.values()}
-    print(f"{recorded.name}: {len(jobs)} jobs and {len(plan)} artifacts, all with the keys that were recorded")
+    print(f"{recorded.name}: {len(jobs)} stage jobs and {len(plan)} artifacts, all with the keys that were recorded")
 
 
 def first_difference(plan: Mapping[str, Mapping[str, Any]], recorded: Mapping[str, Manifest]) -> str:

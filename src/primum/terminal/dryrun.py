@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from primum.dag.dag import STAGES
 from primum.dag.refresh import refreshed
 from primum.dag.state import RunState
 from primum.dag.workflow import Workflow
@@ -78,12 +79,16 @@ class DryRun:
 
     def text(self) -> str:
         """A table with a line for each stage."""
-        total = sum(sum(reasons.values()) for reasons in self._why.values())
+        counts = {stage: sum(reasons.values()) for stage, reasons in self._why.items()}
+        total = sum(counts.values())
+        others = sum(count for stage, count in counts.items() if stage not in STAGES)
+        # `primum plan` and `primum why` count the jobs of stages alone.
+        what = f": {total - others} of stages, {others} others, such as CSV" if others else ""
         width = max(map(len, ("stage", *self._why)))
-        lines = [f"{self.name}: {total} jobs would run", "", f"{'stage':<{width}}  jobs  why"] if total else []
+        lines = [f"{self.name}: {total} jobs would run{what}", "", f"{'stage':<{width}}  jobs  why"] if total else []
         for stage, reasons in self._why.items():
             why = ", ".join(f"{n} {reason}" if len(reasons) > 1 else reason for reason, n in reasons.most_common())
-            lines.append(f"{stage:<{width}}  {sum(reasons.values()):>4}  {why}")
+            lines.append(f"{stage:<{width}}  {counts[stage]:>4}  {why}")
         lines += [""] if total else []
         if self._taken:
             lines.append(f"{self._taken} jobs are taken from the store {self.store} and do not run.")

@@ -45,9 +45,9 @@ def check_asked(run: Workflow, asked: str | None) -> None:
 def _overview(found: Why) -> Iterator[str]:
     waiting, total, name = len(found.waiting), len(found.run.dag.jobs), found.run.experiment.name
     if not waiting:
-        yield f"{name}: nothing would run: what its {total} jobs make is here, or in the store {found.run.store}"
+        yield f"{name}: nothing would run: what its {total} stage jobs make is here, or in the store {found.run.store}"
         return
-    yield f"{name}: {waiting} of {total} jobs would run, for {several(len(found.groups), 'cause')}"
+    yield f"{name}: {waiting} of {total} stage jobs would run, for {several(len(found.groups), 'cause')}"
     for groups in _of_the_same(found.groups):
         yield ""
         for group in groups:

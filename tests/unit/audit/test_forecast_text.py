@@ -59,7 +59,7 @@ def test_every_shipped_experiment_has_a_plan_for_a_terminal(
     lines = printed.splitlines()[1:]  # the first names folders
     assert max(map(len, lines)) <= 100
     total = len(open_workflow({"experiment": name, "results": str(tmp_path)}, ROOT).dag.jobs)
-    assert printed.startswith(f"{name}: {total} of {total} jobs to run")
+    assert printed.startswith(f"{name}: {total} of {total} stage jobs to run")
     assert next(line for line in lines if line.startswith("all ")).split()[1:5] == [str(total), "0", "0", str(total)]
     assert "Budget: none" in printed
     assert ("GPU-h limit: " in printed) == any(each.gpus for each in load_experiment(name, ROOT).resources.values())

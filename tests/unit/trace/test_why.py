@@ -222,7 +222,7 @@ def test_the_command(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.chdir(project.root)
     main(["why", "tiny"])
     said = capsys.readouterr().out.splitlines()
-    assert said[0].endswith("jobs would run, for 1 cause")
+    assert said[0].endswith("stage jobs would run, for 1 cause")
     assert said[2] == "models.sft.optimization.steps: 4 -> 5"
     main(["why", "tiny", "sft:sft", "--json"])
     answer = json.loads(capsys.readouterr().out)
