@@ -8,12 +8,13 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from primum.artifact.manifest import Manifest, save_manifest
+from primum.artifact.manifest import Manifest, load_manifest, save_manifest
 from primum.artifact.request import Asked, Request
 from primum.artifact.store import Store
 from primum.artifact.table import content_hash, write_table
@@ -82,6 +83,21 @@ def test_show_prints_harmful_text_when_asked_and_escapes_it(
     assert HARMFUL in printed
     assert "\x1b" not in printed
     assert "hidden" not in printed
+
+
+def test_show_folds_what_is_long(
+    generations: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = load_manifest(generations.with_suffix(".json"))
+    modules = {f"primum.module{number}": "a" * 64 for number in range(40)}
+    save_manifest(replace(manifest, run={**manifest.run, "modules": modules}), generations.with_suffix(".json"))
+    monkeypatch.setenv("COLUMNS", "80")
+    main(["show", str(generations)])
+    lines = capsys.readouterr().out.splitlines()
+    modules_lines = [line for line in lines if "primum.module" in line]
+    assert max(map(len, modules_lines)) <= 80
+    assert len(modules_lines) > 10
+    assert "primum.module39=aaaaaaaaaaaa" in "".join(modules_lines)
 
 
 def test_show_takes_a_number_of_rows(generations: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from primum.audit.adopt import differing
 
 _SHOWN = frozenset(
     {"user", "host", "machine", "cpus", "python", "finished", "seconds", "slurm_job", "gpus", "driver", "cuda"}
-    | {"container", "commit", "clean", "lock", "command", "adopted"}
+    | {"container", "commit", "clean", "lock", "command", "adopted", "modules", "input_keys"}
 )
 _CLEAN = {True: "", False: ", with changes", None: ", it is not known whether with changes"}
 
@@ -52,9 +52,18 @@ def told_of_run(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 + (f"; differs in {differs})" if differs else ")")
             ),
         )
+    for name in ("modules", "input_keys"):
+        if run.get(name):
+            yield name.removeprefix("input_"), _digests(run[name])
     rest = {name: value for name, value in run.items() if name not in _SHOWN}
     if rest:
         yield "run", json.dumps(rest)
+
+
+def _digests(found: Mapping[str, Any]) -> str:
+    """``primum.errors=0123456789ab, ...``: the beginnings of hashes by name."""
+    named = {name: each if isinstance(each, list) else [each] for name, each in found.items()}
+    return _line(", ".join(f"{name}={'+'.join(str(hash_)[:12] for hash_ in each)}" for name, each in named.items()))
 
 
 def _line(text: object) -> str:

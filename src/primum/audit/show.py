@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import textwrap
 from pathlib import Path
 
 import pyarrow as pa
@@ -59,12 +61,12 @@ def show(path: Path, rows: int, harmful: bool) -> None:
     if manifest.sensitive:
         print("  marked   sensitive: it is its owner's alone, and no export takes it unless it is asked for twice")
     for role, hashes in manifest.inputs.items():
-        print(f"  input    {role}: {', '.join(content[:12] for content in hashes)}")
-    print(f"  spec     {json.dumps(manifest.spec.get('common'))[:400]}")
-    print(f"           {json.dumps(manifest.spec.get('item'))[:400]}")
-    print(f"  counts   {json.dumps(manifest.counts)}")
+        _print_folded("input", f"{role}: {', '.join(content[:12] for content in hashes)}")
+    _print_folded("spec", json.dumps(manifest.spec.get("common"))[:400])
+    _print_folded("", json.dumps(manifest.spec.get("item"))[:400])
+    _print_folded("counts", json.dumps(manifest.counts))
     for name, text in told_of_run(manifest.run):
-        print(f"  {name:8} {text}")
+        _print_folded(name, text)
     if manifest.kind == "folder":
         for name, sha256 in manifest.files.items():
             print(f"  file     {sha256[:12]}  {name}")
@@ -88,6 +90,13 @@ def show(path: Path, rows: int, harmful: bool) -> None:
             print(f"    {name}: {text if harmful or len(text) <= _WIDTH else text[:_WIDTH] + '...'}")
     if hidden:
         print(f"  hidden   {', '.join(hidden)}: may hold harmful text; --show-harmful-text prints it")
+
+
+def _print_folded(name: str, text: str) -> None:
+    """Print a line, folded where the terminal has no room for it. In a file or a pipe it is as wide as most terminals."""
+    width = max(shutil.get_terminal_size((98, 24)).columns, 40)
+    fold = textwrap.TextWrapper(width, subsequent_indent=" " * 11, break_long_words=False, break_on_hyphens=False)
+    print(fold.fill(f"  {name:8} {text}"))
 
 
 def check(name: str, root: Path) -> None:

@@ -28,9 +28,16 @@ def _summary(given: argparse.Namespace) -> None:
 
 
 def _show(given: argparse.Namespace) -> None:
-    from primum.audit.show import show
+    from primum.audit.show import find_manifest, show
+    from primum.errors import PrimumError
+    from primum.trace.find import find_path
 
-    show(given.artifact, given.rows, given.show_harmful_text)
+    if given.rows < 0:
+        raise PrimumError(f"--rows {given.rows}: give 0 or more")
+    manifest = find_manifest(Path(given.artifact))
+    if not manifest.is_file():
+        manifest = find_path(given.artifact)
+    show(manifest, given.rows, given.show_harmful_text)
 
 
 def _table4(given: argparse.Namespace) -> None:
@@ -80,7 +87,9 @@ COMMANDS = (
         "primum show results/demo/scores/dpo-3/medqa.parquet --rows 3",
         _show,
         (
-            argument("artifact", type=Path, help="a .parquet file, a folder, or the manifest of either"),
+            argument(
+                "artifact", help="a .parquet file, a folder, the manifest of either, or a name: demo/scores/sft/medqa"
+            ),
             argument("--rows", type=int, default=5, help="how many rows to print (default: 5)"),
             argument(
                 "--show-harmful-text",

@@ -25,13 +25,20 @@ def _uses(given: argparse.Namespace) -> None:
 
 
 def _why(given: argparse.Namespace) -> None:
+    from primum.artifact.graph import beside
+    from primum.trace.find import located, named_in
     from primum.trace.told import print_ran, print_why
 
+    place = located(given.experiment) if given.stage is None else None
+    if place is not None:  # an artifact alone
+        folder, given.stage = place
+        given.experiment, given.results = folder.resolve().name, given.results or str(beside(folder))
     run, root = opened(given), project_root(given.experiment)
+    asked = None if given.stage is None else named_in(Path(run.dag.results), given.stage)
     if given.ran:
-        print_ran(Path(run.dag.results), Path(run.store), root, given.stage, given.json)
+        print_ran(Path(run.dag.results), Path(run.store), root, asked, given.json)
     else:
-        print_why(run, root, given.experiment, given.stage, given.json)
+        print_why(run, root, given.experiment, asked, given.json)
 
 
 def _diff(given: argparse.Namespace) -> None:
@@ -114,7 +121,9 @@ COMMANDS = (
         _uses,
         (
             argument("what", help="an artifact, a raw file, a file of the project's data, or the beginning of a hash"),
-            argument("--experiment", default="demo", help="one that was run, or its results folder (default: demo)"),
+            argument(
+                "--experiment", help="one that was run, or its results folder (default: that of the path, or demo)"
+            ),
             _JSON,
         ),
     ),
@@ -126,7 +135,10 @@ COMMANDS = (
         (
             argument("experiment", nargs="?", default="demo", help="a name or a path, as for check (default: demo)"),
             argument(
-                "stage", metavar="STAGE[:NAME]", nargs="?", help="tell it job by job: of a stage, of one job, or all"
+                "stage",
+                metavar="STAGE[:NAME]",
+                nargs="?",
+                help="tell it job by job: a stage, a job, an artifact, or all",
             ),
             argument("--ran", action="store_true", help="say why what is there was made again, when it was made last"),
             argument("--json", action="store_true", help="print it as JSON"),
@@ -139,7 +151,7 @@ COMMANDS = (
         "primum diff results/demo results/other",
         _diff,
         (
-            argument("first", metavar="A", help="a results folder, an experiment's name, or a store"),
+            argument("first", metavar="A", help="a results folder, an experiment's name, a store, or an artifact"),
             argument("second", metavar="B", help="another one of the same kind"),
             argument("--tables", metavar="NAMES", type=_names, default=[], help="only these, with commas between"),
             argument("--json", action="store_true", help="print it as JSON, in full"),

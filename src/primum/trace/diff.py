@@ -17,19 +17,26 @@ from primum.artifact.folder import MANIFEST
 from primum.artifact.graph import read_graph
 from primum.artifact.manifest import load_manifest
 from primum.errors import PrimumError
+from primum.trace.find import located
 from primum.trace.parting import Part, Parting, parting
 from primum.trace.rows import Cell, TableDiff, results_folder, table_diffs
 from primum.trace.told import cause_lines, filled, listed, several
+from primum.trace.two import diff_artifacts
 
 _SHOWN = 5
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
 def diff(first: str, second: str, root: Path, tables: Sequence[str], as_json: bool) -> bool:
-    """Print how two results folders (by path or experiment) or two stores differ; return whether they do.
+    """Print how two results folders (by path or experiment), two stores or two artifacts differ; return whether they do.
 
     Raises PrimumError where one is not there, or one is a store and the other is not.
     """
+    one, other = located(first), located(second)
+    if one is not None and other is not None:
+        return diff_artifacts(one, other, root, as_json)
+    if one is not None or other is not None:
+        raise PrimumError(f"{first if one else second}: is an artifact, and the other is not: give two of a kind")
     folders = []
     for given in (first, second):
         folder = results_folder(given, root)

@@ -14,7 +14,7 @@ from primum.errors import PrimumError
 from primum.project import results_folder
 from primum.tables.cells import NAMED
 from primum.trace.cell import Cell, find_cell, inputs_of
-from primum.trace.find import find_artifact
+from primum.trace.find import find_artifact, located, named_in
 from primum.trace.item import Item, find_item
 from primum.trace.show import show
 from primum.trace.steps import Unfolded, unfold
@@ -67,7 +67,9 @@ def explained(
     if depth is not None and depth < 0:
         raise PrimumError(f"--depth {depth}: give 0 or more")
     graph = read_graph(results)
-    if what in NAMED:
+    name = named_in(results, what).removeprefix("tables/")
+    if name in NAMED and (what == name or where):
+        what = name
         table, cell = find_cell(graph, what, where)
         chosen = inputs_of(graph, table, cell)
         measured = [read.artifact for read, why in chosen if read.artifact is not None and not why]
@@ -159,7 +161,10 @@ def explain(
     """Print an explanation, as text or JSON, or write it as a page. Without ``what``, print what can be asked."""
     if as_json and html is not None:
         raise PrimumError("--json and --html do not go together: give one of them")
-    results = results_folder(experiment)
+    if what is None and (place := located(experiment)) is not None:
+        results, what = place
+    else:
+        results = results_folder(experiment)
     if what is None:
         if where or item or as_json or html is not None or depth is not None:
             raise PrimumError(f"name a table or an artifact, too: `primum explain {experiment}` lists what there is")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from primum.artifact.folder import MANIFEST
-from primum.artifact.graph import Graph
+from primum.artifact.graph import Graph, read_graph
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
-from primum.project import project_root
+from primum.project import project_root, results_folder
 
 _LISTED = 4
 # A shorter beginning of a hash is rather a name that is wrong.
@@ -23,6 +25,34 @@ def nearest(word: str, words: Sequence[str]) -> str:
     near = difflib.get_close_matches(word, words, n=3, cutoff=0.5)
     more = f" and {len(words) - _LISTED} more" if not near and len(words) > _LISTED else ""
     return ("nearest: " if near else "there are: ") + ", ".join(near or words[:_LISTED]) + more
+
+
+def located(given: str) -> tuple[Path, str] | None:
+    """The results folder that a path lies in, and the name in it: ``results/demo``, ``scores/sft/medqa``.
+
+    The path is that of an artifact's file, folder, manifest or CSV, or ends in its name; it begins here, or in the project's
+    results (``demo/scores/sft/medqa``). None where it lies in no results folder.
+    """
+    # A single word that is no file here is a name: of an experiment, or of a table.
+    if not given.isprintable() or (len(Path(given).parts) < 2 and not Path(given).is_file()):
+        return None
+    tops = [Path()]
+    with suppress(PrimumError):
+        tops.append(Path(os.path.relpath(project_root() / "results")))
+    for top in tops:
+        # Without its links resolved, and yet as absolute, so that a path from inside a results folder has parents.
+        path = Path(os.path.abspath(top / given))  # noqa: PTH100
+        for folder in path.parents:
+            if (folder / "experiment.json").is_file():
+                name = _plain(path.relative_to(folder).as_posix())
+                return (folder if Path(given).is_absolute() else Path(os.path.relpath(folder))), name
+    return None
+
+
+def named_in(results: Path, given: str) -> str:
+    """What ``given`` is called in ``results`` if it is a path into them; else ``given`` as it is."""
+    place = located(given)
+    return place[1] if place is not None and place[0].resolve() == results.resolve() else given
 
 
 def find_artifacts(graph: Graph, given: str) -> list[Artifact]:
@@ -48,6 +78,20 @@ def find_artifacts(graph: Graph, given: str) -> list[Artifact]:
     if _HASH.fullmatch(given):
         return _by_hash(graph, given)
     raise PrimumError(f"{given}: no such artifact in {graph.results}; {nearest(given, list(names))}")
+
+
+def find_path(given: str) -> Path:
+    """The manifest of the one artifact that a path, or a name in the results of the demo or of another experiment, means.
+
+    PrimumError naming the nearest names.
+    """
+    place = located(given)
+    try:
+        folder, name = place if place is not None else (results_folder("demo"), given)
+    except PrimumError:
+        text = f"{given}: no such artifact: give its path, such as results/demo/scores/sft/medqa.parquet"
+        raise PrimumError(text) from None
+    return find_artifact(read_graph(folder), name).path
 
 
 def find_artifact(graph: Graph, given: str) -> Artifact:

@@ -35,14 +35,16 @@ class Ran:
 
 
 def find_ran(results: Path, store: Path, root: Path, asked: str) -> list[Ran]:
-    """Of each artifact of an experiment's folder that ``asked`` (all, a stage, stage:name) names, why it was made again.
+    """Of each artifact of an experiment's folder that ``asked`` (all, a stage, stage:name, a name) names, why it was made again.
 
     Raises PrimumError where there is no such folder, or nothing in it is called so.
     """
     graph = read_graph(results, store)
     chosen = [each for each in graph.artifacts if _is_asked(graph, each, asked)]
     if not chosen:
-        raise PrimumError(f"why --ran {asked}: {results} has nothing of it; give all, a stage or stage:name")
+        raise PrimumError(
+            f"why --ran {asked}: {results} has nothing of it; give all, a stage, stage:name or an artifact"
+        )
     find = _finder(graph)
     content = experiment_of(results)
     causes = Causes(root, lambda: Settings(content, root), find, today=False)
@@ -76,7 +78,7 @@ def _is_asked(graph: Graph, artifact: Artifact, asked: str) -> bool:
     stage = artifact.manifest.stage
     named = graph.name(artifact)
     target = STAGES[stage].target if stage in STAGES else stage
-    return asked == "all" or (wanted in (stage, target) and (not name or f"/{name}/" in f"/{named}/"))
+    return asked in ("all", named) or (wanted in (stage, target) and (not name or f"/{name}/" in f"/{named}/"))
 
 
 def _finder(graph: Graph) -> Any:

@@ -37,9 +37,9 @@ def print_why(run: Workflow, root: Path, experiment: str, asked: str | None, jso
 
 def check_asked(run: Workflow, asked: str | None) -> None:
     """PrimumError where ``asked`` names no job of the experiment."""
-    if asked is not None and not any(asked_paths(job, asked) for job in run.dag.jobs):
+    if asked is not None and not any(asked_paths(run, job, asked) for job in run.dag.jobs):
         stages = ", ".join(run.dag.targets)
-        raise PrimumError(f"why {asked}: matches no job; give all, a stage ({stages}) or stage:name")
+        raise PrimumError(f"why {asked}: matches no job; give all, a stage ({stages}), stage:name or an artifact")
 
 
 def _overview(found: Why) -> Iterator[str]:
@@ -104,7 +104,7 @@ def _job_by_job(found: Why, asked: str) -> Iterator[str]:
     by_path = {each.path: each for each in found.needed}
     done = 0
     for job in found.run.dag.jobs:
-        asked_for = asked_paths(job, asked)
+        asked_for = asked_paths(found.run, job, asked)
         if not asked_for:
             continue
         own = [by_path[path] for path in asked_for if path in by_path]

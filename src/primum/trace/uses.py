@@ -12,7 +12,7 @@ from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
 from primum.project import results_folder
 from primum.tables.cells import NAMED, behind
-from primum.trace.find import find_artifacts
+from primum.trace.find import find_artifacts, located
 from primum.trace.show import show
 from primum.trace.tree import Line
 from primum.trace.words import plural
@@ -186,9 +186,11 @@ def lines(reached: Reach) -> Iterator[Line]:
         yield Line("  ", f"{plural(distance, 'step')}, {stage}: ", "", ", ".join(names[:_FEW]) + more)
 
 
-def uses(experiment: str, what: str, as_json: bool) -> None:
-    """Print what an artifact or a raw file reaches."""
-    graph = read_graph(results_folder(experiment))
+def uses(experiment: str | None, what: str, as_json: bool) -> None:
+    """Print what an artifact or a raw file reaches, in the results that it lies in, or else those of the demo."""
+    place = located(what) if experiment is None else None
+    results, what = place if place is not None else (results_folder(experiment or "demo"), what)
+    graph = read_graph(results)
     reached = reach(graph, find_artifacts(graph, what))
     if as_json:
         print(json.dumps({"form": FORM, "results": graph.results.as_posix(), **asdict(reached)}, indent=1))

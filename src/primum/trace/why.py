@@ -155,10 +155,11 @@ def _identity(cause: Cause) -> tuple[str, ...]:
     return cause.kind, cause.place if cause.kind == "code" else "", cause.name, cause.change
 
 
-def asked_paths(job: Job, asked: str) -> list[str]:
-    """The artifacts of a job that ``asked`` names: ``all``, or as ``refresh`` has it."""
+def asked_paths(run: Workflow, job: Job, asked: str) -> list[str]:
+    """The artifacts of a job that ``asked`` names: ``all``, as ``refresh`` has it, or one by its name in the results."""
     named = refreshed(job, asked)
-    return [output.path for output in job.plan.outputs if asked == "all" or output.name in named]
+    outputs = job.plan.outputs
+    return [each.path for each in outputs if asked in ("all", _name(run, each.path)) or each.name in named]
 
 
 def as_json(found: Why, asked: str = "all") -> dict[str, Any]:
@@ -171,7 +172,7 @@ def as_json(found: Why, asked: str = "all") -> dict[str, Any]:
             "behind": [n for n, group in enumerate(found.groups) if each in group.behind],
         }
         for each in found.needed
-        if each.path in asked_paths(each.job, asked)
+        if each.path in asked_paths(found.run, each.job, asked)
     ]
     causes = [{**group.cause.as_json(), "names": list(group.names)} for group in found.groups]
     return {

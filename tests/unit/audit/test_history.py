@@ -12,6 +12,8 @@ RUN: dict[str, Any] = {
     **{"finished": "2026-01-02T03:04:05Z", "seconds": 1234.5, "gpus": ["NVIDIA H100", "NVIDIA H100"]},
     **{"driver": "550.54", "cuda": "12.8", "container": "primum.sif", "commit": "c" * 40, "clean": False},
     **{"lock": {"file": "envs/gpu.lock", "sha256": "d" * 64}, "command": "snakemake all", "cost": {"gpu_hours": 2}},
+    "modules": {"primum.errors": "e" * 64, "primum.train.sft": "f" * 64},
+    "input_keys": {"model": ["1" * 64], "packed": ["2" * 64, "3" * 64]},
     "adopted": [{**NOTE, "by": "ben", "at": "2026-02-03T00:00:00Z", "why": "a log line\x1b[2J\nmore"}],
 }
 
@@ -31,6 +33,8 @@ def test_all_facts_are_said_once() -> None:
             "2026-02-03T00:00:00Z by ben: a log line\\x1b[2J\\nmore (made as abababababab; differs in code of "
             "primum.train.sft; torch 1.0 -> 2.0)",
         ),
+        ("modules", "primum.errors=eeeeeeeeeeee, primum.train.sft=ffffffffffff"),
+        ("keys", "model=111111111111, packed=222222222222+333333333333"),
         ("run", '{"cost": {"gpu_hours": 2}}'),
     ]
 

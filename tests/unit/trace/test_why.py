@@ -229,6 +229,15 @@ def test_the_command(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: 
     assert [each["artifact"] for each in answer["artifacts"]] == ["models/sft"]
     assert answer["causes"][0]["name"] == "models.sft.optimization.steps"
     assert answer["causes"][0]["commit"]["hash"] == ""
+    for words in (
+        ["tiny", "models/sft"],
+        ["tiny", "results/tiny/models/sft"],
+        ["results/tiny/models/sft/manifest.json"],
+    ):
+        main(["why", *words])
+        assert capsys.readouterr().out.startswith("sft:sft would run\n  for models/sft\n")
+    main(["why", "--ran", "results/tiny/models/sft"])
+    assert capsys.readouterr().out.startswith("models/sft, made ")
     main(["why", "tiny", "fetch"])
     assert capsys.readouterr().out.endswith("jobs would not run: what they make is here, or in the store\n")
     with pytest.raises(SystemExit):
