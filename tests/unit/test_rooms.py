@@ -9,13 +9,14 @@ from pathlib import Path
 import primum
 
 SOURCE = Path(primum.__file__).parent
-BELOW = {"errors", "progress"}  # what everybody may use
+BELOW = {"errors", "progress", "writing"}  # what everybody may use
 STAGES = {"curate", "train", "prefer", "generate", "judge", "score", "tables", "report"}
 # A folder, or a module at the top, and what it may import besides.
 ROOMS = {
     "errors": set(),
     "tracebacks": set(),
     "progress": set(),
+    "writing": set(),
     "project": set(),
     "licences": set(),
     "demo": set(),

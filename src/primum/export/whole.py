@@ -12,6 +12,7 @@ from primum.errors import PrimumError
 from primum.export.command import check_output, publish
 from primum.export.sbom import bom_text
 from primum.export.scores import read_experiment
+from primum.writing import write_whole
 
 
 def export_whole(given: argparse.Namespace, harmful: bool, root: Path) -> None:
@@ -64,13 +65,5 @@ def _sbom(results: Path | None, output: Path, force: bool, root: Path) -> None:
     if target.exists() and not force:
         raise PrimumError(f"{target}: is there already: name another file, or give --force to replace it")
     text = bom_text(root, experiment, manifests)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(target)
-    except OSError as error:
-        raise PrimumError(f"{target}: cannot be written: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(target, text)
     print(f"{target}: {len(text.encode()):,} bytes")

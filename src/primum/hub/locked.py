@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from primum.errors import PrimumError
 from primum.hub.lock import LOCK, Listing, Lock, title
+from primum.writing import write_whole
 
 
 def write_lock(root: Path, lock: Lock) -> None:
     """Write the lock of the project at ``root``, at once. PrimumError when it cannot be written."""
     listings = {title(kind, hub): lock[kind, hub] for kind, hub in sorted(lock)}
     entries = ",".join(f"\n{json.dumps(name)}: {_record(listing)}" for name, listing in listings.items())
-    _write(root / LOCK, f'{{"version": 1, "repositories": {{{entries}}}}}\n')
+    write_whole(root / LOCK, f'{{"version": 1, "repositories": {{{entries}}}}}\n')
 
 
 def write_listing(path: Path, listing: Listing) -> None:
     """Write the record of one repository to a file of its own, at once. PrimumError when it cannot be written."""
-    _write(path, _record(listing) + "\n")
+    write_whole(path, _record(listing) + "\n")
 
 
 def _record(listing: Listing) -> str:
@@ -39,15 +38,3 @@ def _record(listing: Listing) -> str:
     ]
     listed = "{\n" + ",\n".join(files) + "\n }" if files else "{}"
     return "{\n" + ",\n".join([*heads, f' "files": {listed}']) + "\n}"
-
-
-def _write(path: Path, text: str) -> None:
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new.write_text(text, encoding="utf-8")
-        new.replace(path)
-    except OSError as error:
-        raise PrimumError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        new.unlink(missing_ok=True)

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from primum.errors import PrimumError
 from primum.trace.explain import Explanation
 from primum.trace.steps import Read, Unfolded
 from primum.trace.tree import adoptions, common_facts, cost, from_where, grouped, lost, short, told
+from primum.writing import write_whole
 
 _OPEN = 2  # levels that are unfolded when the page opens
 
 
 def write_page(explanation: Explanation, path: Path) -> None:
     """Write the page of an explanation. PrimumError when it cannot be written; what was there before then stays."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(page(explanation), encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise PrimumError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, page(explanation))
 
 
 def page(explanation: Explanation) -> str:

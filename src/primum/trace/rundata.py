@@ -7,7 +7,6 @@ tree goes down to the raw files by it. It holds names, counts, numbers and hashe
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from primum.artifact.graph import Graph, Input, read_graph
 from primum.artifact.invocation import requested
 from primum.artifact.manifest import Artifact, Manifest
 from primum.dag.dag import STAGES
-from primum.errors import PrimumError
+from primum.writing import write_whole
 
 RUN_DATA = "report.run.js"
 _RAW = "fetch"
@@ -35,14 +34,7 @@ def write_run_data(results: Path) -> Path:
     path = results / RUN_DATA
     graph = read_graph(results)
     text = json.dumps(run_data(graph), separators=(",", ":"), ensure_ascii=False)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(f"primumRun({text});\n", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise PrimumError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, f"primumRun({text});\n")
     graph.check_readable()
     return path
 

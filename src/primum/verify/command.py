@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from primum.verify.reading import BROKEN, Readings, cores, read_all, total
 from primum.verify.recount import recount
 from primum.verify.remade import check_report, check_tables
 from primum.verify.study import Study, open_study
+from primum.writing import write_whole
 
 # The exit status of a run that was interrupted, or lost something: neither clean, nor wrong (1), nor asked wrongly (2).
 _INCOMPLETE = 3
@@ -88,7 +88,7 @@ def verify(folders: Sequence[Path], store: Path | None, report: Path | None, job
     for finding in found.findings:
         print(finding)
     if report is not None:
-        _write(report, found)
+        write_whole(report, json.dumps(found.record(), indent=1) + "\n")
     print("\n".join(found.summary()))
     if found.findings:
         raise SystemExit(1)
@@ -144,15 +144,3 @@ def _checks(study: Study, readings: Readings, known: Known, tell: Callable[[str]
             # Its message may hold a value of a row. What is checked behind it is checked all the same.
             wrong = f"checking {name} came to no end ({type(error).__name__}): a manifest says what no stage writes"
             yield Finding(study.results, wrong, "see to the other findings first")
-
-
-def _write(path: Path, found: Verified) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(found.record(), indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise PrimumError(f"{path}: cannot be written: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
