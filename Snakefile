@@ -61,11 +61,6 @@ rule all:
         EXPORTS,
 
 
-onstart:
-    if BEGUN != ["audit"]:
-        RUN.write_config()
-
-
 onsuccess:
     TERMINAL.end()
     if BEGUN == ["audit"]:

@@ -148,6 +148,7 @@ def prepare():
         check_remade(RUN, state, workflow.dag_settings.targets)
         take_over_jobs()
         RUN.write_requests()
+        RUN.write_config()
         if any(job.stored or job.restamp for job in state.jobs):
             forget(restore(RUN, state))
             state = state_of(RUN)

@@ -41,7 +41,7 @@ ROOMS = {
     "audit": {"artifact", "experiment", "hub", "text", "dag", "cluster", "licences", "score"},  # a task, tried on a row
     "trace": {"artifact", "experiment", "dag", "tables", "audit", "project"},  # which artifacts a row was made of
     "pins": {"artifact", "experiment", "dag", "hub", "curate"},
-    "verify": {"artifact", "experiment", "dag", "hub", "curate", "tables", "table4", "report", "project"},
+    "verify": {"artifact", "experiment", "dag", "hub", "curate", "tables", "table4", "report", "trace", "project"},
     "reproduce": {"artifact", "dag", "experiment", "hub", "project"},
     "terminal": {"dag"},
     "upkeep": {"artifact", "project"},

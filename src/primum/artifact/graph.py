@@ -7,6 +7,7 @@ two names) the first by path stands for all.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +18,7 @@ from primum.artifact.manifest import Artifact, Manifest
 from primum.artifact.store import Store
 from primum.errors import PrimumError
 
+_KEY = re.compile(r"[0-9a-f]{64}")
 # What a run writes beside its artifacts, at the top of a results folder.
 _OTHERS = frozenset({"requests", "logs", "benchmarks", "experiment.json", "verification.json"})
 
@@ -35,6 +37,11 @@ class Input:
     stored: Manifest | None = None
 
 
+def is_of_artifacts(name: str) -> bool:
+    """Whether artifacts lie under such a name at the top of a results folder."""
+    return name not in _OTHERS and not name.startswith(".")
+
+
 def manifest_paths(results: Path) -> Iterator[Path]:
     """The manifests of all artifacts in an experiment's folder, in the order of their paths. A folder artifact is one of them.
 
@@ -43,7 +50,7 @@ def manifest_paths(results: Path) -> Iterator[Path]:
     if not results.is_dir():
         raise PrimumError(f"{results}: no such results folder: give the path of one, such as results/demo")
     for entry in sorted(os.scandir(results), key=lambda entry: entry.name):
-        if entry.name not in _OTHERS and not entry.name.startswith("."):
+        if is_of_artifacts(entry.name):
             if entry.is_dir(follow_symlinks=False):
                 yield from _below(Path(entry.path))
             elif entry.name.endswith(".json"):
@@ -138,21 +145,53 @@ def beside(results: Path) -> Path:
     return results.parent if results.name not in ("", "..") else results.resolve().parent
 
 
+def _check_form(artifact: Artifact) -> None:
+    """TypeError where a manifest has not the form that is written: its checksum may be right, and it was written by hand."""
+    manifest = artifact.manifest
+    if manifest.kind != ("folder" if artifact.path.name == MANIFEST else "table"):
+        raise TypeError
+    for each in (manifest.spec, manifest.inputs, manifest.counts, manifest.files, manifest.run):
+        if not isinstance(each, dict):
+            raise TypeError
+    texts = [manifest.stage, manifest.key, manifest.content, manifest.job, *manifest.files.values()]
+    texts += [content for contents in manifest.inputs.values() for content in contents]
+    if not all(isinstance(each, str) for each in texts):
+        raise TypeError
+
+
+def _check_is_one(results: Path) -> None:
+    """PrimumError where a folder that is not known as a run's holds such folders, lies in one, or is a store.
+
+    Read as a run's, its artifacts would lack all that lies elsewhere.
+    """
+    below = next((found for pattern in ("*", "*/*") for found in results.glob(f"{pattern}/experiment.json")), None)
+    if below is not None:
+        raise PrimumError(f"{results}: holds the results of experiments: name one, such as {below.parent}")
+    around = next((each for each in results.absolute().parents if (each / "experiment.json").is_file()), None)
+    if around is not None:
+        raise PrimumError(f"{results}: is a part of the results in {around}: give that folder")
+    if any(_KEY.fullmatch(path.name) for path in results.glob("[0-9a-f][0-9a-f]/*")):
+        raise PrimumError(f"{results}: is a store, which no experiment's results are in: give a results folder")
+
+
 def read_graph(results: Path, store: Path | None = None) -> Graph:
     """The graph of an experiment's folder, such as ``results/demo``. Its store is ``store``, by default that beside the folder.
 
     Raises PrimumError when the folder is not there, has no manifest at all (of nothing, all is well), or holds such folders.
     A manifest that is damaged is listed, and is no error.
     """
-    around = None if (results / "experiment.json").exists() else next(results.glob("*/experiment.json"), None)
-    if around is not None:
-        raise PrimumError(f"{results}: holds the results of experiments: name one, such as {around.parent}")
+    if not (results / "experiment.json").exists():
+        _check_is_one(results)
     artifacts, unreadable = [], {}
     for path in manifest_paths(results):
         try:
-            artifacts.append(Artifact.open(path))
+            artifact = Artifact.open(path)
+            _check_form(artifact)
+            artifacts.append(artifact)
         except PrimumError as error:
             unreadable[path] = str(error)
+        except (ValueError, TypeError):  # of another form, or with a number that is none: NaN
+            unreadable[path] = f"{path}: not a manifest, or damaged: if primum made it, delete it and run again"
     if not artifacts and not unreadable:
         raise PrimumError(f"{results}: has no artifact: it is no results folder, or nothing was made yet")
     root = store or Path(os.environ.get("PRIMUM_STORE") or beside(results) / ".store")

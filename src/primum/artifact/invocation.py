@@ -21,6 +21,8 @@ from typing import Any
 CLONE = Path(__file__).resolve().parents[3]
 _SECONDS = 10
 _REQUESTS, _NAME = "requests", "run.json"
+# The experiment as it was run, and its checksum, in a results folder.
+EXPERIMENT, EXPERIMENT_SUM = "experiment.json", "requests/experiment.sha256"
 
 _HIDDEN = "HIDDEN"
 _WORDS = (

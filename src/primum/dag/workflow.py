@@ -6,6 +6,7 @@ Imports neither torch nor pandas: every cluster job parses the Snakefile again.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import re
 import socket
@@ -16,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
-from primum.artifact.invocation import request_paths, save_invocation
+from primum.artifact.invocation import EXPERIMENT, EXPERIMENT_SUM, request_paths, save_invocation
 from primum.artifact.request import Asked, Request
 from primum.artifact.store import Store
 from primum.dag.dag import STAGES, TARGETS, TRAINING, Dag, Job
@@ -25,6 +26,7 @@ from primum.dag.refresh import FAILED, refreshed, with_failed
 from primum.errors import PrimumError
 from primum.experiment import Experiment, load_experiment
 from primum.hub.mirror import MIRROR_VARIABLE
+from primum.writing import write_whole
 
 CONFIG_KEYS = ("experiment", "refresh", "recompute", "mirror", "report_to", "store", "results", "audit")
 REPORT_VARIABLE = "PRIMUM_REPORT_TO"
@@ -125,11 +127,13 @@ class Workflow:
         Store(Path(self.store)).sweep()
 
     def write_config(self) -> None:
-        """Write the experiment, catalogs merged in, next to its results."""
-        path = Path(self.dag.results) / "experiment.json"
+        """Write the experiment, catalogs merged in, next to its results; and its checksum, in the form of sha256sum."""
         content = self.experiment.model_dump_json(indent=1, by_alias=True) + "\n"
-        if not path.exists() or path.read_text(encoding="utf-8") != content:
-            path.write_text(content, encoding="utf-8")
+        sha256 = hashlib.sha256(content.encode()).hexdigest()
+        for name, text in ((EXPERIMENT, content), (EXPERIMENT_SUM, f"{sha256}  {EXPERIMENT}\n")):
+            path = Path(self.dag.results) / name
+            if not path.exists() or path.read_text(encoding="utf-8") != text:
+                write_whole(path, text)
 
 
 def open_workflow(config: Mapping[str, Any], root: Path) -> Workflow:

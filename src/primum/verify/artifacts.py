@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from primum.artifact.canonical import canonical_json
 from primum.artifact.folder import MANIFEST, folder_hash
+from primum.artifact.graph import is_of_artifacts
 from primum.artifact.manifest import Manifest, artifact_key, data_path
 from primum.artifact.store import table_file
 from primum.verify.finding import AGAIN, Finding, Seen
@@ -39,6 +41,7 @@ def check_artifacts(study: Study, readings: Readings) -> Iterator[Seen]:
         _, stored = study.entries.get(artifact.manifest.key, (None, None))
         yield from _check_data(artifact.manifest, artifact.data, readings, told, stored)
         yield from _check_mode(artifact.manifest, artifact.data)
+    yield from _check_links(study)
     yield from _check_strays(study)
     for entry, manifest in study.entries.values():
         if manifest is None:
@@ -157,6 +160,19 @@ def _check_mode(manifest: Manifest, data: Path) -> Iterator[Finding]:
     for path in places:
         if path.exists() and not path.is_symlink() and path.stat().st_mode & _OTHERS:
             yield Finding(path, "is sensitive, and others than its owner may read it", f"chmod go-rwx {path}")
+
+
+def _check_links(study: Study) -> Iterator[Seen]:
+    """Links in the place of a manifest or of a folder of artifacts. Those of data are told with the artifact."""
+    whole = {artifact.data for artifact in study.graph.artifacts if artifact.manifest.kind == "folder"}
+    for folder, folders, files in os.walk(study.results):
+        here = Path(folder)
+        if here in whole or here == study.results:
+            folders[:] = [] if here in whole else [each for each in folders if is_of_artifacts(each)]
+        for name in sorted([*folders, *(each for each in files if each.endswith(".json"))]):
+            path = here / name
+            if path.is_symlink() and here not in whole and not name.startswith("."):
+                yield Finding(path, "is a link, and artifacts hold none", "put what it leads to in its place")
 
 
 def _check_strays(study: Study) -> Iterator[Seen]:

@@ -19,6 +19,7 @@ from primum.verify.manifests import Known, check_manifests, known_in
 from primum.verify.meter import metered
 from primum.verify.raw import check_raw
 from primum.verify.reading import BROKEN, Readings, cores, read_all, total
+from primum.verify.record import check_record
 from primum.verify.recount import recount
 from primum.verify.remade import check_report, check_tables
 from primum.verify.study import Study, open_study
@@ -135,6 +136,7 @@ def _checks(study: Study, readings: Readings, known: Known, tell: Callable[[str]
         "numbers": lambda: recount(study),
         "copies": lambda: check_copies(study),
         "the report": lambda: check_report(study),
+        "the record": lambda: check_record(study),
     }
     for name, check in checks.items():
         tell(f"checking {name}")

@@ -20,7 +20,7 @@ def check_copies(study: Study) -> Iterator[Seen]:
             if artifact.manifest.stage != "tables":
                 continue
             if not path.exists():
-                yield Unchecked("tables as CSV", "they are not there: run snakemake again to have them")
+                yield Unchecked("tables as CSV", "not there: run snakemake again")
                 continue
             fresh = Path(folder, path.name)
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,9 @@ class Unchecked:
     count: int = 1
 
     def __str__(self) -> str:
-        return f"{self.count:,} {self.what}: {self.why}"
+        # The first noun is of several.
+        what = re.sub(r"s\b", "", self.what, count=1) if self.count == 1 else self.what
+        return f"{self.count:,} {what}: {self.why}"
 
 
 Seen = Finding | Unchecked

@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from primum.artifact.folder import MANIFEST
+from primum.artifact.folder import MANIFEST, file_sha256
+from primum.artifact.invocation import EXPERIMENT, EXPERIMENT_SUM
 from primum.artifact.job import item_spec
 from primum.artifact.manifest import Artifact, Manifest, artifact_key
 from primum.verify.finding import RUN, Finding, Seen, Unchecked, some
@@ -39,6 +40,7 @@ def known_in(studies: Sequence[Study]) -> Known:
 def check_manifests(study: Study, known: Known) -> Iterator[Seen]:
     """Keys, the store, places and inputs of all artifacts of a results folder."""
     yield from study.seen
+    yield from _check_experiment(study)
     for artifact in study.graph.artifacts:
         yield from _check_key(artifact)
         yield from _check_store(study, artifact)
@@ -48,9 +50,17 @@ def check_manifests(study: Study, known: Known) -> Iterator[Seen]:
     if study.places:
         others = len(study.graph.artifacts) - sum(1 for _ in study.placed())
         if others:
-            yield Unchecked(
-                "artifacts: whether they lie in their places", "the last run asked for no such thing", others
-            )
+            yield Unchecked("artifacts: whether in their places", "the last run asked for no such thing", others)
+
+
+def _check_experiment(study: Study) -> Iterator[Seen]:
+    """What exports and comparisons take for the experiment that was run."""
+    path, listed = study.results / EXPERIMENT, study.results / EXPERIMENT_SUM
+    if not listed.is_file():
+        if path.is_file():
+            yield Unchecked("experiment files", "no checksum of it was written down: run snakemake again")
+    elif not path.is_file() or not listed.read_text("utf-8").startswith(file_sha256(path)):
+        yield Finding(path, "is not what the last run wrote there", RUN)
 
 
 def _check_key(artifact: Artifact) -> Iterator[Seen]:
@@ -64,7 +74,7 @@ def _check_store(study: Study, artifact: Artifact) -> Iterator[Seen]:
         yield Unchecked("artifacts against the store", "there is no store beside the results: give --store")
         return
     if artifact.manifest.key not in study.entries:
-        yield Unchecked("artifacts against the store", "the store has them no more")
+        yield Unchecked("artifacts against the store", "not in the store any more")
         return
     entry, stored = study.entries[artifact.manifest.key]
     differing = [] if stored is None else _differing(artifact.manifest, stored)
@@ -79,7 +89,13 @@ def _check_store(study: Study, artifact: Artifact) -> Iterator[Seen]:
 
 
 def _differing(manifest: Manifest, stored: Manifest) -> list[str]:
-    return [name for name in _FIXED if getattr(manifest, name) != getattr(stored, name)]
+    found = [name for name in _FIXED if getattr(manifest, name) != getattr(stored, name)]
+    # Who made it, of which commit, of what: the same where it is the same making, and not one under the same key.
+    run, other = manifest.run, stored.run
+    if run.get("finished") and run.get("finished") == other.get("finished"):
+        differing = (name for name in run.keys() | other.keys() if run.get(name) != other.get(name))
+        found += sorted(f"run.{name}" for name in differing if name != "taken_from_store")
+    return found
 
 
 # Places ---------------------------------------------------------------------------------------------------------------
@@ -105,9 +121,9 @@ def _check_place(artifact: Artifact, place: Place) -> Iterator[Seen]:
         yield Finding(artifact.data, "its spec is not one of its job's: the manifest was edited", _AWAY)
         return
     if place.spec is None:
-        yield Unchecked("artifacts: whether they are of today's settings", "the requests of the last run are gone")
+        yield Unchecked("artifacts: whether of today's settings", "the requests of the last run are gone")
     elif any(place.spec[part] != manifest.spec.get(part) for part in ("code", "libraries")):
-        yield Unchecked("artifacts: whether they are of today's settings", "the last run asked for other code")
+        yield Unchecked("artifacts: whether of today's settings", "the last run asked for other code")
     elif place.spec != manifest.spec:
         yield Finding(artifact.data, "is stale: the last run asked for other settings", RUN)
 
@@ -141,7 +157,7 @@ def _check_inputs(study: Study, known: Known) -> Iterator[Seen]:
         place = study.places.get(artifact.path.relative_to(study.results).as_posix())
         recorded = {role: contents for role, contents in artifact.manifest.inputs.items() if contents}
         if place is not None and place.inputs.keys() != recorded.keys() and not _is_same_code(place, artifact):
-            yield Unchecked("artifacts: whether their inputs lie in their places", "they are of other code")
+            yield Unchecked("artifacts: whether inputs are in their places", "made by other code")
             place = None
         expected = place.inputs if place is not None else {}
         for role in expected.keys() | recorded.keys() if place is not None else ():
@@ -198,4 +214,4 @@ def _check_known(study: Study, artifact: Artifact, role: str, content: str, key:
         text = f"is stale: the store's entry of its input as {role!r} ({key[:12]}) has other content"
         yield Finding(artifact.data, text, RUN)
     else:
-        yield Unchecked("inputs: whether their data is whole", "they are in the store alone")
+        yield Unchecked("inputs: whether the data is whole", "in the store alone")

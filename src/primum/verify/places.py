@@ -84,6 +84,8 @@ def _inside(path: Path | str, folder: PurePath) -> str:
 def _asked(request: Request, before: PurePath) -> Iterator[tuple[str, Place]]:
     spec = json.loads(request.spec)
     for (name, item), output in zip(spec["items"], request.outputs, strict=False):
+        if not output.path.is_relative_to(before):
+            continue  # of a run that lay elsewhere
         inputs = {role: paths for role, paths in {**request.inputs, **output.inputs}.items() if paths}
         yield (
             _inside(output.path, before),

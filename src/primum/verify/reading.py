@@ -23,8 +23,9 @@ _CHUNK = 1 << 22
 _FOOTER = b"primum."
 Inode = tuple[int, int]
 Tick = Callable[[int], None]
+_WRONG = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError)
 # What reading data can end in that somebody, or a disk, has changed.
-BROKEN = (PrimumError, OSError, pa.ArrowException, LookupError, TypeError, ValueError, ArithmeticError, MemoryError)
+BROKEN = (PrimumError, OSError, MemoryError, pa.ArrowException, *_WRONG)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,12 +70,8 @@ def _remake(
         try:
             inputs = study.inputs(artifacts[0])
         except PrimumError as error:
+            # It is told where it is missing, and not again by all that is made of it.
             yield Unchecked(f"{first.stage}: made again of their inputs", str(error), len(artifacts))
-            return
-        # It is told where it is missing, and not again by all that is made of it.
-        lost = next((each.data for role in inputs.values() for each in role if not each.data.exists()), None)
-        if lost is not None:
-            yield Unchecked(f"{first.stage}: made again of their inputs", f"{lost} is missing", len(artifacts))
             return
         items = [
             Item(artifact.name, artifact.manifest.spec["item"], inputs, artifact.manifest.key, Path(work, str(index)))

@@ -65,7 +65,7 @@ class Study:
                 [self.by_path.get(path) for path in paths] if len(paths) == len(contents) else [None] * len(contents)
             )
             found[role] = [
-                each if each is not None and each.manifest.content == content else self._of(content, role)
+                _there(each if each is not None and each.manifest.content == content else self._of(content, role))
                 for each, content in zip(known, contents, strict=True)
             ]
         return found
@@ -84,6 +84,14 @@ class Study:
         keys = {artifact.manifest.key for artifact in self.graph.artifacts}
         paths = {key: self.store.entry(key) for key in keys if _is_key(key)}
         return {key: (path, self.store.manifest(key)) for key, path in paths.items() if path.is_dir()}
+
+
+def _there(artifact: Artifact) -> Artifact:
+    """The artifact, if there is data to be read: what lies in its place may be of another kind, and even wait to be written."""
+    data = artifact.data
+    if not (data.is_file() if artifact.manifest.kind == "table" else data.is_dir()):
+        raise PrimumError(f"{data} is missing")
+    return artifact
 
 
 def _is_key(key: str) -> bool:

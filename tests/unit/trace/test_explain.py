@@ -330,10 +330,10 @@ def test_the_page_is_written_whole_or_not_at_all(
     assert capsys.readouterr().out == f"{file}: 5 steps of models/sft\n"
     assert file.read_text().rstrip().endswith("</html>")
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["sft.html"]
-    missing = tmp_path / "none" / "x.html"
+    nowhere = file / "x.html"
     with pytest.raises(SystemExit):
-        main(["explain", str(made.results), "models/sft", "--html", str(missing)])
-    assert f"{missing}: cannot be written: No such file or directory" in capsys.readouterr().err
+        main(["explain", str(made.results), "models/sft", "--html", str(nowhere)])
+    assert f"{nowhere}: cannot be written: " in capsys.readouterr().err
 
 
 class _Terminal(io.StringIO):

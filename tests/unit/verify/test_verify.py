@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,11 +18,13 @@ from published import RAW, copied, publish_study
 from study import SECRET
 
 from primum.artifact.canonical import canonical_json
-from primum.artifact.folder import folder_files, folder_hash
+from primum.artifact.folder import file_sha256, folder_files, folder_hash
 from primum.artifact.manifest import Manifest, artifact_key, load_manifest, save_manifest
 from primum.artifact.store import Store
 from primum.artifact.table import read_table, write_table
 from primum.cli import main
+from primum.errors import PrimumError
+from primum.trace.rundata import write_run_data
 from primum.verify.artifacts import table_faults
 from primum.verify.command import verified
 from primum.verify.reading import read_all
@@ -269,7 +272,7 @@ def test_a_missing_input_and_one_that_only_the_store_has(results: Path) -> None:
     report = verified([results])
     assert not report.findings
     assert report.missing == (str(lost.with_suffix("")),)
-    assert ("inputs: whether their data is whole", 2) in [(each.what, each.count) for each in report.unchecked]
+    assert ("inputs: whether the data is whole", 2) in [(each.what, each.count) for each in report.unchecked]
     shutil.rmtree(Store(results.parent / ".store").entry(key))
     wrong = dict(found(results))
     assert set(wrong) == {"scores/a/medqa.parquet", "scores/b/medqa.parquet"}
@@ -514,6 +517,96 @@ def test_a_run_that_is_not_finished_is_incomplete_and_not_clean(
     # A manifest that is damaged is a finding, and its artifact not missing, too.
     flip(results / "scores/b/medqa.json", 40)
     assert list(verified([results]).missing) == lost
+
+
+def test_an_edited_record_of_the_run(results: Path) -> None:
+    record = write_run_data(results)
+    assert not found(results)
+    content = load_manifest(results / "models/a/manifest.json").content
+    record.write_text(record.read_text().replace(content, "0" * 64))
+    assert found(results) == [("report.run.js", "says of models/a another content than its manifest")]
+    record.write_text("primumRun({")
+    assert found(results) == [("report.run.js", "is no record of a run")]
+
+
+def test_an_edited_experiment(results: Path) -> None:
+    written, listed = results / "experiment.json", results / "requests/experiment.sha256"
+    written.write_text('{"seed": 17}\n')
+    assert [str(each) for each in verified([results]).unchecked] == [
+        "1 experiment file: no checksum of it was written down: run snakemake again"
+    ]
+    listed.write_text(f"{file_sha256(written)}  experiment.json\n")
+    assert not found(results)
+    written.write_text('{"seed": 18}\n')
+    assert found(results) == [("experiment.json", "is not what the last run wrote there")]
+
+
+def test_links_in_the_place_of_folders_and_manifests(results: Path, tmp_path: Path) -> None:
+    for name in ("scores/a", "models/a", "scores/b/medqa.json"):
+        (results / name).rename(moved := tmp_path / name.replace("/", "-"))
+        (results / name).symlink_to(moved)
+    for name in ("logs", ".kept"):  # where people may have them elsewhere
+        (tmp_path / name).mkdir()
+        (results / name).symlink_to(tmp_path / name)
+    wrong = {path for path, what in found(results) if what == "is a link, and artifacts hold none"}
+    assert wrong == {"scores/a", "models/a", "scores/b/medqa.json"}
+
+
+def test_what_was_written_of_its_making_by_hand(results: Path) -> None:
+    path, store = results / "scores/a/medqa.json", Store(results.parent / ".store")
+    run = {"finished": "2026-01-02T03:04:05Z", "user": "ann"}
+    for each in (path, store.entry(load_manifest(path).key) / "manifest.json"):
+        edit(each, lambda manifest: replace(manifest, run={**manifest.run, **run}))
+    assert not found(results)
+    edit(path, lambda manifest: replace(manifest, run={**manifest.run, "user": "ben", "taken_from_store": True}))
+    ((where, what),) = found(results)
+    assert (where, what.partition(" from ")[0]) == ("scores/a/medqa.json", "differs in run.user")
+    # Made again, elsewhere or for another experiment, it has the same key and another maker.
+    edit(path, lambda manifest: replace(manifest, run={**manifest.run, "finished": "2026-02-02T03:04:05Z"}))
+    assert not found(results)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"inputs": [1]}, {"inputs": {"rows": None}}, {"run": []}, {"kind": "folder"}, {"counts": {"rows": float("inf")}}],
+)
+def test_a_manifest_of_another_form_is_damaged(results: Path, change: dict[str, Any]) -> None:
+    path = results / "scores/a/medqa.json"
+    if "counts" in change:
+        own(path)
+        path.write_text(path.read_text().replace('"counts": {', '"counts": {"more": NaN, ', 1))
+    else:
+        edit(path, lambda each: replace(each, **change))
+    assert [what for where, what in found(results) if where == "scores/a/medqa.json"] == ["not a manifest, or damaged"]
+
+
+@pytest.mark.parametrize("name", ["scores/a/medqa.parquet", "data/rows/medqa.parquet"])
+def test_what_lies_in_the_place_of_a_table_is_not_waited_for(results: Path, name: str) -> None:
+    (results / name).unlink()
+    os.mkfifo(results / name)
+    assert found(results) == [(name, "is missing, or a link")]
+
+
+def test_what_is_no_results_folder_is_not_read_as_one(results: Path) -> None:
+    (results / "experiment.json").write_text("{}")
+    for folder, said in (
+        (results / "scores", "is a part of the results in "),
+        (results / "models/a", "is a part of the results in "),
+        (results.parent / ".store", "is a store"),
+        (results.parent, "holds the results of experiments"),
+        (results.parent.parent, "holds the results of experiments"),
+    ):
+        with pytest.raises(PrimumError, match=f"^{folder}: {said}"):
+            verified([folder])
+
+
+def test_what_was_asked_for_elsewhere_is_not_missing_here(results: Path) -> None:
+    path = results / "requests/score_benchmarks/former.json"
+    path.parent.mkdir(exist_ok=True)
+    request = json.loads(next((results / "requests").rglob("*.json")).read_text())
+    request["outputs"] = [{**each, "path": f"/elsewhere/{each['path']}"} for each in request["outputs"]]
+    path.write_text(json.dumps(request))
+    assert not verified([results]).missing
 
 
 def test_a_folder_that_is_not_there_and_jobs_that_are_none(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
