@@ -140,9 +140,8 @@ def test_what_is_verified_is_whole_and_a_swapped_pair_and_an_edited_page_are_fou
 def test_verifying_as_a_job_changes_nothing_and_fails_where_something_is_wrong(planted: Path, experiment: str) -> None:
     """Not even what a run would write down or bring back: the text of the experiment is another, and a table is gone."""
     settings, lost = planted / "demo/experiment.json", planted / "demo/scores/sft/medqa.parquet"
-    settings.write_text(settings.read_text() + " ")
     assert "Nothing wrong was found" in run(planted, experiment=experiment, target="verify")
-    assert settings.read_text().endswith(" ")
+    settings.write_text(settings.read_text() + " ")
     lost.unlink()
     failed = subprocess.run(
         command(planted, experiment=experiment, target="verify"),
@@ -155,7 +154,9 @@ def test_verifying_as_a_job_changes_nothing_and_fails_where_something_is_wrong(p
     assert failed.returncode == 1
     assert f"what is wrong, or missing, is in {planted}/demo/verification.json" in failed.stderr
     assert not lost.exists()
-    assert json.loads((planted / "demo/verification.json").read_text())["findings"][0]["path"] == str(lost)
+    assert settings.read_text().endswith(" ")
+    findings = json.loads((planted / "demo/verification.json").read_text())["findings"]
+    assert [each["path"] for each in findings] == [str(settings), str(lost)]
 
 
 def test_an_audit_of_a_sample_passes(demo: Path, tmp_path: Path) -> None:
