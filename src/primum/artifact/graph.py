@@ -145,6 +145,11 @@ def beside(results: Path) -> Path:
     return results.parent if results.name not in ("", "..") else results.resolve().parent
 
 
+def is_store(folder: Path) -> bool:
+    """Whether a folder has entries of a store."""
+    return any(_KEY.fullmatch(path.name) for path in folder.glob("[0-9a-f][0-9a-f]/*"))
+
+
 def _check_form(artifact: Artifact) -> None:
     """TypeError where a manifest has not the form that is written: its checksum may be right, and it was written by hand."""
     manifest = artifact.manifest
@@ -169,8 +174,9 @@ def _check_is_one(results: Path) -> None:
         raise PrimumError(f"{results}: holds the results of experiments: name one, such as {below.parent}")
     around = next((each for each in results.absolute().parents if (each / "experiment.json").is_file()), None)
     if around is not None:
+        around = around if results.is_absolute() else Path(os.path.relpath(around))
         raise PrimumError(f"{results}: is a part of the results in {around}: give that folder")
-    if any(_KEY.fullmatch(path.name) for path in results.glob("[0-9a-f][0-9a-f]/*")):
+    if is_store(results):
         raise PrimumError(f"{results}: is a store, which no experiment's results are in: give a results folder")
 
 

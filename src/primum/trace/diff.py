@@ -6,7 +6,6 @@ The exit status is that of diff(1): 0 where nothing differs, 1 where something d
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from primum.artifact.folder import MANIFEST
-from primum.artifact.graph import read_graph
+from primum.artifact.graph import is_store, read_graph
 from primum.artifact.manifest import load_manifest
 from primum.errors import PrimumError
 from primum.trace.find import located
@@ -24,7 +23,6 @@ from primum.trace.told import cause_lines, filled, listed, several
 from primum.trace.two import diff_artifacts
 
 _SHOWN = 5
-_KEY = re.compile(r"[0-9a-f]{64}")
 
 
 def diff(first: str, second: str, root: Path, tables: Sequence[str], as_json: bool) -> bool:
@@ -43,7 +41,7 @@ def diff(first: str, second: str, root: Path, tables: Sequence[str], as_json: bo
         if folder is None:
             raise PrimumError(f"{given}: no such folder, and no results of an experiment of that name in results/")
         folders.append(folder)
-    stores = [_is_store(folder) for folder in folders]
+    stores = [is_store(folder) for folder in folders]
     if stores == [True, True]:
         found = _stores(folders[0], folders[1])
         lines = _told_stores(first, second, found)
@@ -209,10 +207,6 @@ class StoreDiff:
             "differing": self.differing,
             "damaged": self.damaged,
         }
-
-
-def _is_store(folder: Path) -> bool:
-    return any(_KEY.match(path.name) for path in folder.glob("??/*"))
 
 
 def _stores(one: Path, other: Path) -> StoreDiff:

@@ -42,6 +42,7 @@ def collect(store: Path, results: Sequence[Path], limits: Limits, delete: bool) 
     ``results`` are the folders of experiments, or folders of these. PrimumError where they, or the store, cannot be read.
     """
     progress = Progress("gc")
+    experiments(results)  # what is no folder of results is said before a store is looked for beside it
     # The needs last: what a run adds meanwhile is then seen as needed, or not seen at all.
     holdings = read_store(store, progress)
     needs = [need_of(each, Store(store)) for each in experiments(results)]

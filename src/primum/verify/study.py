@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from primum.artifact.folder import MANIFEST
-from primum.artifact.graph import Graph, read_graph
+from primum.artifact.graph import Graph, is_store, read_graph
 from primum.artifact.manifest import Artifact, Manifest
 from primum.artifact.store import Store
 from primum.errors import PrimumError
@@ -100,7 +100,9 @@ def _is_key(key: str) -> bool:
 
 
 def open_study(results: Path, store: Path | None) -> Study:
-    """Read the manifests of ``results``. PrimumError when there is no such folder."""
+    """Read the manifests of ``results``. PrimumError when there is no such folder, or no such store."""
+    if store is not None and not is_store(store):
+        raise PrimumError(f"{store}: no such store, or an empty one: give its folder, or leave --store out")
     try:
         root: Path | None = project_root(results)
     except PrimumError:

@@ -613,6 +613,7 @@ def test_a_folder_that_is_not_there_and_jobs_that_are_none(results: Path, capsys
     for words, said in (
         (["verify", "nowhere"], "nowhere: no such results folder"),
         (["verify", str(results), "--jobs", "0"], "--jobs 0: give 1 or more"),
+        (["verify", str(results), "--store", "nowhere"], "nowhere: no such store"),
     ):
         with pytest.raises(SystemExit):
             main(words)
