@@ -39,8 +39,12 @@ def audit_results(
     seconds = None if asked is None else seconds_of(asked)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     folder = output or beside(results) / "audits" / f"{results.resolve().name}-{stamp}"
-    found = audit(results, stages, seconds, most, seed, folder, Screen(sys.stderr, seconds))
-    page = write_report(found, folder)
+    try:
+        found = audit(results, stages, seconds, most, seed, folder, Screen(sys.stderr, seconds))
+        page = write_report(found, folder)
+    except OSError as error:  # on a disk that is full, or not to be written to
+        text = f"{error.filename or folder}: {error.strerror}: give a folder that can be written to as --output"
+        raise PrimumError(text) from None
     matched = sum(each.matched for each in found.outcomes)
     left = sum(map(len, found.left.values()))
     print(f"{results}: {matched:,} of {len(found.outcomes):,} made again as claimed; {left:,} not made again; {page}")

@@ -57,6 +57,16 @@ def test_what_makes_no_sense_is_one_line(
     assert not (results.parent / "audits").exists()
 
 
+def test_a_folder_that_cannot_be_made_is_one_line(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (results.parent / "audits").write_text("a file in the place of the folder")
+    with pytest.raises(SystemExit) as stopped:
+        main(["audit", str(results)])
+    assert stopped.value.code == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"primum: error: {results.parent}/audits/tiny-")
+    assert said.endswith(": Not a directory: give a folder that can be written to as --output")
+
+
 def test_a_folder_that_holds_something_is_not_written_to(results: Path) -> None:
     with pytest.raises(PrimumError, match="is there: give a new folder"):
         audit(results, [], None, None, 0, results, Screen(io.StringIO(), None))
