@@ -116,8 +116,9 @@ class Causes:
         return own + read
 
     def _own(self, name: str, old: Making, new: Making) -> Iterator[Cause]:
-        if old.spec["stage"] != new.spec["stage"]:  # a model that was trained, and is fetched now: all else follows
-            yield Cause("setting", name, f"made by the stage {old.spec['stage']} -> {new.spec['stage']}")
+        before, now = old.spec.get("stage"), new.spec.get("stage")
+        if before != now:  # a model that was trained, and is fetched now: all else follows
+            yield Cause("setting", name, f"made by the stage {before} -> {now}")
             return
         yield from self._settings(name, old.spec, new.spec)
         if old.spec.get("code") != new.spec.get("code"):

@@ -82,11 +82,17 @@ def parting(one: Graph, other: Graph, root: Path) -> Parting:
 
 def _order(graph: Graph) -> Callable[[Artifact], int]:
     """How many artifacts lie before one, on the longest way."""
+    under_way: set[Path] = set()
 
     @cache
     def depth(path: Path) -> int:
+        if path in under_way:  # a manifest that was edited may say that it was made of itself
+            return 0
+        under_way.add(path)
         below = [each.artifact for each in graph.inputs(by_path[path]) if each.artifact is not None]
-        return 1 + max((depth(each.path) for each in below), default=0)
+        found = 1 + max((depth(each.path) for each in below), default=0)
+        under_way.remove(path)
+        return found
 
     by_path = {each.path: each for each in graph.artifacts}
     return lambda artifact: depth(artifact.path)

@@ -14,7 +14,7 @@ import pytest
 from recorded import Change, Project, as_it_is, record, with_spec
 
 from primum.artifact.graph import read_graph
-from primum.artifact.manifest import Manifest, artifact_key, save_manifest
+from primum.artifact.manifest import Manifest, artifact_key, load_manifest, save_manifest
 from primum.artifact.table import file_hash, write_table
 from primum.cli import main
 from primum.trace.diff import RunDiff, diff, told
@@ -104,6 +104,15 @@ def test_made_otherwise_with_the_same_result(project: Project) -> None:
     assert found.same
     assert list(found.otherwise) == ["scores/sft/exam"]
     assert "1 artifact of equal content made otherwise: the code of score: changed" in said(found)
+
+
+def test_what_says_that_it_was_made_of_itself(project: Project) -> None:
+    found = again(project, only_new=True)
+    path = project.root / "other/tiny/models/sft/manifest.json"
+    manifest = load_manifest(path)
+    save_manifest(replace(manifest, inputs={**manifest.inputs, "model": [manifest.content]}), path)
+    graphs = [read_graph(project.root / name / "tiny") for name in ("other", "results")]
+    assert parting(graphs[0], graphs[1], project.root).same == found.same
 
 
 def test_names_that_one_alone_has(project: Project) -> None:
