@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -108,14 +108,6 @@ def _sha256(parts: Sequence[str]) -> str:
     return hashlib.sha256("".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _source(root: Path, module: str) -> Path | None:
-    path = root.joinpath(*module.split("."))
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    return None
-
-
 def _parse(path: Path) -> ast.Module:
     try:
         return ast.parse(path.read_text(encoding="utf-8"))
@@ -133,46 +125,83 @@ def _speaks(path: Path, stamp: tuple[int, int], public: frozenset[str]) -> froze
     return only_speaks(_parse(path), public)
 
 
+class _Sources:
+    """The package's files under ``root`` as they are at one moment: each is looked for, and read, once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._paths: dict[str, Path | None] = {}
+        self._codes: dict[Path, ModuleCode] = {}
+        self._leads: dict[str, list[str]] = {}
+        self._digests: dict[tuple[Path, bool, bool], str] = {}
+
+    def path(self, module: str) -> Path | None:
+        if module not in self._paths:
+            path = self._root.joinpath(*module.split("."))
+            files = (path.with_suffix(".py"), path / "__init__.py")
+            self._paths[module] = next((each for each in files if each.is_file()), None)
+        return self._paths[module]
+
+    def read(self, path: Path) -> ModuleCode:
+        if path not in self._codes:
+            self._codes[path] = read_file(path)
+        return self._codes[path]
+
+    def imported(self, module: str) -> dict[str, Path]:
+        """:func:`imported_modules`."""
+        if self.path(module) is None:
+            raise PrimumError(f"{module}: no such module under {self._root}")
+        waiting, names = [module], {module}
+        while waiting:
+            new = set(self._leads_to(waiting.pop())) - names
+            names |= new
+            waiting.extend(new)
+        found = {name: path for name in names if (path := self.path(name)) is not None}
+        private = {name for path in found.values() for name in self.read(path).private}
+        for name, public in SPEAKING.items():
+            path = self.path(name)
+            if path is not None and name not in found:
+                own = _speaks(path, _stamp(path), public)
+                # A part of the code could use it through an object that it was given.
+                if own is None or not private.isdisjoint(own):
+                    found[name] = path
+        return found
+
+    def _leads_to(self, name: str) -> list[str]:
+        """The modules there are of those that one imports, and its package."""
+        path = self.path(name)
+        if name not in self._leads:
+            named = (name.rpartition(".")[0], *self.read(path).imports) if path is not None else ()
+            self._leads[name] = [each for each in named if each and self.path(each) is not None]
+        return self._leads[name]
+
+    def digests(self, module: str) -> dict[str, str]:
+        """:func:`module_digests`."""
+        modules = self.imported(module)
+        read = [self.read(path) for path in modules.values()]
+        words, annotations = any(each.overhears for each in read), any(each.reads_annotations for each in read)
+        return {name: self._digest(path, words, annotations) for name, path in sorted(modules.items())}
+
+    def _digest(self, path: Path, words: bool, annotations: bool) -> str:
+        counted = (path, words, annotations)
+        if counted not in self._digests:
+            beside = path.parent.iterdir() if path.name == "__init__.py" else ()
+            templates = {each.name: each.read_bytes() for each in sorted(beside) if each.suffix in _TEMPLATES}
+            self._digests[counted] = digest_of(self.read(path), words, annotations, templates)
+        return self._digests[counted]
+
+
 def imported_modules(module: str, root: Path) -> dict[str, Path]:
     """Every module of the package that can reach what ``module`` makes, itself included: name -> file.
 
     ``root`` holds the package. Imports inside functions count as well; packages count with their ``__init__``.
     """
-    found: dict[str, Path] = {}
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        path = _source(root, name)
-        if name in found or path is None:
-            continue
-        found[name] = path
-        if "." in name:
-            waiting.append(name.rpartition(".")[0])
-        waiting.extend(read_file(path).imports)
-    if module not in found:
-        raise PrimumError(f"{module}: no such module under {root}")
-    private = {name for path in found.values() for name in read_file(path).private}
-    for name, public in SPEAKING.items():
-        path = _source(root, name)
-        if path is not None and name not in found:
-            own = _speaks(path, _stamp(path), public)
-            # A part of the code could use it through an object that it was given.
-            if own is None or not private.isdisjoint(own):
-                found[name] = path
-    return found
+    return _Sources(root).imported(module)
 
 
 def module_digests(module: str, root: Path) -> dict[str, str]:
     """The sha256 of what counts of each of :func:`imported_modules`; a package's with the files of ``_TEMPLATES`` beside it."""
-    modules = imported_modules(module, root)
-    read = [read_file(path) for path in modules.values()]
-    words, annotations = any(each.overhears for each in read), any(each.reads_annotations for each in read)
-    digests = {}
-    for name, path in sorted(modules.items()):
-        beside = path.parent.iterdir() if path.name == "__init__.py" else ()
-        templates = {each.name: each.read_bytes() for each in sorted(beside) if each.suffix in _TEMPLATES}
-        digests[name] = digest_of(read_file(path), words, annotations, templates)
-    return digests
+    return _Sources(root).digests(module)
 
 
 def digest_of(code: ModuleCode, words: bool, annotations: bool, templates: Mapping[str, bytes]) -> str:
@@ -186,6 +215,12 @@ def digest_of(code: ModuleCode, words: bool, annotations: bool, templates: Mappi
 def code_digest(module: str, root: Path) -> str:
     """The sha256 over :func:`module_digests`."""
     return combined(module_digests(module, root))
+
+
+def code_digests(modules: Iterable[str], root: Path) -> dict[str, str]:
+    """:func:`code_digest` of each of ``modules``, from one look at the files that they share."""
+    sources = _Sources(root)
+    return {module: combined(sources.digests(module)) for module in modules}
 
 
 def combined(digests: Mapping[str, str]) -> str:

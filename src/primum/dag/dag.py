@@ -12,7 +12,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 from primum.artifact.canonical import canonical_json
-from primum.artifact.code import code_digest
+from primum.artifact.code import code_digests
 from primum.dag import aggregation, curation, evaluation, preferences, training
 from primum.dag.scope import Scope
 from primum.dag.stage import Plan, Stage
@@ -84,7 +84,8 @@ class Dag(Scope):
     @cached_property
     def _codes(self) -> dict[str, str]:
         """The code digest of every stage's module, taken once: a run plans all its jobs from the same code."""
-        return {name: code_digest(stage.module, Path(__file__).parents[2]) for name, stage in STAGES.items()}
+        digests = code_digests((stage.module for stage in STAGES.values()), Path(__file__).parents[2])
+        return {name: digests[stage.module] for name, stage in STAGES.items()}
 
     @cached_property
     def _versions(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import primum
-from primum.artifact.code import code_digest, imported_modules, module_digests, read_file
+from primum.artifact.code import code_digest, code_digests, imported_modules, module_digests, read_file
 from primum.artifact.job import Job
 from primum.artifact.speech import SPEAKING
 from primum.dag.dag import STAGES
@@ -309,16 +309,17 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )  # fmt: skip
 def test_an_edit_of_this_package(own: Path, name: str, old: str, new: str, stages: set[str]) -> None:
-    before = {stage: code_digest(entry.module, own) for stage, entry in STAGES.items()}
+    modules = [entry.module for entry in STAGES.values()]
+    before = code_digests(modules, own)
     path = own / "primum" / name
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
     try:
-        after = {stage: code_digest(entry.module, own) for stage, entry in STAGES.items()}
+        after = code_digests(modules, own)
     finally:
         path.write_text(text)
-    assert {stage for stage in STAGES if before[stage] != after[stage]} == stages
+    assert {stage for stage, module in zip(STAGES, modules, strict=True) if before[module] != after[module]} == stages
 
 
 def test_no_stage_of_this_package_looks_at_what_errors_say() -> None:
