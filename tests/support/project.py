@@ -95,7 +95,7 @@ class Planner:
     def experiment(self, document: dict[str, Any]) -> Iterator[str]:
         """An experiment file of its own, to be given by path."""
         with tempfile.NamedTemporaryFile("w", suffix=".yaml", dir=self.project) as file:
-            yaml.safe_dump(document, file, sort_keys=False)
+            yaml.dump(document, file, yaml.CSafeDumper, sort_keys=False)
             file.flush()
             yield file.name
 
