@@ -16,11 +16,11 @@ _BINDING = ast.Name | ast.arg | ast.alias | ast.MatchMapping | _NAMED
 class Names:
     """The names of ``tree``. One that is bound twice, anywhere in the module, stands for nothing that is known.
 
-    ``nodes`` are all nodes of the tree, ``spelled`` all names that they spell.
+    ``nodes`` are all nodes of the tree but for contexts, ``spelled`` all names that they spell.
     """
 
     def __init__(self, tree: ast.Module) -> None:
-        self.nodes = list(ast.walk(tree))
+        self.nodes = _nodes(tree)
         self._bound = Counter(name for node in self.nodes if isinstance(node, _BINDING) for name in bound(node))
         self.spelled = spelled(self.nodes)
         self._imported: dict[str, str] = {}
@@ -76,6 +76,19 @@ class Names:
             if isinstance(name, ast.Constant) and isinstance(name.value, str) and not node.keywords:
                 return node.args[0], name.value
         return None
+
+
+def _nodes(tree: ast.AST) -> list[ast.AST]:
+    """As ``ast.walk``, faster, and without the contexts of names (``Load`` and the like)."""
+    nodes = [tree]
+    for node in nodes:
+        for field in node._fields:
+            value = getattr(node, field, None) if field != "ctx" else None
+            if isinstance(value, ast.AST):
+                nodes.append(value)
+            elif isinstance(value, list):
+                nodes.extend(each for each in value if isinstance(each, ast.AST))
+    return nodes
 
 
 def bound(node: ast.AST) -> Iterator[str]:

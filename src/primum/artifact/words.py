@@ -42,25 +42,6 @@ class Reader:
         self._used: set[str] = set()
         self._counting = True
         self._later: list[tuple[int, ast.ImportFrom]] = []
-        self._writers: dict[type[ast.AST], Callable[[Any], None]] = {
-            ast.Name: self._name,
-            ast.Constant: self._constant,
-            ast.FunctionDef: self._function,
-            ast.AsyncFunctionDef: self._function,
-            ast.arg: self._argument,
-            ast.ClassDef: self._class,
-            ast.Expr: self._expression,
-            ast.Raise: self._raise,
-            ast.Assert: self._assert,
-            ast.AnnAssign: self._annotated,
-            ast.Import: self._import,
-            ast.ImportFrom: self._import,
-            ast.Try: self._try,
-            ast.TryStar: self._try,
-            ast.With: self._with,
-            ast.AsyncWith: self._with,
-            ast.Pass: lambda _: None,
-        }
 
     def read(self, tree: ast.Module) -> None:
         self._write(_undocumented(tree))
@@ -77,9 +58,9 @@ class Reader:
 
     def _write(self, value: Any) -> None:
         if isinstance(value, ast.AST):
-            writer = self._writers.get(type(value))
+            writer = _WRITERS.get(type(value))
             if writer is not None:
-                writer(value)
+                writer(self, value)
             else:
                 self._plain(value, *(field for field in value._fields if field not in _UNSAID))
         elif isinstance(value, list):
@@ -237,6 +218,26 @@ class Reader:
             self.imports.update(spoken if module else ())
 
 
+# No attribute of a reader: its own methods in it would keep the whole tree until Python looks for cycles.
+_WRITERS: dict[type[ast.AST], Callable[[Reader, Any], None]] = {
+    ast.Name: Reader._name,
+    ast.Constant: Reader._constant,
+    ast.FunctionDef: Reader._function,
+    ast.AsyncFunctionDef: Reader._function,
+    ast.arg: Reader._argument,
+    ast.ClassDef: Reader._class,
+    ast.Expr: Reader._expression,
+    ast.Raise: Reader._raise,
+    ast.Assert: Reader._assert,
+    ast.AnnAssign: Reader._annotated,
+    ast.Import: Reader._import,
+    ast.ImportFrom: Reader._import,
+    ast.Try: Reader._try,
+    ast.TryStar: Reader._try,
+    ast.With: Reader._with,
+    ast.AsyncWith: Reader._with,
+    ast.Pass: lambda reader, node: None,
+}
 # What does not change what a node does.
 _UNSAID = frozenset({"ctx", "type_comment", "kind"})
 
