@@ -127,6 +127,9 @@ def test_an_endpoint_that_echoes_what_it_is_asked_is_not_quoted(
 ) -> None:
     for name in ("TRIES", "PAID_TRIES", "LIMITED_TRIES"):
         monkeypatch.setattr(f"primum.engine.answer.{name}", 1)
+    # Pauses are short, and told of all the same.
+    monkeypatch.setattr("primum.engine.limiter.LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr("primum.engine.openai_engine.TOLD_FROM", 0.0)
     main(stages.command("generate"))
 
     def echo(handler: BaseHTTPRequestHandler, request: dict[str, Any]) -> None:
@@ -143,6 +146,8 @@ def test_an_endpoint_that_echoes_what_it_is_asked_is_not_quoted(
     assert stages.wrong() == []
     for text in (REQUEST, RESPONSE):
         assert text not in told.out + told.err + stages.log("judge").read_text()
+    if status in (200, 429):
+        assert "waiting" in stages.log("judge").read_text()
 
 
 def test_what_an_exception_says_is_for_the_owner_alone(
