@@ -8,7 +8,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,15 +15,15 @@ from typing import Any
 
 import psutil
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from stage_artifacts import folder_artifact
-from test_launch import train
+from test_launch import job_of, train
 from test_train_dpo import PAIRS, _reference
 from test_train_sft import _chunks, _digests, _folder, _logged, _losses, _weights
 
-from primum.artifact.job import ALONE, Devices, Result
+from primum.artifact.job import ALONE, Devices, Job, Result
+from primum.cluster.launch import Launch
 from primum.errors import PrimumError
 from primum.progress import Progress
 from primum.train import checkpoints, loading, sharding
@@ -91,47 +90,42 @@ def test_bfloat16_is_the_same_whatever_the_number_of_processes(
     assert _losses(one) == pytest.approx(_losses(exact), abs=0.1)
 
 
-CUT = """
-import sys
-from pathlib import Path
-sys.path.insert(0, {tests!r})
-import pyarrow.parquet as pq
-from test_sharding import TWO, train
-train(Path({work!r}), Path({model!r}), "sft", pq.read_table({chunks!r}), TWO, steps=120, checkpoint_steps=20)
-"""
-
-
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_shared_training_that_is_stopped_ends_in_the_same_bytes(
-    tmp_path: Path, tiny_model: Path, chunks: pa.Table, how: signal.Signals
-) -> None:
-    """At a moment of its own choosing: by SIGTERM all stop after the same step, by SIGKILL between two checkpoints."""
-    whole = train(tmp_path / "whole", tiny_model, "sft", chunks, TWO, steps=120)
-    pq.write_table(chunks, tmp_path / "chunks.parquet")
-    work, tests = tmp_path / "cut", Path(__file__).parent
-    code = CUT.format(tests=str(tests), work=str(work), model=str(tiny_model), chunks=str(tmp_path / "chunks.parquet"))
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(tests.parents[1] / "support")},
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    while not list(work.glob("work/m/checkpoints/checkpoint-*/complete-1.json")):
+def _stop(work: Path, launch: Launch, job: Job, how: signal.Signals) -> tuple[Path, int]:
+    """Begin ``job`` and stop it at a moment of its own choosing, behind a new checkpoint: (its request, its status)."""
+    there = "work/m/checkpoints/checkpoint-*/complete-1.json"
+    before = set(work.glob(there))
+    request = launch.prepare(job, job.items)
+    process = subprocess.Popen(launch.command(request), stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not set(work.glob(there)) - before:
         assert process.poll() is None, process.communicate()[1][-2000:]
         time.sleep(0.02)
     time.sleep(random.uniform(0, 0.5))
     if how == signal.SIGKILL:
         os.killpg(process.pid, signal.SIGKILL)
     else:
-        for child in psutil.Process(process.pid).children(recursive=True):
-            child.terminate()
+        started = psutil.Process(process.pid)
+        for each in (started, *started.children(recursive=True)):
+            each.terminate()
             time.sleep(0.02)
-    _, said = process.communicate(timeout=120)
+    process.communicate(timeout=120)
     assert process.returncode != 0, "it was over before it was stopped"
-    if how == signal.SIGTERM:
-        assert "its checkpoint is saved, run again" in said.splitlines()[-1]
-    resumed = train(work, tiny_model, "sft", chunks, TWO, steps=120, checkpoint_steps=20)
+    return request, process.returncode
+
+
+def test_a_shared_training_that_is_stopped_ends_in_the_same_bytes(
+    tmp_path: Path, tiny_model: Path, chunks: pa.Table
+) -> None:
+    """By SIGTERM all stop after the same step; then, gone on, by SIGKILL between two checkpoints."""
+    whole = train(tmp_path / "whole", tiny_model, "sft", chunks, TWO, steps=200)
+    work, asked = tmp_path / "cut", {"steps": 200, "checkpoint_steps": 20}
+    job, launch = job_of(work, tiny_model, "sft", chunks, **asked), Launch("primum.train.sft", TWO, work / "said.txt")
+    request, ended = _stop(work, launch, job, signal.SIGTERM)
+    with pytest.raises(PrimumError, match="its checkpoint is saved, run again"):
+        launch.result(job.items[0], request, ended)
+    saved = max(int(path.name.split("-")[1]) for path in work.glob("work/m/checkpoints/checkpoint-*"))
+    _stop(work, launch, job, signal.SIGKILL)
+    assert f"resuming from checkpoint-{saved}" in (work / "said.txt").read_text()
+    resumed = train(work, tiny_model, "sft", chunks, TWO, **asked)
     assert "resuming from checkpoint-" in (work / "progress.txt").read_text()
     assert _digests(_folder(resumed)) == _digests(_folder(whole))
 
