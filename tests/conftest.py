@@ -38,8 +38,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: next((i for i, path in enumerate(_FIRST) if item.nodeid.startswith(path)), len(_FIRST)))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def as_installed() -> None:
+    """The processes that tests start find the packages that users have (``support/as_installed``)."""
+    folder = str(Path(__file__).parent / "support/as_installed")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
+
+
 @pytest.fixture(autouse=True, scope="module")
-def own_environment() -> Iterator[None]:
+def own_environment(as_installed: None) -> Iterator[None]:
     """What a file's tests set in the environment, as vLLM's engine does, does not reach the next file in the process."""
     before = dict(os.environ)
     yield

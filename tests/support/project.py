@@ -50,7 +50,8 @@ def environment(project: Path) -> dict[str, str]:
     dropped = ("PRIMUM_STORE", "PRIMUM_REFRESH", "PRIMUM_MIRROR", "SNAKEMAKE_PROFILE")
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return {**kept, "PYTHONPATH": str(project / "src"), "OMP_NUM_THREADS": "1", "PATH": path}
+    modules = os.pathsep.join(filter(None, [str(project / "src"), os.environ.get("PYTHONPATH")]))
+    return {**kept, "PYTHONPATH": modules, "OMP_NUM_THREADS": "1", "PATH": path}
 
 
 class Planner:
