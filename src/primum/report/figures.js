@@ -71,18 +71,27 @@ window.primumFigures = (() => {
     return { plot: Plot.plot({ ...options, marks: [...marks, hollow(points.filter((each) => each.hollow)), tip(points)] }), points };
   };
 
-  // Names below their points, lower where another name is in the way.
-  const named = (points, plot, width) => {
-    const taken = [];
+  // Each name goes where it covers least: of other names, points, intervals (``lines`` between two places) and the frame's edge.
+  const named = (points, others, lines, plot, width, height) => {
+    const at = ({ x, y }) => [plot.x.apply(x), plot.y.apply(y)], taken = [];
+    const dots = [...points, ...others].map(at);
+    const along = lines.flatMap(([from, to]) => d3.range(0, 1.01, 1 / 40).map((part) => d3.interpolate(at(from), at(to))(part)));
+    const within = ([x, y], half, across, down) => Math.abs(x - across) < half + 4 && Math.abs(y - down) < 9;
+    const cost = (half, across, down, far) =>
+      100 * taken.filter((each) => Math.abs(each.down - down) < 13 && Math.abs(each.across - across) < each.half + half + 4).length +
+      100 * (across - half < 48 || across + half > width - 2 || down < 26 || down > height - 48) +
+      30 * dots.filter((each) => within(each, half, across, down)).length +
+      along.filter((each) => within(each, half, across, down)).length + far / 4;
     return points.map((point) => {
-      const half = 3.1 * point.model.length;
-      const across = Math.min(Math.max(plot.x.apply(point.x), 46 + half), width - half - 2);
-      let down = plot.y.apply(point.y) + 18;
-      while (taken.some(([start, end, other]) => Math.abs(down - other) < 12 && across - half < end && across + half > start)) {
-        down += 12;
-      }
-      taken.push([across - half, across + half, down]);
-      return { ...point, dx: across - plot.x.apply(point.x), dy: down - plot.y.apply(point.y) };
+      const half = 3.1 * point.model.length, [x, y] = at(point);
+      const beside = half + 9;
+      const places = [0, 14, 28, 42, 56].flatMap((far) => [[0, 17 + far], [0, -14 - far],
+        ...[beside, -beside].flatMap((dx) => [0, 11 + far, -11 - far].map((dy) => [dx, dy]))].map(([dx, dy]) => ({ dx, dy, far })));
+      const best = d3.least(places, ({ dx, dy, far }) => cost(half, x + dx, y + dy, far));
+      taken.push({ half, across: x + best.dx, down: y + best.dy });
+      // A name that is not beside its point has a line to it, which ends at the name's nearest edge.
+      const to = [x + best.dx - Math.sign(best.dx) * half, y + best.dy - Math.sign(best.dy) * 8];
+      return { ...point, ...best, away: Math.abs(best.dy) > 20, to: [plot.x.invert(to[0]), plot.y.invert(to[1])] };
     });
   };
 
@@ -105,9 +114,13 @@ window.primumFigures = (() => {
     if (picture.named) {
       const bare = Plot.plot({ ...options, marks });
       const scales = { x: bare.scale("x"), y: bare.scale("y") };
-      marks.push(...named([...ends.values()], scales, width).map((each) => Plot.text([each], {
-        x: "x", y: "y", text: "model", dx: each.dx, dy: each.dy, stroke: "var(--panel)", fill: "var(--ink)", strokeWidth: 3,
-      })));
+      const lines = moves.flatMap(({ before, after }) => [[before, after],
+        ...(after.y_ends || []).slice(0, 1).map(() => after.y_ends.map((y) => ({ x: after.x, y }))),
+        ...(after.x_ends || []).slice(0, 1).map(() => after.x_ends.map((x) => ({ x, y: after.y })))]);
+      named([...ends.values()], others, lines, scales, width, 300).forEach((each) => marks.push(
+        ...(each.away ? [Plot.link([each], { x1: "x", y1: "y", x2: each.to[0], y2: each.to[1], stroke: "var(--soft)", strokeWidth: 0.7 })] : []),
+        Plot.text([each], { x: "x", y: "y", text: "model", dx: each.dx, dy: each.dy, stroke: "var(--panel)", fill: "var(--ink)", strokeWidth: 3 }),
+      ));
     }
     return { plot: Plot.plot({ ...options, marks: [...marks, tip(points)] }), points };
   };
