@@ -139,7 +139,7 @@ window.primumFigures = (() => {
       x: { domain: scores, label: "score of the judge", labelArrow: "none", tickSize: 0 },
       y: { domain: labels, label: "label", labelArrow: "none", labelAnchor: "top", tickSize: 0 },
       marks: [
-        Plot.cell(squares, { x: "x", y: "y", fill: "var(--kept)", fillOpacity: (each) => 0.08 + 0.55 * each.share }),
+        Plot.cell(squares, { x: "x", y: "y", fill: "var(--kept)", fillOpacity: (each) => 0.08 + 0.45 * each.share }),
         Plot.text(squares, { x: "x", y: "y", text: "count", fontSize: 12, fill: "var(--ink)" }), tip(squares),
       ],
     }));
