@@ -1,7 +1,7 @@
 # Aggregation: everything into the tables, and the tables into the page that people look at.
 #
 # reads   scores, verdicts, criteria, generations, data/ledgers, data/tokens, data/audits, data/pairs, data/samples, data/ranked,
-#         models (their history), data/rows (of labelled sets)
+#         models (their history), data/rows (of labelled sets); the report also data/mixtures, data/drops, data/origins
 # writes  tables/{table}.parquet, .csv     benchmarks preferences comparisons safety rubrics judges confusion training curation
 #                                          audits pairs axes
 #         tables/table4.{html,md,tex}      Table 4 of Med42-v2 beside it, where an experiment measures rows of it
@@ -100,6 +100,10 @@ rule write_report:
         generations=reads("report", "generations"),
         agreements=reads("report", "agreements"),
         labels=reads("report", "labels"),
+        mixtures=reads("report", "mixtures"),
+        drops=reads("report", "drops"),
+        pairs=reads("report", "pairs"),
+        ranked=reads("report", "ranked"),
         origins=reads("report", "origins"),
     output:
         manifest=manifests(aggregation.REPORT),

@@ -27,9 +27,16 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[s
     common, inputs = study.example(folder)
     ids = [f"medqa/{number:04d}" for number in range(80)]
     lines = [{"id": id_, "file": "a b.jsonl", "line": 5 + n, "unit": "line", "record": n} for n, id_ in enumerate(ids)]
+    read = [*(f"demo-medquad/{n:04d}" for n in range(40)), *(f"{n:08d}/demo-medquad/{9000 + n:04d}" for n in range(61))]
+    places = [
+        {"id": id_, "file": "a b.jsonl", "line": n + 1, "unit": "line", "record": n} for n, id_ in enumerate(read)
+    ]
     common["origins"], inputs["origins"] = (
-        ["medqa"],
-        [study.save_table(lines, ORIGINS, folder / "data/origins/medqa.json")],
+        ["medqa", "demo-medquad"],
+        [
+            study.save_table(rows, ORIGINS, folder / f"data/origins/{name}.json")
+            for name, rows in {"medqa": lines, "medquad": places}.items()
+        ],
     )
     tables = study.make_tables(common, inputs, folder)
     page = study.make_report(common, tables, folder.parent / "work", inputs)
@@ -192,3 +199,56 @@ def test_the_panel_fits_a_phone(results: tuple[Path, list[dict[str, Any]]], tab:
     tab.until("document.activeElement.id === 'explorer-item-title'")
     assert tab.see("document.querySelector('#explorer-item .scroll').tabIndex") == 0
     tab.call("Emulation.clearDeviceMetricsOverride")
+
+
+def test_numbers_of_what_models_learned_from_open_too(
+    results: tuple[Path, list[dict[str, Any]]], tab: chromium.Tab
+) -> None:
+    folder = results[0]
+    write_run_data(folder)
+    page = (folder / "report" / "index.html").as_uri()
+    names = "[...document.querySelectorAll('#explorer-lineage summary b')].map((each) => each.textContent)"
+
+    def settled() -> None:
+        """The page with all its pictures: before, a cell may move away from the mouse."""
+        tab.open(page)
+        tab.until(
+            "[...document.querySelectorAll('main .picture')].every((room) => room.querySelector('.plot-box svg'))"
+        )
+
+    def opened(cell: str, *artifacts: str) -> None:
+        settled()
+        tab.click(f"td[data-open='{cell}']")
+        tab.until(f"document.querySelectorAll('#explorer-lineage summary').length === {1 + len(artifacts)}")
+        assert tab.see(names) == [f"tables/{cell.partition('/')[0]}", *artifacts]
+
+    opened("training/dpo-1", "models/dpo-1")
+    assert tab.see("document.querySelectorAll('#explorer-parts svg').length") == 3
+    tab.click("#explorer-parts summary")
+    rows = Artifact.open(folder / "tables/training.json").table().to_pylist()
+    steps = sum(row["model"] == "dpo-1" for row in rows)
+    tab.until(f"document.querySelectorAll('#explorer-parts tbody tr').length === {steps}")
+    # Several cells open the same: what is told is the one that was clicked.
+    settled()
+    tab.click("#training-table td[data-open='training/sft']:nth-child(4)")
+    tab.until("document.querySelector('#explorer').open")
+    assert text(tab, "#explorer-value").startswith("In the table, Loss, last: ")
+    opened("audits/sft/refused", "audits/judge-model")  # all of these audits are equal
+    assert text(tab, "#explorer-counts") == "An audit counts what it finds. No row of it is written down."
+    opened("curation/clinical/medquad", "ledgers/clinical")
+    tab.until(drawn("curation/demo-medquad/clinical/medquad"))
+    assert text(tab, "#explorer-counts") == "101 records, 40 kept."
+    tab.click("#explorer-rows .tabulator-row button")
+    tab.until("document.activeElement.id === 'explorer-item-title'")
+    place = "document.querySelector('#explorer-item a').parentElement.textContent"
+    assert tab.see(place) == "data/raw/demo-medquad/a b.jsonl, line 41, record 40"
+    opened("curation/clinical/medquad/kept", "ledgers/clinical")
+    tab.until(drawn("curation/demo-medquad/clinical/medquad"))
+    assert text(tab, "#explorer-shown") == "40 of 101 shown"
+    opened("curation/clinical", "ledgers/clinical")
+    tab.until("document.querySelectorAll('#explorer-parts a').length === 7")
+    opened("pairs/on-policy/responses/ranked", "samples/on-policy", "pairs/on-policy", "ranked/on-policy")
+    tab.until(drawn("ranked/on-policy/"))
+    assert text(tab, "#explorer-shown") == "4 of 6 shown"
+    opened("judges/refusal", "labels/declined")
+    tab.until(drawn("labels/refusal/"))

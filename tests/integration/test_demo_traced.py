@@ -80,18 +80,24 @@ def test_a_raw_file_reaches_the_accuracy_of_its_benchmark_in_three_steps(demo: P
 
 def test_every_item_of_the_report_leads_to_a_line_of_a_raw_file(demo: Path) -> None:
     """And so does the tree of the run's record: from each artifact that a cell names to raw files with their sha256."""
-    folder, checked = demo / "demo", 0
+    folder = demo / "demo"
+    last: dict[Path, int] = {}
     for path in sorted(folder.glob("report/items/**/*.js")):
         columns = json.loads(path.read_text().split(",", 1)[1].removesuffix(");\n"))
-        for name in columns.get("file", {}).get("names", ()):
-            raw = folder / "data/raw" / columns["prefix"] / name
-            assert raw.is_file(), path
-            line = columns["line"] if isinstance(columns["line"], list) else [columns["line"]]
-            alone = len(columns["file"]["names"]) == 1
-            assert min(line) >= 1
-            assert not alone or max(line) <= raw.read_bytes().count(b"\n") + 1, path
-            checked += 1
-    assert checked > 20
+        if not columns.get("file"):
+            continue
+        codes, line = (
+            packed if isinstance(packed, list) else [packed] * columns["n"]
+            for packed in (columns["file"]["codes"], columns["line"])
+        )
+        for id_, code, at in zip(columns["id"], codes, line, strict=True):
+            dataset = f"{columns['prefix']}{id_}".partition("/")[0]
+            raw = folder / "data/raw" / dataset / columns["file"]["names"][code]
+            assert at >= 1, path
+            last[raw] = max(last.get(raw, 0), at)
+    assert len(last) > 20
+    for raw, line in last.items():
+        assert line <= raw.read_bytes().count(b"\n") + 1, raw
     told = json.loads((folder / "report.run.js").read_text().removeprefix("primumRun(").removesuffix(");\n"))
     by_name = {each["name"]: each for each in told["artifacts"]}
     files, seen, waiting = set(), set(), ["tables/benchmarks"]

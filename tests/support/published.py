@@ -247,7 +247,7 @@ def publish_aggregates(to: Publisher) -> None:
         run=report_stage.run,
         kind="folder",
         code=code_digest(STAGES["report"].module, SOURCE),
-        common={**study, **told},
+        common={**study, **told, "trained": lists["trained"], **{name: [] for name in empty}},
     )
 
 

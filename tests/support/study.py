@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -288,6 +289,7 @@ def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
         "audited": [model[0] for model in MODELS if model[3] in ("sft", "dpo")],
         "pairs": ["stage-1", "on-policy"],
         "sampled": ["on-policy"],
+        "drops": [f"demo-{source}" for source, *_ in _clinical() if source != "(unlisted)"],
         "margin": 0.02,
     }
     inputs = {
@@ -326,8 +328,36 @@ def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
             if model[3] in ("sft", "dpo")
         ],
         **pairs_inputs(folder),
+        "mixtures": [_taken(folder, "clinical", _clinical()), _taken(folder, "safety", _safety(), repeat=2)],
+        "drops": [_drops(folder, *entry[::2]) for entry in _clinical() if entry[0] != "(unlisted)"],
     }
     return common, inputs
+
+
+# What is dropped when a dataset is read, and by no filter of a mixture.
+UNREAD = {"no-answer", "image", "bad-label"}
+
+
+def _taken(
+    folder: Path, name: str, sources: Sequence[tuple[str, str, Mapping[str, int], int | None]], repeat: int = 1
+) -> Artifact:
+    """A mixture's rows: the first ones of each source's dataset, of the first source ``repeat`` times."""
+    rows = [
+        {"id": f"demo-{source}/{n:04d}{copy}", "source": source, "text": SECRET}
+        for place, (source, _, outcomes, _) in enumerate(sources)
+        for n in range(outcomes["kept"])
+        for copy in ["", *(f"+{again}" for again in range(1, repeat if place == 0 else 1))]
+    ]
+    schema = pa.schema([(name, pa.string()) for name in ("id", "source", "text")])
+    return save_table(rows, schema, folder / f"mixtures/{name}.json")
+
+
+def _drops(folder: Path, source: str, outcomes: Mapping[str, int]) -> Artifact:
+    """The records of a source's dataset that became no row, numbered, with ids behind those of its rows."""
+    reasons = [reason for reason, count in outcomes.items() if reason in UNREAD for _ in range(count)]
+    rows = [{"id": f"{n:08d}/demo-{source}/{9000 + n:04d}", "reason": reason} for n, reason in enumerate(reasons)]
+    schema = pa.schema([("id", pa.string()), ("reason", pa.string())])
+    return save_table(rows, schema, folder / f"drops/{source}.json")
 
 
 def pairs_inputs(folder: Path) -> dict[str, list[Artifact]]:
@@ -338,7 +368,7 @@ def pairs_inputs(folder: Path) -> dict[str, list[Artifact]]:
     statuses = [*["ranked"] * 4, "alone", "duplicate"]
     ranked = [
         {"id": f"p/{n // 2}/{n % 2:03d}", "source": "p", "prompt_id": f"p/{n // 2}", "draw": n % 2, "prompt": []}
-        | {"response": "r", "status": status, "reward": 1.0 if status == "ranked" else None}
+        | {"response": SECRET, "status": status, "reward": 1.0 if status == "ranked" else None}
         for n, status in enumerate(statuses)
     ]
     return {
@@ -506,7 +536,11 @@ def make_tables(common: Mapping[str, Any], inputs: Mapping[str, Sequence[Artifac
     for result in tables_stage.run(job(common, inputs, {name: {"table": name} for name in TABLES}, folder)):
         assert result.table is not None
         rows = result.table.to_pylist()
-        made.append(save_table(rows, result.table.schema, folder / "tables" / f"{result.item.name}.json"))
+        path = folder / "tables" / f"{result.item.name}.json"
+        manifest = save_table(rows, result.table.schema, path).manifest
+        read = {role: [each.manifest.content for each in artifacts] for role, artifacts in inputs.items()}
+        save_manifest(replace(manifest, inputs=read), path)
+        made.append(Artifact.open(path))
     return made
 
 
@@ -528,6 +562,7 @@ def make_report(
         "tables": list(TABLES),
     }
     lists = ("scores", "judgements", "graded", "generations", "agreements", "labelled", "labels", "origins")
+    lists = (*lists, "mixtures", "drops", "pairs", "sampled")
     without = {} if items else {key: [] for key in lists}
     read = {"tables": tables, **(items or {})}
     (result,) = report_stage.run(job({**common, **told, **words, **without}, read, {"report": {}}, work))

@@ -113,11 +113,18 @@ class Meaning:
         asking = [entry["dataset"] for entry in benchmarks if entry.get("group", "benchmark") == "benchmark"]
         return list(dict.fromkeys(asking))
 
-    def placed(self) -> set[str]:
-        """The datasets of whose rows the report says where they are in the raw files."""
+    def placed(self) -> tuple[set[str], set[str]]:
+        """The datasets of whose rows the report says where they are in the raw files, and those of its mixtures."""
         asked = [self.document["benchmarks"][name]["dataset"] for name in self.benchmarks]
         asked += [self.document["prompts"][name]["dataset"] for name in self.prompts]
-        return {*asked, *(graded for name in self.judges if (graded := self._judge(name).get("graded")))}
+        asked += [graded for name in self.judges if (graded := self._judge(name).get("graded"))]
+        sources = [self.mixtures[name]["sources"].values() for name in self.used_mixtures()]
+        mixed = {source["dataset"] for each in sources for source in each}
+        sets = self.document.get("preferences", {})
+        for entry in (sets[self.models[name]["data"]] for name in self.needed() if self.models[name]["train"] == "dpo"):
+            asked += [each for key in ("datasets", "prompts", "demonstrations", "asked") for each in entry.get(key, ())]
+            asked += entry.get("benign", {}).get("datasets", ())
+        return {*asked, *mixed}, mixed
 
     # Sets of jobs -------------------------------------------------------------------------------------------------
 

@@ -103,7 +103,6 @@ OUTSIDE = {
     "pins",
     "table4",
     "verify",
-    "tables.cells",
     "tables.csv",
     "upkeep",
     # How many processes work together is a resource.
@@ -249,6 +248,7 @@ def test_a_statement_in_a_module_plans_the_stages_that_import_it(
         ("primum.curate.adapters.choice", {"read"}),
         ("primum.tables.statistics", {"tables", "report"}),
         ("primum.tables.averages", {"tables", "report"}),
+        ("primum.tables.cells", {"report"}),
         ("primum.report.svg", {"report"}),
         ("primum.artifact.weights", {"sft", "reference", "dpo", "rank", "score"}),
         ("primum.parallel.logprobs", {"reference", "rank"}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from primum.dag.curation import LEDGER, ORIGINS, PAIRS, rows_of
+from primum.dag.curation import DROPS, LEDGER, MIXTURE, ORIGINS, PAIRS, rows_of
 from primum.dag.evaluation import SCORE
 from primum.dag.judging import AGREEMENT, CRITERIA, FOLLOWED, GENERATION, VERDICT
 from primum.dag.metadata import experiment_metadata
@@ -22,7 +22,7 @@ TABLES = (
 
 
 # What the cells of the tables open.
-ITEMS = ("scores", "judgements", "criteria", "generations", "agreements", "labels")
+ITEMS = ("scores", "judgements", "criteria", "generations", "agreements", "labels", "pairs", "ranked")
 
 
 def _tables(scope: Scope, _: str) -> Plan:
@@ -80,14 +80,19 @@ def _report(scope: Scope, _: str) -> Plan:
     }
     # What the cells open: ids, numbers, statuses and categories alone, whatever words the artifacts hold.
     read = _tables(scope, "tables")
-    lists = {"scores", "judgements", "graded", "generations", "agreements", "labelled", "labels"}
-    common |= {key: read.common[key] for key in sorted(lists)}
+    common |= {key: value for key, value in read.common.items() if key not in common and key != "margin"}
     inputs = {"tables": [scope.path(TABLE, table=table) for table in TABLES]}
     inputs |= {role: list(read.inputs[role]) for role in ITEMS}
     datasets = [experiment.benchmarks[name].dataset for name in experiment.evaluate.benchmarks]
     datasets += [experiment.prompts[name].dataset for name in experiment.evaluate.prompts]
+    # Which records models learned from, and what became of the others.
+    common["drops"] = sorted(
+        {source.dataset for m in scope.mixtures() for source in experiment.mixtures[m].sources.values()}
+    )
+    inputs["drops"] = [scope.path(DROPS, dataset=name) for name in common["drops"]]
+    inputs["mixtures"] = [scope.path(MIXTURE, mixture=name) for name in scope.mixtures()]
     # Where the items are in the raw files.
-    common["origins"] = sorted({*datasets, *_labels(scope)})
+    common["origins"] = sorted({*datasets, *_labels(scope), *scope.training_datasets()})
     inputs["origins"] = [scope.path(ORIGINS, dataset=name) for name in common["origins"]]
     return Plan([Output("report", scope.path(REPORT), {})], common, inputs)
 

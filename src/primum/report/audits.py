@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from primum.report.data import Study
-from primum.report.grids import Cell, Column, Grid, GridRow, Group
+from primum.report.grids import Cell, Column, Grid, GridRow, Group, opens
 from primum.report.numbers import count, percent
 from primum.report.records import Audited
 
@@ -40,6 +40,5 @@ def audit_grid(study: Study, id_: str) -> Grid | None:
 def _cell(row: Audited | None) -> Cell:
     if row is None or row.share is None:
         return Cell()
-    return Cell(
-        percent(row.share), "", f"{count(row.count)} of {count(row.of)}; limit {percent(row.limit)}%", row.share
-    )
+    told = f"{count(row.count)} of {count(row.of)}; limit {percent(row.limit)}%"
+    return Cell(percent(row.share), "", told, row.share, open=opens("audits", row.model, row.check))

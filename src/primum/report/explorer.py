@@ -10,9 +10,11 @@ from typing import Any
 from primum.artifact.manifest import Artifact
 from primum.report.data import BEST, Study
 from primum.report.items import ItemSet, listed, rubric_sets, score_sets
-from primum.report.judged_items import label_sets, safety_sets
+from primum.report.judged_items import judged_sets, label_sets
+from primum.report.learned_items import curation_sets, pair_sets
 from primum.report.origins import Origins
 from primum.tables.averages import AVERAGE, columns, wholes
+from primum.tables.cells import behind
 
 ITEMS = "items"
 # The file of a set that is of no model.
@@ -23,9 +25,11 @@ def item_sets(study: Study, common: Mapping[str, Any], inputs: Mapping[str, Sequ
     """Every set of items that a cell of the page opens. PrimumError where inputs are not those that the spec names."""
     origins = Origins(dict(listed(common, "origins", inputs.get("origins", ()))))
     yield from score_sets(listed(common, "scores", inputs.get("scores", ())), origins)
-    yield from safety_sets(study, common, inputs, origins)
+    yield from judged_sets(study, common, inputs, origins)
     yield from rubric_sets(listed(common, "graded", inputs.get("criteria", ())), origins)
     yield from label_sets(common, inputs, origins)
+    yield from curation_sets(study, common, inputs, origins)
+    yield from pair_sets(common, inputs, origins)
 
 
 def write_items(sets: Iterator[ItemSet], folder: Path) -> dict[str, list[str]]:
@@ -46,7 +50,7 @@ def _write(folder: Path, path: str, told: Mapping[str, Any]) -> None:
     file.write_text(f"primumItems({json.dumps(f'{ITEMS}/{path}')},{text});\n", encoding="utf-8")
 
 
-def index(study: Study, there: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def index(study: Study, common: Mapping[str, Any], there: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """What the page's script must know before a cell is opened: names, which sets there are, and what they are compared with."""
     starts = {row.model: row.start for row in study.safety if row.start}
     starts |= {row.model: row.start for row in study.rubrics if row.start}
@@ -57,11 +61,32 @@ def index(study: Study, there: Mapping[str, Sequence[str]]) -> dict[str, Any]:
         "tables": {each.name: each.content for each in study.files},
         "labels": {each.name: each.label for each in study.benchmarks},
         "judges": {each.name: each.kind for each in study.judges},
+        "datasets": {f"{row.mixture}/{row.source}": row.dataset for row in study.ledger if row.dataset},
         "starts": starts,
         "best": {f"{row.group}/{row.benchmark}": row.other for row in study.comparisons if row.against == BEST},
+        "made": _made(study, common) if common else {},
         "sets": {path: list(models) for path, models in there.items()},
         "parts": {"scores": _parts(study), "prompts": {c.name: list(c.benchmarks) for c in _wholes(study)}},
     }
+
+
+def _made(study: Study, common: Mapping[str, Any]) -> dict[str, dict[str, list[int]]]:
+    """Of cells that name no artifact of their items, what their table read for them: places in its inputs, by role."""
+    cells: dict[str, tuple[str, dict[str, Any]]] = {}
+    cells |= {f"training/{row.model}": ("training", {"model": row.model}) for row in study.steps}
+    cells |= {f"audits/{row.model}": ("audits", {"model": row.model}) for row in study.audits}
+    cells |= {f"pairs/{row.preferences}": ("pairs", {"preferences": row.preferences}) for row in study.pairs}
+    for row in study.ledger:
+        of = {"mixture": row.mixture, "tokens_of": row.tokens_of}
+        if row.tokens_of or f"curation/{row.mixture}" not in cells:
+            cells[f"curation/{row.mixture}"] = ("curation", of)
+    for each in study.agreements:
+        cells[f"judges/{each.judge}/{each.against}"] = ("judges", {"judge": each.judge, "against": each.against})
+    made: dict[str, dict[str, list[int]]] = {}
+    for name, (table, values) in cells.items():
+        for role, place in behind(table, values, common):
+            made.setdefault(name, {}).setdefault(role, []).append(place)
+    return made
 
 
 def _parts(study: Study) -> dict[str, list[str]]:

@@ -81,6 +81,11 @@ def opens(table: str, *names: object) -> str:
     return "/".join(quote(str(name), safe="") for name in (table, *names))
 
 
+def opening(cells: Iterable[Cell], address: str) -> tuple[Cell, ...]:
+    """``cells`` of which each that says something opens ``address``, unless it opens something already."""
+    return tuple(replace(each, open=each.open or address) if each.text not in ("", NONE) else each for each in cells)
+
+
 def size_groups(
     models: Iterable[Model], cells: Callable[[Model], tuple[Cell, ...]], tags: Mapping[str, str]
 ) -> tuple[Group, ...]:

@@ -63,7 +63,7 @@ def score_sets(scores: Sequence[tuple[Any, Artifact]], origins: Origins) -> Iter
         ids, rows = _together(tables)
         first = _first_of(tables, rows, ids, ["item", "subject", "seed"])
         shared = {
-            **_named(ids.to_pylist(), first["item"].to_pylist()),
+            **named(ids.to_pylist(), first["item"].to_pylist()),
             "subject": packed(first["subject"]),
             "seed": packed(first["seed"]),
             **origins.of(first["item"]),
@@ -128,8 +128,8 @@ def _first_of(
     return found
 
 
-def _named(ids: Sequence[str], items: Sequence[str]) -> dict[str, Any]:
-    """Ids without what all of them begin with, up to a slash, the dataset's name; the rows' own where they are others."""
+def named(ids: Sequence[str], items: Sequence[str]) -> dict[str, Any]:
+    """``n``, and the ids without what all begin with, a dataset's name and a slash; the rows' own, too, where they are others."""
     name, slash, _ = min(ids, default="").partition("/")
     prefix = name + slash if slash and all(id_.startswith(name + slash) for id_ in (*ids, *items)) else ""
     told = {"n": len(ids), "prefix": prefix, ITEM: [id_[len(prefix) :] for id_ in ids]}
@@ -151,7 +151,7 @@ def row_set(
         for model, found in rows.items()
     }
     return ItemSet(
-        path, {**_named(ids, items), **columns, **origins.of(pa.array(items, pa.string()))}, own, told["contents"]
+        path, {**named(ids, items), **columns, **origins.of(pa.array(items, pa.string()))}, own, told["contents"]
     )
 
 

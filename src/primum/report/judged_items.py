@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
+
+import pyarrow as pa
 
 from primum.artifact.manifest import Artifact
 from primum.report.data import Study
-from primum.report.items import ItemSet, listed, row_set
-from primum.report.judged import GATED
+from primum.report.items import ItemSet, listed, named, row_set
+from primum.report.judged import GATED, LABELS
 from primum.report.origins import Origins
-from primum.tables.calibration import calibrations, read_judged, read_labels
-from primum.tables.verdicts import read_verdicts, with_panels
+from primum.report.packed import packed
+from primum.tables.calibration import calibrations, part_of, read_judged, read_labels
+from primum.tables.verdicts import Verdict, Verdicts, read_verdicts, with_panels
 
 Inputs = Mapping[str, Sequence[Artifact]]
 
 
-def safety_sets(study: Study, common: Mapping[str, Any], inputs: Inputs, origins: Origins) -> Iterator[ItemSet]:
-    """A set a judge and prompts: of each response its score and statuses. Of a judge that did not pass, no score is shown."""
+def judged_sets(study: Study, common: Mapping[str, Any], inputs: Inputs, origins: Origins) -> Iterator[ItemSet]:
+    """A set a judge and prompts: of each response its score and statuses; then one of each two judges that are compared.
+
+    Of a judge that did not pass, no score is shown.
+    """
     kinds = {judge["name"]: judge["kind"] for judge in common["judges"]}
     responses = {tuple(names): a for names, a in listed(common, "generations", inputs.get("generations", ()))}
     artifacts = {tuple(names): a for names, a in listed(common, "judgements", inputs.get("judgements", ()))}
@@ -47,6 +53,40 @@ def safety_sets(study: Study, common: Mapping[str, Any], inputs: Inputs, origins
             for model in rows
         }
         yield row_set(f"safety/{judge}/{prompts}", rows, ["category"], origins=origins, contents=contents)
+    for row in study.agreements:
+        if row.against != LABELS:
+            yield _agreement_set(every, (row.judge, row.against), gated, origins)
+
+
+def _agreement_set(
+    every: Mapping[tuple[str, str, str], Verdicts], judges: tuple[str, str], gated: Collection[str], origins: Origins
+) -> ItemSet:
+    """The responses that both of two judges scored, whoever gave them: the judges are where other sets have models."""
+    first, second = judges
+    found: dict[tuple[str, str, str], tuple[Verdict, Verdict]] = {}
+    for (judge, model, prompts), own in every.items():
+        its = every.get((second, model, prompts), {}) if judge == first else {}
+        for id_ in own.keys() & its.keys():
+            if own[id_].score is not None and its[id_].score is not None:
+                found[id_, model, prompts] = (own[id_], its[id_])
+    keys = sorted(found)
+    ids, models, prompt_sets = (pa.array([key[place] for key in keys], pa.string()) for place in range(3))
+    shared = {
+        **named(ids.to_pylist(), ids.to_pylist()),
+        "model": packed(models),
+        "prompts": packed(prompt_sets),
+        "category": packed(pa.array([found[key][0].category for key in keys], pa.string())),
+        **origins.of(ids),
+    }
+    scores = {
+        judge: [None if judge in gated else found[key][place].score for key in keys]
+        for place, judge in enumerate(judges)
+    }
+    own_of = {
+        judge: {"score": packed(pa.array(given, pa.int8())), "status": GATED if judge in gated else "scored"}
+        for judge, given in scores.items()
+    }
+    return ItemSet(f"agreements/{first}/{second}", shared, own_of, {judge: {} for judge in judges})
 
 
 def label_sets(common: Mapping[str, Any], inputs: Inputs, origins: Origins) -> Iterator[ItemSet]:
@@ -55,11 +95,13 @@ def label_sets(common: Mapping[str, Any], inputs: Inputs, origins: Origins) -> I
     judged = dict(listed(common, "agreements", inputs.get("agreements", ())))
     labels = {judge: sets[dataset][0] for judge, dataset in common.get("labelled", ()) if dataset in sets}
     checked = calibrations(common["judges"], labels, {judge: read_judged(a) for judge, a in judged.items()})
-    named = {judge["name"]: judge["members"] or [judge["name"]] for judge in common["judges"]}
+    members = {judge["name"]: judge["members"] or [judge["name"]] for judge in common["judges"]}
     for judge, found in checked.items():
         rows = {
-            label.id: {"label": label.score, "score": score}
+            label.id: {"label": label.score, "score": score, "part": part_of(label.id)}
             for label, score in zip(found.labels, found.scores, strict=True)
         }
-        contents = {f"verdicts/{each}/graded": judged[each].manifest.content for each in named[judge] if each in judged}
-        yield row_set(f"labels/{judge}", {"": rows}, ["label"], origins=origins, contents={"": contents})
+        contents = {
+            f"verdicts/{each}/graded": judged[each].manifest.content for each in members[judge] if each in judged
+        }
+        yield row_set(f"labels/{judge}", {"": rows}, ["label", "part"], origins=origins, contents={"": contents})

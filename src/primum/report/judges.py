@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from primum.report.data import Study
-from primum.report.grids import Cell, Column, Grid, GridRow, Group, opens
+from primum.report.grids import Cell, Column, Grid, GridRow, Group, opening, opens
 from primum.report.judged import LABELS, Agreement
 from primum.report.numbers import count, decimal, interval, percent, plural, signed
 from primum.report.pictures import Picture, Square
@@ -22,7 +22,7 @@ def agreement_grid(study: Study, id_: str) -> Grid | None:
             row.part or row.judge,
             "",
             "",
-            (*_agreed(row), _recall(row), _gate(row), *_canaries(row)),
+            opening((*_agreed(row), _recall(row), _gate(row), *_canaries(row)), _opens(row)),
             row.part and f"for {row.judge}",
         )
         for row in checked
@@ -36,7 +36,9 @@ def agreement_grid(study: Study, id_: str) -> Grid | None:
 def pairs_of_judges(study: Study, id_: str) -> Grid | None:
     """Judges against each other, over the responses that both scored."""
     pairs = [row for row in study.agreements if row.against != LABELS]
-    rows = tuple(GridRow(f"{row.judge} against {row.against}", "", "", _agreed(row)) for row in pairs)
+    rows = tuple(
+        GridRow(f"{row.judge} against {row.against}", "", "", opening(_agreed(row), _opens(row))) for row in pairs
+    )
     caption = "Judges against each other, over the responses that both scored"
     return Grid(id_, caption, "Judges", _COLUMNS, (Group("", rows),), stacked=True) if rows else None
 
@@ -137,7 +139,7 @@ def _canaries(row: Agreement) -> tuple[Cell, ...]:
 def _agreed(row: Agreement) -> tuple[Cell, ...]:
     return (
         Cell(count(row.n), sort=row.n),
-        Cell(count(row.scored), "", f"about {plural(row.items, 'request')}", row.scored, open=_opens(row)),
+        Cell(count(row.scored), "", f"about {plural(row.items, 'request')}", row.scored),
         Cell(percent(row.exact), sort=row.exact),
         Cell(percent(row.within_one), sort=row.within_one),
         Cell(decimal(row.quadratic_kappa), _ends(row.kappa_low, row.kappa_high), sort=row.quadratic_kappa),
@@ -149,7 +151,9 @@ def _agreed(row: Agreement) -> tuple[Cell, ...]:
 
 
 def _opens(row: Agreement) -> str:
-    return opens("judges", row.judge) if row.against == LABELS and not row.part else ""
+    if row.against != LABELS:
+        return opens("judges", row.judge, row.against)
+    return opens("judges", row.judge, LABELS, row.part) if row.part else opens("judges", row.judge)
 
 
 def _ends(low: float | None, high: float | None) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from primum.licences import MARKS, asking, conditions
-from primum.report.grids import Cell, Column, Grid, GridRow, Group
+from primum.report.grids import Cell, Column, Grid, GridRow, Group, opening, opens
 from primum.report.numbers import count, percent
 from primum.report.records import KEPT, Ledger
 
@@ -21,6 +21,7 @@ _FILTERS = {
 }
 _LATER = frozenset((KEPT, "not-sampled", *_FILTERS))
 _STATED = Column("Stated", "published")
+_TAKEN = Column("Taken", "rows")
 _REPEATED = "\u00d7: how often the mixture has each of these rows. Shares count them that often."
 
 
@@ -76,15 +77,25 @@ def ledger_grid(rows: Sequence[Ledger], id_: str, caption: str) -> Grid:
     picks = _picks(whole)
     columns = (Column("Domain", "", "text"), Column("Licence", "", "text"), *(column for column, _ in picks))
 
-    def cells(one: Line, listed: bool = True) -> tuple[Cell, ...]:
+    mixture = rows[0].mixture
+
+    def cells(one: Line, source: str = "", listed: bool = True) -> tuple[Cell, ...]:
         # Of what a publication counts without a source nothing else is known.
-        return tuple(pick(one) if listed or column is _STATED else Cell() for column, pick in picks)
+        if not listed:
+            return tuple(pick(one) if column is _STATED else Cell() for column, pick in picks)
+        names = (mixture, source) if source else (mixture,)
+        found = ((column, pick(one)) for column, pick in picks)
+        taken = opens("curation", *names, KEPT) if source else ""
+        return opening(
+            (replace(cell, open=taken) if column is _TAKEN else cell for column, cell in found),
+            opens("curation", *names),
+        )
 
     lines = []
     for name, own in sources.items():
         listed = bool(own[0].dataset)
         head = (Cell(own[0].domain), _licence(own[0].licence) if listed else Cell())
-        lines.append(GridRow(name, own[0].dataset, "", (*head, *cells(line(own), listed))))
+        lines.append(GridRow(name, own[0].dataset, "", (*head, *cells(line(own), name, listed))))
     together = {f"All {name}": own for name, own in domains.items()} if len(domains) > 1 else {}
     foot = [
         GridRow(name, "", "", (Cell(""), Cell(""), *cells(line(own))))
@@ -125,7 +136,7 @@ def _picks(whole: Line) -> list[tuple[Column, Callable[[Line], Cell]]]:
         filters.append(outcome)
         if whole.outcomes.get(outcome):
             picks.append((column, left(tuple(filters))))
-    picks.append((Column("Taken", "rows"), taken))
+    picks.append((_TAKEN, taken))
     picks.append((Column("Rows", "%"), lambda one: _share(one.rows, whole.rows)))
     picks.append((Column("Words" if whole.tokens is None else "Tokens", "%"), text))
     picks.append((Column("Dropped", "rows", "text wrap"), dropped))

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from primum.artifact.manifest import Artifact
 from primum.report.packed import packed
 
-_PLACES = ("file", "line", "unit", "record")
+PLACES = ("file", "line", "unit", "record")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Origins:
             return {}
         places = pa.concat_tables(tables)
         rows = pc.index_in(items, value_set=places["id"].combine_chunks())
-        return {name: packed(places[name].take(rows)) for name in _PLACES}
+        return {name: packed(places[name].take(rows)) for name in PLACES}
 
     def _table(self, dataset: str) -> pa.Table | None:
-        return self.artifacts[dataset].table(["id", *_PLACES]) if dataset in self.artifacts else None
+        return self.artifacts[dataset].table(["id", *PLACES]) if dataset in self.artifacts else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from primum.report.grids import Cell, Column, Grid, GridRow, Group
+from primum.report.grids import Cell, Column, Grid, GridRow, Group, opening, opens
 from primum.report.numbers import count, percent
 from primum.report.records import Ledger
 
@@ -46,7 +46,15 @@ def overlap_grid(rows: Sequence[Ledger], id_: str, mixture: str) -> Grid | None:
         number = sum(sum(counts.values()) for (one, _), counts in found.items() if one == source)
         return Cell(count(number), f"{percent(number / upstream[source])}%", sort=number)
 
-    grid = tuple(GridRow(name, "", "", (*(cell(name, twin) for twin in columns), total(name))) for name in lines)
+    grid = tuple(
+        GridRow(
+            name,
+            "",
+            "",
+            opening((*(cell(name, twin) for twin in columns), total(name)), opens("curation", mixture, name)),
+        )
+        for name in lines
+    )
     heads = (*(Column(name) for name in columns), Column("All", "", "average"))
     caption = f"Overlap of the sources of {mixture}: rows that repeat a row of"
     return Grid(id_, caption, "Source", heads, (Group("", grid),), (), _NOTES)

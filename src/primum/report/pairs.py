@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from primum.report.data import Study
-from primum.report.grids import Cell, Column, Grid, GridRow, Group
+from primum.report.grids import Cell, Column, Grid, GridRow, Group, opens
 from primum.report.numbers import count
 
 _TITLES = {"prompts": "Prompts", "responses": "Responses", "benign": "Benign requests", "pairs": "Pairs"}
@@ -24,7 +24,8 @@ def pairs_grid(study: Study, id_: str) -> Grid | None:
     for name in dict.fromkeys(row.preferences for row in study.pairs):
         steps = {row.step for row in study.pairs if row.preferences == name}
         cells = tuple(
-            _cell(found.get((name, step, outcome), 0)) if step in steps else Cell() for step, outcome in outcomes
+            _cell(found.get((name, step, outcome), 0), opens("pairs", name, step, outcome)) if step in steps else Cell()
+            for step, outcome in outcomes
         )
         used = ", ".join(model.label for model in study.models if model.data == name)
         rows.append(GridRow(name, used, "", cells))
@@ -34,5 +35,5 @@ def pairs_grid(study: Study, id_: str) -> Grid | None:
     return Grid(id_, caption, "Preference set", columns, (Group("", tuple(rows)),), (), (note,))
 
 
-def _cell(number: int) -> Cell:
-    return Cell(count(number), sort=float(number))
+def _cell(number: int, address: str) -> Cell:
+    return Cell(count(number), sort=float(number), open=address)

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -56,7 +57,7 @@ def run(job: Job) -> Iterator[Result]:
         shutil.rmtree(folder, ignore_errors=True)
         there = write_items(item_sets(study, job.common, item.inputs), folder)
         write_libraries(folder, items=bool(there))
-        page = render(study, there)
+        page = render(study, job.common, there)
         (folder / PAGE).write_bytes(page.encode("utf-8"))
         for name in _SCRIPTS:
             (folder / name).write_bytes((Path(__file__).parent / name).read_bytes())
@@ -65,10 +66,15 @@ def run(job: Job) -> Iterator[Result]:
         yield Result(item, folder=folder, counts={"bytes": len(page.encode()), "sets": sets})
 
 
-def render(study: Study, there: Mapping[str, Sequence[str]] = MappingProxyType({})) -> str:
+def render(
+    study: Study,
+    common: Mapping[str, Any] = MappingProxyType({}),
+    there: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> str:
     """The whole page as HTML, with its tables and values inside. Its scripts lie beside it, and what a cell opens.
 
-    ``there`` are the models of each set of items beside the page.
+    ``common`` is the spec, without which no cell tells what its table read. ``there`` are the
+    models of each set of items beside the page.
     """
     mitigation, trade, curves = grid_figure(study), trade_offs(study), curve_pictures(study)
     confusions = confusion_pictures(study)
@@ -85,7 +91,7 @@ def render(study: Study, there: Mapping[str, Sequence[str]] = MappingProxyType({
     environment.filters["plural"] = plural
     return environment.get_template("page.html.j2").render(
         study=study,
-        explorer=index(study, there),
+        explorer=index(study, common, there),
         headlines=headlines(study),
         lineage=lineage_tree(study.models),
         benchmarks=accuracy_grid(study, "benchmark", "benchmarks", "Accuracy, %, with 95% intervals"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from primum.report.data import Study
-from primum.report.grids import Cell, Column, Grid, GridRow, Group
+from primum.report.grids import Cell, Column, Grid, GridRow, Group, opening, opens
 from primum.report.numbers import MINUS, count, decimal, percent, plural
 from primum.report.parts import Model
 from primum.report.pictures import Curve, Picture, Values, thinned
@@ -62,7 +62,7 @@ def training_grid(study: Study, id_: str) -> Grid | None:
         last = values["loss"][-1][0]
         accuracy = _end(values["reward_accuracy"])
         held_out = _end(values["held_out_reward_accuracy"])
-        cells = (
+        cells: tuple[Cell, ...] = (
             Cell(count(last), sort=last),
             *_ends(values["loss"]),
             *_ends(values["held_out_loss"]),
@@ -70,6 +70,7 @@ def training_grid(study: Study, id_: str) -> Grid | None:
             _margin(_end(values["reward_margin"]), _end(values["held_out_reward_margin"])),
         )
         tag = model.data or ""
+        cells = opening(cells, opens("training", model.name))
         rows.append(GridRow(model.label, model.name if model.title else "", model.kind, cells, tag and f"on {tag}"))
     columns = (
         Column("Steps"),

@@ -153,9 +153,14 @@ def refused_judges(judges: Sequence[Mapping[str, Any]], checked: Mapping[str, Ca
     return refused | {panel["name"] for panel in panels if refused & set(panel["members"])}
 
 
+def part_of(id_: str) -> str:
+    """The model that a labelled response's id names, as in ``set/model/number``; "" where it names none."""
+    return id_.split("/")[1] if id_.count("/") > 1 else ""
+
+
 def _by_model(judge: Mapping[str, Any], whole: Calibration) -> Iterator[tuple[str, Calibration]]:
     """The parts of a labelled set whose ids name who wrote the responses (``set/model/number``): none where they do not."""
-    names = [label.id.split("/")[1] if label.id.count("/") > 1 else "" for label in whole.labels]
+    names = [part_of(label.id) for label in whole.labels]
     for model in sorted(set(names)) if len(set(names)) > 1 else ():
         chosen = [place for place, name in enumerate(names) if name == model]
         yield model, _calibrate(judge, [whole.labels[i] for i in chosen], [whole.scores[i] for i in chosen])

@@ -6,7 +6,8 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pyarrow as pa
 import pytest
@@ -15,11 +16,15 @@ import study
 from primum.artifact.manifest import Artifact
 from primum.curate.origins import ORIGINS
 from primum.errors import PrimumError
+from primum.report.data import Study
 from primum.report.grids import opens
 from primum.report.items import listed, score_sets
+from primum.report.judged_items import judged_sets
+from primum.report.learned_items import pair_sets
 from primum.report.origins import Origins
 from primum.report.packed import packed, packed_lists
 from primum.score.items import SCORES, VALUED
+from primum.text.rows import PreferenceRow, RankedRow
 
 Columns = dict[str, Any]
 
@@ -29,8 +34,22 @@ def common(tmp_path_factory: pytest.TempPathFactory) -> tuple[Columns, dict[str,
     folder = tmp_path_factory.mktemp("items")
     common, inputs = study.example(folder / "in")
     tables = study.make_tables(common, inputs, folder)
+    common["origins"] = common["drops"]
+    clinical = inputs["ledgers"][0].table().to_pylist()
+    inputs["origins"] = [
+        records(*each, clinical, folder) for each in zip(common["drops"], inputs["drops"], strict=True)
+    ]
     page = study.make_report(common, tables, folder / "work", inputs)
     return common, {**inputs, "tables": tables}, page.parent
+
+
+def records(name: str, drops: Artifact, ledger: list[Columns], folder: Path) -> Artifact:
+    """The places of a dataset's rows, as many as the ledger counts, and of the records that were dropped when it was read."""
+    dropped = drops.table()["id"].to_pylist()
+    rows = sum(row["rows"] for row in ledger if row["dataset"] == name) - len(dropped)
+    ids = [*(f"{name}/{n:04d}" for n in range(rows)), *dropped]
+    places = [{"id": id_, "file": "a.jsonl", "line": n + 1, "unit": "line", "record": n} for n, id_ in enumerate(ids)]
+    return study.save_table(places, ORIGINS, folder / f"origins/{name}.json")
 
 
 def loaded(folder: Path, path: str) -> Columns:
@@ -165,6 +184,92 @@ def test_criteria_add_up_to_the_table_of_rubrics(common: tuple[Columns, Any, Pat
     assert shared["id"][:3] == ["000#0000", "000#0001", "000#0002"]
 
 
+def test_what_became_of_records_is_what_the_ledgers_count(common: tuple[Columns, Any, Path]) -> None:
+    _, inputs, folder = common
+    rows = [row for row in rows_of(inputs, "curation") if row["mixture"] == "clinical" and row["dataset"]]
+    for dataset in {row["dataset"] for row in rows}:
+        counted: Counter[str] = Counter()
+        for row in (each for each in rows if each["dataset"] == dataset and each["rows"]):
+            counted[row["outcome"]] += row["rows"]
+        path, source = f"curation/{dataset}", dataset.removeprefix("demo-")
+        found = Counter(unpacked(loaded(folder, f"{path}/clinical/{source}")["outcome"], loaded(folder, path)["n"]))
+        later = sorted(set(counted) - {"kept", "no-answer"})
+        if len(later) > 1:
+            # Which of several filters dropped a row nobody wrote down.
+            counted = counted + Counter({" or ".join(later): sum(counted.pop(name) for name in later)})
+        assert found == counted, dataset
+    # A record that became no row has its own id, and its place.
+    medquad = loaded(folder, "curation/demo-medquad")
+    assert medquad["prefix"] == "demo-medquad/"
+    assert medquad["id"][:2] == ["9000", "9001"]
+    assert unpacked(medquad["line"], medquad["n"])[0] == 41
+    # A row that a mixture has twice is one record.
+    assert loaded(folder, "curation/demo-medmcqa/safety/medmcqa")["outcome"]["names"].count("kept") == 1
+
+
+def test_responses_say_what_they_became(common: tuple[Columns, Any, Path]) -> None:
+    _, inputs, folder = common
+    counted = {
+        row["outcome"]: row["count"]
+        for row in rows_of(inputs, "pairs")
+        if (row["preferences"], row["step"]) == ("on-policy", "responses")
+    }
+    n = loaded(folder, "ranked/on-policy")["n"]
+    own = loaded(folder, "ranked/on-policy/all")
+    assert Counter(unpacked(own["outcome"], n)) == Counter(counted)
+    assert unpacked(own["reward"], n) == [1, 1, 1, 1, None, None]
+
+
+def test_the_sides_of_a_pair_are_found_among_the_ranked(tmp_path: Path) -> None:
+    texts = ["good", "fair", "bad", "good"]
+    statuses = ["ranked", "ranked", "ranked", "duplicate"]
+    given = {"source": "p", "prompt_id": "p/1", "prompt": []}
+    ranked = [
+        {**given, "id": f"p/1/{n:03d}", "draw": n, "response": text, "status": status, "reward": 1.0 - n}
+        for n, (text, status) in enumerate(zip(texts, statuses, strict=True))
+    ]
+    pair = {"id": "p/1", "source": "p", "prompt": [], "chosen": "good", "rejected": "bad"}
+    pairs = study.save_table([pair], PreferenceRow.SCHEMA, tmp_path / "pairs.json")
+    inputs = {"pairs": [pairs], "ranked": [study.save_table(ranked, RankedRow.SCHEMA, tmp_path / "ranked.json")]}
+    first, second = pair_sets({"pairs": ["set"], "sampled": ["set"]}, inputs, Origins({}))
+    assert (first.path, first.shared["id"], first.own[""]) == ("pairs/set", ["1"], {"outcome": "kept"})
+    assert (second.path, second.shared["item"]) == ("ranked/set", ["1"] * 4)
+    assert unpacked(second.own[""]["became"], 4) == ["chosen", None, "rejected", None]
+
+
+def test_two_judges_are_side_by_side_over_what_both_scored(tmp_path: Path) -> None:
+    scores = {"a": {"m": [1, 5, None], "k": [2, 2, 2]}, "b": {"m": [1, 4, 3], "k": [None, 3, 2]}}
+    common: Columns = {"judges": [study.judge("a", "rubric"), study.judge("b", "rubric")]}
+    common["judgements"] = [[judge, model, "set"] for judge in scores for model in scores[judge]]
+    common["generations"] = [["m", "set"], ["k", "set"]]
+    ids = ["d/0", "d/1", "d/2"]
+    answers = [study.generation(id_, "kind") for id_ in ids]
+    inputs = {
+        "generations": [
+            study.save_table(answers, study.GENERATION, tmp_path / f"{m}.json") for m, _ in common["generations"]
+        ],
+        "judgements": [
+            study.save_table(
+                [study.judgement(id_, "kind", score) for id_, score in zip(ids, scores[judge][model], strict=True)],
+                study.JUDGEMENT,
+                tmp_path / judge / f"{model}.json",
+            )
+            for judge, model, _ in common["judgements"]
+        ],
+    }
+
+    class Compared:
+        safety = ()
+        agreements = (SimpleNamespace(judge="b", against="a", part=""),)
+
+    *_, found = judged_sets(cast(Study, Compared), common, inputs, Origins({}))
+    assert found.path == "agreements/b/a"
+    assert found.shared["id"] == ["0", "1", "1", "2"]
+    assert unpacked(found.shared["model"], 4) == ["m", "k", "m", "k"]
+    assert unpacked(found.own["b"]["score"], 4) == [1, 3, 4, 2]
+    assert unpacked(found.own["a"]["score"], 4) == [1, 2, 5, 2]
+
+
 def test_a_judge_that_did_not_pass_shows_no_score_of_an_item(tmp_path: Path) -> None:
     common, inputs = study.example(tmp_path / "in")
     common["judges"] = [{**judge, "gate": 0.999} for judge in common["judges"]]
@@ -205,10 +310,21 @@ def test_all_that_opens_is_there(common: tuple[Columns, Any, Path]) -> None:
             assert whole or names[0] in index["sets"][f"scores/{names[1]}"], each
         elif table in ("safety", "rubrics"):
             assert names[0] in index["sets"][f"{table}/{names[2]}/{names[1]}"], each
+        elif table in ("training", "curation", "audits", "pairs"):
+            assert index["made"][f"{table}/{names[0]}"], each
         else:
             assert f"labels/{names[0]}" in index["sets"], each
+            assert index["made"][f"judges/{names[0]}/labels"], each
     assert index["parts"]["scores"]["preference/average"] == ["pref-1", "pref-2", "pref-3"]
     assert index["starts"]["sft"] == "base"
+    # The second of the trained models, the first of the audited; a mixture whose tokens are counted, and one's that are not.
+    assert index["made"]["training/sft"] == {"trained": [1]}
+    assert index["made"]["audits/sft"] == {"audits": [0]}
+    assert index["made"]["curation/safety"] == {"ledgers": [1], "tokens": [0]}
+    assert index["made"]["curation/clinical"] == {"ledgers": [0]}
+    assert index["made"]["pairs/on-policy"] == {"pairs": [1], "draws": [0], "ranked": [0]}
+    assert index["made"]["judges/harm/labels"] == {"agreements": [0], "labels": [0], "canaries": [0]}
+    assert index["sets"]["curation/demo-medmcqa"] == ["clinical/medmcqa", "safety/medmcqa"]
 
 
 def test_a_name_with_a_slash_stays_one_part_of_the_address() -> None:

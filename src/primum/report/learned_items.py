@@ -1,0 +1,104 @@
+"""What models learned from, behind the cells of curation and pairs: what became of every record, and of every response."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from primum.artifact.manifest import Artifact
+from primum.report.data import Study
+from primum.report.items import ItemSet, listed, named
+from primum.report.origins import PLACES, Origins
+from primum.report.packed import packed
+from primum.report.records import KEPT, Ledger
+
+Inputs = Mapping[str, Sequence[Artifact]]
+_COPY = r"\+[0-9]+$"  # a row that a mixture has again
+_NUMBER = r"^[0-9]{8}/"  # before the id of a record that became no row
+
+
+def curation_sets(study: Study, common: Mapping[str, Any], inputs: Inputs, origins: Origins) -> Iterator[ItemSet]:
+    """A set a dataset: its records in the raw files, and of each source of a mixture (``mixture/source``) what became of them.
+
+    Mixtures do not write down which row a later filter dropped: where several did, an outcome names them all.
+    """
+    mixtures = dict(listed(common, "mixtures", inputs.get("mixtures", ())))
+    drops = dict(listed(common, "drops", inputs.get("drops", ())))
+    ledgers: dict[str, dict[tuple[str, str], list[Ledger]]] = {}
+    for row in study.ledger:
+        if row.dataset in drops and row.dataset in origins.artifacts and row.mixture in mixtures:
+            ledgers.setdefault(row.dataset, {}).setdefault((row.mixture, row.source), []).append(row)
+    for dataset, sources in sorted(ledgers.items()):
+        places = origins.artifacts[dataset].table(["id", *PLACES])
+        ids = places["id"].combine_chunks()
+        dropped = drops[dataset].table(["id", "reason"])
+        reasons = dropped["reason"].take(pc.index_in(ids, value_set=dropped["id"].combine_chunks()))
+        records = pc.replace_substring_regex(ids, _NUMBER, "")
+        shared = {
+            **named(records.to_pylist(), records.to_pylist()),
+            **{name: packed(places[name]) for name in PLACES},
+        }
+        own = {
+            f"{mixture}/{source}": {"outcome": packed(_outcomes(ids, reasons, mixtures[mixture], source, rows))}
+            for (mixture, source), rows in sources.items()
+        }
+        yield ItemSet(f"curation/{dataset}", shared, own, {name: {} for name in own})
+
+
+def _outcomes(ids: pa.Array, reasons: Any, mixture: Artifact, source: str, rows: Sequence[Ledger]) -> Any:
+    """What became of each of ``ids``: why it became no row, ``kept``, or the filters that dropped it, by the ledger."""
+    table = mixture.table(["id", "source"])
+    taken = pc.replace_substring_regex(table.filter(pc.equal(table["source"], source))["id"], _COPY, "")
+    counted: Counter[str] = Counter()
+    for row in rows:
+        counted[row.outcome] += row.rows
+    # What the ledger has beside the records that became no row.
+    later = sorted(counted - Counter({KEPT: counted[KEPT]}) - Counter(reasons.drop_null().to_pylist()))
+    kept = pc.is_in(ids, value_set=pc.unique(taken))
+    return pc.coalesce(reasons, pc.if_else(kept, KEPT, " or ".join(later)))
+
+
+def pair_sets(common: Mapping[str, Any], inputs: Inputs, origins: Origins) -> Iterator[ItemSet]:
+    """A set a preference set: its pairs. Of one that a model answered, another: each response, its reward, and what it became."""
+    ranked = dict(listed(common, "sampled", inputs.get("ranked", ())))
+    for name, pairs in listed(common, "pairs", inputs.get("pairs", ())):
+        ids = pairs.table(["id"])["id"].combine_chunks()
+        own = {"outcome": KEPT}
+        yield ItemSet(f"pairs/{name}", {**_ids(ids, ids), **origins.of(ids)}, {"": own}, {"": {}})
+        if name in ranked:
+            yield _ranked_set(name, pairs, ranked[name], origins)
+
+
+def _ranked_set(name: str, pairs: Artifact, ranked: Artifact, origins: Origins) -> ItemSet:
+    responses = ranked.table(["id", "prompt_id", "draw", "status", "reward", "response"])
+    learned = {row["id"]: row for row in pairs.table(["id", "chosen", "rejected"]).to_pylist()}
+    became = [
+        _became(learned.get(row["prompt_id"], {}), row)
+        for row in responses.select(["prompt_id", "status", "response"]).to_pylist()
+    ]
+    prompts = responses["prompt_id"].combine_chunks()
+    shared = {
+        **_ids(responses["id"].combine_chunks(), prompts),
+        "draw": packed(responses["draw"]),
+        **origins.of(prompts),
+    }
+    own = {
+        "outcome": packed(responses["status"]),
+        "reward": packed(responses["reward"]),
+        "became": packed(pa.array(became, pa.string())),
+    }
+    return ItemSet(f"ranked/{name}", shared, {"": own}, {"": {}})
+
+
+def _became(pair: Mapping[str, str], response: Mapping[str, Any]) -> str | None:
+    """The side of its prompt's pair that a ranked response is, None for neither."""
+    sides = [side for side in ("chosen", "rejected") if pair.get(side) == response["response"]]
+    return sides[0] if sides and response["status"] == "ranked" else None
+
+
+def _ids(ids: pa.Array, items: pa.Array) -> dict[str, Any]:
+    return named(ids.to_pylist(), items.to_pylist())
