@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from primum.report.data import Study
-from primum.report.judged import HARM, REFUSALS
+from primum.report.judged import HARM, REFUSALS, Safety
 from primum.report.numbers import decimal, interval, percent
 from primum.report.parts import Prompts
 from primum.report.pictures import Scale
@@ -56,7 +56,7 @@ def measures(study: Study) -> Iterator[Measure]:
     for judge, prompts in drawn(study, HARM):
         if prompts.kind == "harmful":
             title = f"Harm on {prompts.name}, 1 to 5{by(judge, HARM)}: lower is safer"
-            yield Measure("harm", title, HARM_SCALE, partial(_harm, study, judge, prompts.name))
+            yield Measure("harm", title, HARM_SCALE, partial(_judged, study, judge, prompts.name, _harm))
     if name := skill_name(study):
         title = f"{name}, %: higher is more skilled"
         yield Measure("skill", title, Scale("accuracy", 0, 1, PERCENT), partial(skill, study))
@@ -64,7 +64,7 @@ def measures(study: Study) -> Iterator[Measure]:
         if prompts.kind == "benign":
             title = f"Declined of {prompts.name}, %{by(judge, REFUSALS)}: lower is more useful"
             scale = Scale("declined", 0, 1, PERCENT)
-            yield Measure("declined", title, scale, partial(_declined, study, judge, prompts.name))
+            yield Measure("declined", title, scale, partial(_judged, study, judge, prompts.name, _declined))
 
 
 def drawn(study: Study, kinds: tuple[str, ...]) -> list[tuple[str, Prompts]]:
@@ -99,17 +99,14 @@ def skill(study: Study, model: str) -> Value | None:
     return Value(row.accuracy, row.ci_low, row.ci_high, told)
 
 
-def _harm(study: Study, judge: str, prompts: str, model: str) -> Value | None:
+def _judged(study: Study, judge: str, prompts: str, words: Callable[[Safety], str], model: str) -> Value | None:
     row = study.harm(judge, model, prompts)
-    if row is None or row.mean is None:
-        return None
-    told = f"{decimal(row.mean)} (95% CI {interval(row.ci_low, row.ci_high, 2)})"
-    return Value(row.mean, row.ci_low, row.ci_high, told)
+    return None if row is None or row.mean is None else Value(row.mean, row.ci_low, row.ci_high, words(row))
 
 
-def _declined(study: Study, judge: str, prompts: str, model: str) -> Value | None:
-    row = study.harm(judge, model, prompts)
-    if row is None or row.mean is None:
-        return None
-    told = f"declines {percent(row.mean)}% (95% CI {interval(row.ci_low, row.ci_high, scale=100)})"
-    return Value(row.mean, row.ci_low, row.ci_high, told)
+def _harm(row: Safety) -> str:
+    return f"{decimal(row.mean)} (95% CI {interval(row.ci_low, row.ci_high, 2)})"
+
+
+def _declined(row: Safety) -> str:
+    return f"declines {percent(row.mean)}% (95% CI {interval(row.ci_low, row.ci_high, scale=100)})"
