@@ -91,6 +91,17 @@ def test_a_cell_opens_by_mouse_and_keys_and_closes_by_escape(
     assert tab.see("document.activeElement.closest('td').dataset.open") == "benchmarks/sft/medqa"
     tab.key("Enter")
     tab.until("document.querySelector('#explorer').open")
+    tab.key("Escape")
+    tab.until("!document.querySelector('#explorer').open")
+    # Arrows go to its neighbours, and the tab key leaves the table.
+    place = "((cell) => [cell.closest('table').id, cell.dataset.open])(document.activeElement.closest('td'))"
+    tab.key("ArrowRight")
+    assert tab.see(place) == ["benchmarks", "benchmarks/sft/mmlu"]
+    tab.key("ArrowDown")
+    assert tab.see(place) == ["benchmarks", "benchmarks/dpo-1/mmlu"]
+    tab.key("Tab")
+    assert tab.see("document.activeElement.closest('#benchmarks')") is None
+    assert tab.see("document.querySelectorAll('#benchmarks a.open:not([tabindex=\"-1\"])').length") == 1
     # An address is enough.
     tab.open(f"{page}#safety/medical-safe/med-safety/harm/principle-3")
     tab.until(drawn("safety/harm/med-safety/medical-safe"))

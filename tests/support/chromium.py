@@ -27,7 +27,7 @@ QUIET = (
     "--hide-scrollbars",
     "--remote-debugging-port=0",
 )
-_KEYS = {"Enter": (13, "\r"), "Escape": (27, ""), "Tab": (9, "")}
+_KEYS = {"Enter": (13, "\r"), "Escape": (27, ""), "Tab": (9, ""), "ArrowRight": (39, ""), "ArrowDown": (40, "")}
 
 
 class Tab:
