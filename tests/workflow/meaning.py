@@ -314,7 +314,7 @@ class Meaning:
                 for job in (each for each in jobs if each.endswith(f" {model}")):
                     edge(*self.trained(model), job)
                     edge(job, "aggregate_tables")
-        edge("aggregate_tables", "write_report", *(f"export_csv {table}" for table in TABLES))
+        edge("aggregate_tables", "write_report", "export_csv")
         return readers
 
     def _sampling_edges(self, name: str, dataset: Callable[..., None], edge: Callable[..., None]) -> None:

@@ -118,14 +118,14 @@ def test_in_a_terminal_there_is_one_line(project: Path, columns: int) -> None:
 def test_what_the_store_gave_is_said(project: Path) -> None:
     shutil.rmtree(project / "results/tiny")
     dry = piped(project, "all", "--dry-run")
-    assert "tiny: 12 jobs would run: 0 of stages, 12 others, such as CSV\n" in dry
+    assert "tiny: 1 job would run: 0 of stages, 1 other, such as CSV\n" in dry
     assert "17 jobs are taken from the store results/.store and do not run." in dry
     run = terminal(project, "all")
     assert run.end() == 0
     assert_quiet(run.written)
     (line,) = [line for line in run.screen() if "taken from results/.store" in line]
     assert len(line) < run.columns
-    assert [line for line in run.screen() if line.startswith("12/12 jobs in ")]
+    assert [line for line in run.screen() if line.startswith("1/1 jobs in ")]
     again = terminal(project, "all")
     assert again.end() == 0
     assert again.screen()[1:] == ["Nothing to be done (all requested files are present and up to date)."]

@@ -36,12 +36,17 @@ def _export(given: argparse.Namespace) -> None:
 
 def _csv(given: argparse.Namespace) -> None:
     from primum.artifact.manifest import Artifact
+    from primum.errors import PrimumError
     from primum.export.command import check_sensitive
     from primum.tables.csv import write_csv
 
-    artifact = Artifact.open(given.artifact)
-    private = check_sensitive(artifact, given.include_harmful_text is not None)
-    write_csv(artifact.table(), given.output, private)
+    if len(given.artifact) > 1 and not given.output.is_dir():
+        raise PrimumError(f"{given.output}: is no folder, which several tables need: name one that is there")
+    artifacts = [Artifact.open(path) for path in given.artifact]
+    private = [check_sensitive(artifact, given.include_harmful_text is not None) for artifact in artifacts]
+    for path, artifact, hidden in zip(given.artifact, artifacts, private, strict=True):
+        target = given.output / f"{path.stem}.csv" if len(artifacts) > 1 else given.output
+        write_csv(artifact.table(), target, hidden)
 
 
 def _texts(given: argparse.Namespace) -> None:
@@ -92,10 +97,14 @@ COMMANDS = (
     ),
     Command(
         "csv",
-        "write a table artifact as CSV",
+        "write table artifacts as CSV",
         "primum csv results/demo/tables/benchmarks.json benchmarks.csv",
         _csv,
-        (argument("artifact", type=Path, help="the table's manifest"), argument("output", type=Path), _HARMFUL),
+        (
+            argument("artifact", type=Path, nargs="+", help="a table's manifest"),
+            argument("output", type=Path, help="a file; of several tables a folder that is there"),
+            _HARMFUL,
+        ),
     ),
     Command(
         "texts",

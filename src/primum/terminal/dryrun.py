@@ -83,15 +83,17 @@ class DryRun:
         total = sum(counts.values())
         others = sum(count for stage, count in counts.items() if stage not in STAGES)
         # `primum plan` and `primum why` count the jobs of stages alone.
-        what = f": {total - others} of stages, {others} others, such as CSV" if others else ""
+        what = f": {total - others} of stages, {others} other{'s' * (others > 1)}, such as CSV" if others else ""
         width = max(map(len, ("stage", *self._why)))
-        lines = [f"{self.name}: {total} jobs would run{what}", "", f"{'stage':<{width}}  jobs  why"] if total else []
+        jobs = "1 job" if total == 1 else f"{total} jobs"
+        lines = [f"{self.name}: {jobs} would run{what}", "", f"{'stage':<{width}}  jobs  why"] if total else []
         for stage, reasons in self._why.items():
             why = ", ".join(f"{n} {reason}" if len(reasons) > 1 else reason for reason, n in reasons.most_common())
             lines.append(f"{stage:<{width}}  {counts[stage]:>4}  {why}")
         lines += [""] if total else []
         if self._taken:
-            lines.append(f"{self._taken} jobs are taken from the store {self.store} and do not run.")
+            them, do = ("1 job is", "does") if self._taken == 1 else (f"{self._taken} jobs are", "do")
+            lines.append(f"{them} taken from the store {self.store} and {do} not run.")
         lines.append(f"Nothing was started. What changed: primum why {self.name}")
         lines.append(f"What it may cost: primum plan {self.name}; job by job: add --quiet host")
         return "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from study import save_table
 
+from primum.artifact.manifest import save_manifest
+from primum.cli import main
 from primum.errors import PrimumError
 from primum.tables.csv import export_csv, write_csv
 
@@ -42,6 +45,25 @@ def test_no_cell_starts_a_formula(tmp_path_factory: pytest.TempPathFactory, text
 def test_export_lies_beside_the_table(tmp_path: Path) -> None:
     save_table([{"id": "1", "note": "a", "value": 0.5}], SCHEMA, tmp_path / "benchmarks.json")
     assert export_csv(tmp_path / "benchmarks.json").read_bytes() == b"id,note,value\r\n1,a,0.5\r\n"
+
+
+def test_of_several_tables_each_has_a_file_in_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("safety", "axes"):
+        table = save_table([{"id": name, "note": "a", "value": 0.5}], SCHEMA, tmp_path / f"{name}.json")
+        save_manifest(replace(table.manifest, sensitive=False), table.path)
+    with pytest.raises(SystemExit):
+        main(["csv", "safety.json", "axes.json", "copies"])
+    assert "copies: is no folder, which several tables need" in capsys.readouterr().err
+    (tmp_path / "copies").mkdir()
+    with pytest.raises(SystemExit):
+        main(["csv", "safety.json", "none.json", "copies"])
+    assert list((tmp_path / "copies").iterdir()) == []
+    main(["csv", "safety.json", "axes.json", "copies"])
+    written = {path.name: path.read_bytes() for path in (tmp_path / "copies").iterdir()}
+    assert written == {f"{name}.csv": f"id,note,value\r\n{name},a,0.5\r\n".encode() for name in ("safety", "axes")}
 
 
 def test_an_unwritable_place_is_one_line(tmp_path: Path) -> None:
