@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
-pytest_plugins = ["demo_run"]
+pytest_plugins = ["demo_run", "tiny_run"]
 
 # A busy machine is no finding.
 settings.register_profile("primum", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from project import ROOT
 
 
 def command(results: Path, *more: str, experiment: str | Path = "demo", target: str = "all") -> list[str]:

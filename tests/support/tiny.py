@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from project import copy_project, environment
+from project import environment
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -59,14 +59,6 @@ def write(project: Path, document: dict[str, Any] = TINY) -> None:
     """The experiment file, where a name finds it."""
     path = project / "config/experiments" / f"{document['name']}.yaml"
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
-
-
-def finished(project: Path) -> Path:
-    """A copy of the project, at ``project``, in which the tiny experiment has run."""
-    copy_project(project)
-    write(project)
-    snakemake(project)
-    return project
 
 
 def command(*arguments: str, experiment: str = "tiny") -> list[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import TINY, finished, printed, snakemake, started, write
+from tiny import TINY, printed, snakemake, started, write
+from tiny_run import TinyRun
 
 from primum.artifact.manifest import load_manifest
 from primum.errors import PrimumError
@@ -19,9 +20,9 @@ GPU: dict[str, Any] = {"resources": {"pretrain": {"gpus": 1}, "sft": {"gpus": 1}
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tiny_run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project in which the tiny experiment has run."""
-    return finished(tmp_path_factory.mktemp("adopt") / "project")
+    return tiny_run.copy(tmp_path_factory.mktemp("adopt") / "project")
 
 
 def primum(project: Path, *arguments: str, fails: bool = False) -> str:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny
 import yaml
 from project import DEMO, ROOT, Planner, environment
 from tiny import STAGES as EVERY
 from tiny import TINY, snakemake, started, write
+from tiny_run import TinyRun
 
 from primum.artifact.manifest import load_manifest
 from primum.artifact.store import Store
@@ -62,9 +62,9 @@ def _compare_graphs(planner: Planner, experiment: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tiny_run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project in which the tiny experiment has run."""
-    return tiny.finished(tmp_path_factory.mktemp("cost") / "project")
+    return tiny_run.copy(tmp_path_factory.mktemp("cost") / "project")
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from project import copy_project
 from tiny import STAGES, snakemake, started, taken, verdicts, write
+from tiny_run import TinyRun
 
 from primum.artifact.manifest import load_manifest, save_manifest
 from primum.artifact.store import Store
@@ -25,14 +25,11 @@ RULES = {
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tiny_run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project in which the tiny experiment has run."""
-    project = copy_project(tmp_path_factory.mktemp("tiny") / "project")
-    write(project)
-    output = snakemake(project)
-    assert started(output) == RULES
-    assert taken(output) == set()
-    return project
+    assert started(tiny_run.output) == RULES
+    assert taken(tiny_run.output) == set()
+    return tiny_run.copy(tmp_path_factory.mktemp("tiny") / "project")
 
 
 def contents(project: Path, experiment: str = "tiny") -> dict[str, str]:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tiny import finished, snakemake
+from project import copy_project
+from tiny import snakemake, write
+from tiny_run import TinyRun
 
 from primum.artifact.manifest import Artifact, load_manifest
 
@@ -37,9 +39,11 @@ def artifacts(results: Path) -> dict[str, Artifact]:
     return found
 
 
-def test_a_run_on_a_disk_that_is_too_small(tmp_path: Path, disk: Path) -> None:
-    project = finished(tmp_path / "project")
-    undisturbed = {name: artifact.manifest.content for name, artifact in artifacts(project / "results").items()}
+def test_a_run_on_a_disk_that_is_too_small(tmp_path: Path, disk: Path, tiny_run: TinyRun) -> None:
+    project = copy_project(tmp_path / "project")
+    write(project)
+    finished = artifacts(tiny_run.project / "results")
+    undisturbed = {name: artifact.manifest.content for name, artifact in finished.items()}
     done = []
     for size in SIZES_KB:
         subprocess.run(["mount", "-o", f"remount,size={size}k", str(disk)], check=True)
