@@ -16,6 +16,7 @@ from canary import holding, open_or_unmarked
 from chat_server import completion, misbehaving_server, send
 from project import copy_project, environment
 from tiny import TINY, snakemake, started, write
+from tiny_run import TinyRun
 
 SECRET = "zebra-quartz-forbidden-text"
 
@@ -148,10 +149,11 @@ WORDS = {
 
 
 def test_a_model_here_and_one_behind_an_endpoint_answer_the_same_benchmarks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_run: TinyRun
 ) -> None:
     monkeypatch.setenv("TEST_KEY", "sk-secret-0123456789")
-    project = copy_project(tmp_path / "project")
+    trained = ("fetch", "read", "mix", "overlap", "pretrain", "pack", "sft")
+    project = tiny_run.give(copy_project(tmp_path / "project"), *trained)
     with misbehaving_server() as server:
         server.reply = _answer
         models: dict[str, Any] = json.loads(json.dumps(TINY["models"]))

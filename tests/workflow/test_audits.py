@@ -8,6 +8,7 @@ from typing import Any
 
 from project import copy_project
 from tiny import TINY, snakemake, started, taken, write
+from tiny_run import TinyRun
 
 from primum.artifact.manifest import load_manifest
 from primum.dag.dag import parquet
@@ -21,11 +22,12 @@ def _limited(unfilled: float, learning_rate: float = 0.001) -> dict[str, Any]:
     changed: dict[str, Any] = json.loads(json.dumps(TINY))
     changed["models"]["sft"]["limits"] = {"unfilled": unfilled}
     changed["models"]["sft"]["optimization"]["learning_rate"] = learning_rate
+    changed["evaluate"] = {"models": ["sft"], "benchmarks": ["exam"]}
     return changed
 
 
-def test_no_training_begins_behind_an_audit_that_fails(tmp_path: Path) -> None:
-    project = copy_project(tmp_path / "project")
+def test_no_training_begins_behind_an_audit_that_fails(tmp_path: Path, tiny_run: TinyRun) -> None:
+    project = tiny_run.give(copy_project(tmp_path / "project"), "fetch", "read", "mix", "overlap", "pretrain")
     write(project, _limited(0.0))
     said = snakemake(project, fails=True)
     assert "models.sft: unfilled: " in said

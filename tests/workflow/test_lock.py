@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from project import copy_project, environment
 from tiny import TINY, command, snakemake, started, write
+from tiny_run import TinyRun
 
 from primum.artifact.manifest import Artifact, measure
 
@@ -98,8 +99,12 @@ def _wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def test_after_kill_9_the_same_command_goes_on(project: Path) -> None:
+BEFORE = ("fetch", "read", "mix")  # what the training reads
+
+
+def test_after_kill_9_the_same_command_goes_on(project: Path, tiny_run: TinyRun) -> None:
     """Snakemake alone is killed while a job trains: no unlock, and the job that survived it is not done twice."""
+    tiny_run.give(project, *BEFORE)
     log = project / "results/tiny/logs/pretrain/base.log"
     first = _started_run(project, "--until", "pretrain_model")
     _wait_for(log.exists)
@@ -122,7 +127,8 @@ def test_after_kill_9_the_same_command_goes_on(project: Path) -> None:
     assert started(snakemake(project, "--until", "pretrain_model")) == set()
 
 
-def test_after_everything_was_killed_nothing_half_written_is_used(project: Path) -> None:
+def test_after_everything_was_killed_nothing_half_written_is_used(project: Path, tiny_run: TinyRun) -> None:
+    tiny_run.give(project, *BEFORE)
     run = _started_run(project, "--until", "pretrain_model")
     _wait_for(lambda: any((project / "results/tiny/logs/pretrain").glob("*.log")))
     os.killpg(run.pid, signal.SIGKILL)

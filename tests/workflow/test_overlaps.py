@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from project import copy_project
 from tiny import TINY, snakemake, taken, write
+from tiny_run import TinyRun
 
 from primum.dag.curation import OVERLAP, ROWS
 from primum.dag.evaluation import SCORE
@@ -33,8 +34,8 @@ def _rows(project: Path, manifest: str) -> list[dict[str, Any]]:
     return rows
 
 
-def test_a_question_in_the_training_data_is_flagged(tmp_path: Path) -> None:
-    project = copy_project(tmp_path / "project")
+def test_a_question_in_the_training_data_is_flagged(tmp_path: Path, tiny_run: TinyRun) -> None:
+    project = tiny_run.give(copy_project(tmp_path / "project"), "fetch", "read", "mix", "pretrain")
     write(project, _document(decontaminate=False, ngram=13))
     snakemake(project)
     (leak,) = (each for each in CONTAMINATED if each.benchmark == "usmle_sample_exam.json")

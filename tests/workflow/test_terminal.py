@@ -14,6 +14,7 @@ import pytest
 from project import copy_project, environment
 from terminal import Terminal
 from tiny import write
+from tiny_run import TinyRun
 
 NEVER = (
     "Select jobs", "Finished jobid", "jobid", "Execute", "steps (", "Building DAG", "Job stats", "Complete log", "Elapsed",
@@ -25,10 +26,11 @@ TIMESTAMP = re.compile(r"\[\w{3} \w{3} +\d+ \d\d:\d\d:\d\d \d{4}\]")
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tiny_run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One in which nothing is made; the store has what the runs' lines are not looked at for."""
     project = copy_project(tmp_path_factory.mktemp("terminal") / "project")
     write(project)
-    return project
+    return tiny_run.give(project, "overlap", "generate", "score")
 
 
 def command(target: str, *more: str) -> list[str]:
