@@ -53,7 +53,8 @@ def load_manifest(path: Path) -> Manifest:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         checksum = record.pop(_CHECKSUM, None)
-        manifest = Manifest(**record)
+        manifest = _of_form(Manifest(**record))
+        found = digest(record)
     except FileNotFoundError:
         raise PrimumError(f"{path}: no such artifact: run the stage that makes it") from None
     except (ValueError, TypeError, AttributeError, RecursionError):
@@ -62,8 +63,23 @@ def load_manifest(path: Path) -> Manifest:
         raise PrimumError(f"{path}: cannot be read: {error.strerror}") from None
     if manifest.schema_version != SCHEMA_VERSION:
         raise PrimumError(f"{path}: schema version {manifest.schema_version}, expected {SCHEMA_VERSION}: run again")
-    if checksum != digest(record):
+    if checksum != found:
         raise PrimumError(f"{path}: damaged: it is not what was written there: delete it and run again")
+    return manifest
+
+
+def _of_form(manifest: Manifest) -> Manifest:
+    """The manifest; TypeError where a field holds what no stage writes there. Somebody may have given it a fitting checksum."""
+    texts = (manifest.stage, manifest.key, manifest.content, manifest.job, *manifest.files.values())
+    objects = (manifest.spec, manifest.inputs, manifest.counts, manifest.run)
+    if (
+        manifest.kind not in ("table", "folder")
+        or not all(isinstance(each, str) for each in texts)
+        or not all(isinstance(each, dict) for each in objects)
+        or not all(isinstance(hashes, list) for hashes in manifest.inputs.values())
+        or not all(isinstance(each, str) for hashes in manifest.inputs.values() for each in hashes)
+    ):
+        raise TypeError
     return manifest
 
 

@@ -577,7 +577,8 @@ def test_a_manifest_of_another_form_is_damaged(results: Path, change: dict[str, 
         path.write_text(path.read_text().replace('"counts": {', '"counts": {"more": NaN, ', 1))
     else:
         edit(path, lambda each: replace(each, **change))
-    assert [what for where, what in found(results) if where == "scores/a/medqa.json"] == ["not a manifest, or damaged"]
+    said = "is the manifest of a folder" if "kind" in change else "not a manifest, or damaged"
+    assert [what for where, what in found(results) if where == "scores/a/medqa.json"] == [said]
 
 
 @pytest.mark.parametrize("name", ["scores/a/medqa.parquet", "data/rows/medqa.parquet"])
