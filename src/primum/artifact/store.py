@@ -86,21 +86,20 @@ class Store:
         return manifest if manifest.key == key else None
 
     def find(self, key: str) -> Manifest | None:
-        """The entry's manifest if the store has it whole; a damaged entry is removed and counts as absent."""
+        """The entry's manifest if the store has it whole; a damaged entry is removed and counts as absent.
+
+        One that is being removed, or made anew, is no damaged one: what has come into its place meanwhile is looked at again.
+        """
         entry = self.entry(key)
-        if not entry.exists():
-            return None
-        try:
-            manifest = load_manifest(entry / MANIFEST)
-            data = entry / _TABLE if manifest.kind == "table" else entry
-            if manifest.key == key and measure(data, manifest.kind)[0] == manifest.content:
-                return manifest
-        except FileNotFoundError:
-            if not entry.exists():  # removed while it was read
+        while (before := _state(entry)) is not None:
+            with suppress(PrimumError, FileNotFoundError):
+                manifest = load_manifest(entry / MANIFEST)
+                data = entry / _TABLE if manifest.kind == "table" else entry
+                if manifest.key == key and measure(data, manifest.kind)[0] == manifest.content:
+                    return manifest
+            if _state(entry) == before:
+                shutil.rmtree(entry, ignore_errors=True)
                 return None
-        except PrimumError:
-            pass
-        shutil.rmtree(entry, ignore_errors=True)
         return None
 
     def add(self, filled: Path, manifest: Manifest) -> Manifest:
@@ -241,6 +240,15 @@ def _place(source: Path, target: Path, private: bool) -> None:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _state(entry: Path) -> tuple[int, int] | None:
+    """What differs between two folders in the same place, and changes when a file comes or goes; None where there is none."""
+    try:
+        status = entry.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def _alive(pid: int) -> bool:

@@ -1,18 +1,9 @@
-"""What a process that a test starts does not find, since users do not have it: scikit-learn, which comes with lm-eval alone.
+"""Python reads this in the processes that tests start: what they can import is what an installation has.
 
-transformers imports it wherever it is, which costs each process a second. Python imports this file from PYTHONPATH.
+transformers loads scikit-learn wherever it is there, which takes a second of every process that loads a model. It comes with lm-eval
+alone, and only tests need lm-eval.
 """
 
-from __future__ import annotations
+import sys
 
-from importlib.machinery import ModuleSpec, PathFinder
-from typing import Any
-
-_found = PathFinder.find_spec
-
-
-def _find_spec(name: str, *more: Any) -> ModuleSpec | None:
-    return None if name == "sklearn" else _found(name, *more)
-
-
-PathFinder.find_spec = staticmethod(_find_spec)  # type: ignore[assignment, method-assign]
+sys.modules["sklearn"] = None  # type: ignore[assignment]

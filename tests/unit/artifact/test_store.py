@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -141,6 +142,29 @@ def test_a_damaged_entry_gives_way_to_a_new_one(tmp_path: Path) -> None:
     (store.entry(manifest.key) / "data.parquet").write_bytes(b"")
     assert put_table(store) == manifest
     assert store.find(manifest.key) == manifest
+
+
+@pytest.mark.parametrize("made_anew", [True, False])
+def test_an_entry_that_changes_while_it_is_read_is_not_taken_for_a_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_anew: bool
+) -> None:
+    """As by `primum gc` or a refresh: what another process makes in its place meanwhile stays."""
+    store = Store(tmp_path / "store")
+    manifest = put_table(store)
+    read = []
+
+    def load(path: Path) -> Manifest:
+        read.append(path)
+        if len(read) == 1:
+            shutil.rmtree(path.parent)
+            if made_anew:
+                put_table(store)
+            raise PrimumError(f"{path}: no such artifact")
+        return load_manifest(path)
+
+    monkeypatch.setattr("primum.artifact.store.load_manifest", load)
+    assert store.find(manifest.key) == (manifest if made_anew else None)
+    assert store.entry(manifest.key).exists() is made_anew
 
 
 def test_refresh_replaces_an_entry_and_leaves_what_was_taken(tmp_path: Path) -> None:
