@@ -58,5 +58,7 @@ def test_where_nothing_was_made_before(tmp_path: Path, capsys: pytest.CaptureFix
     record(project.open())
     print_ran(*results(project), project.root, None, False)
     assert capsys.readouterr().out.startswith("tiny: nothing was made again: the store has nothing that its ")
-    with pytest.raises(PrimumError, match=r"why --ran dpo: \S+ has nothing of it; give all, a stage or stage:name"):
+    with pytest.raises(
+        PrimumError, match=r"why --ran dpo: \S+ has nothing of it; give all, a stage, stage:name or an artifact"
+    ):
         print_ran(*results(project), project.root, "dpo", False)
