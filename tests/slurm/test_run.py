@@ -156,7 +156,7 @@ def test_what_was_made_is_verified_as_a_job(run: Run) -> None:
     with flipped(damaged), verify.running("--retries", "0") as process:
         assert verify.end(process, 180) == 1
     # Under the results folder that the command was given, as the folder lies for whoever reads the cluster's log.
-    assert "what is wrong is in results/demo/verification.json" in verify.said()
+    assert "what is wrong, or missing, is in results/demo/verification.json" in verify.said()
     wrong = {each["path"] for each in json.loads(report.read_text())["findings"]}
     assert "results/demo/scores/sft/medqa.parquet" in wrong
     jobs = [(job["State"], job["ReqMem"], job["Timelimit"]) for job in run.jobs("rule_verify")]

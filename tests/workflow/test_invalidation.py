@@ -107,6 +107,7 @@ OUTSIDE = {
     "upkeep",
     # How many processes work together is a resource.
     "parallel.worker",
+    "writing",
 }
 DOCUMENT: Document = yaml.safe_load(DEMO)
 MEANING = Meaning(DOCUMENT)
