@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -32,27 +33,28 @@ def curation_sets(study: Study, common: Mapping[str, Any], inputs: Inputs, origi
     for row in study.ledger:
         if row.dataset in drops and row.dataset in origins.artifacts and row.mixture in mixtures:
             ledgers.setdefault(row.dataset, {}).setdefault((row.mixture, row.source), []).append(row)
+
+    @cache  # a mixture has the rows of many datasets
+    def taken(mixture: str) -> pa.Table:
+        return mixtures[mixture].table(["id", "source"])
+
     for dataset, sources in sorted(ledgers.items()):
         places = origins.artifacts[dataset].table(["id", *PLACES])
         ids = places["id"].combine_chunks()
         dropped = drops[dataset].table(["id", "reason"])
         reasons = dropped["reason"].take(pc.index_in(ids, value_set=dropped["id"].combine_chunks()))
-        records = pc.replace_substring_regex(ids, _NUMBER, "")
-        shared = {
-            **named(records.to_pylist(), records.to_pylist()),
-            **{name: packed(places[name]) for name in PLACES},
-        }
+        records = pc.replace_substring_regex(ids, _NUMBER, "").to_pylist()
+        shared = {**named(records, records), **{name: packed(places[name]) for name in PLACES}}
         own = {
-            f"{mixture}/{source}": {"outcome": packed(_outcomes(ids, reasons, mixtures[mixture], source, rows))}
+            f"{mixture}/{source}": {"outcome": packed(_outcomes(ids, reasons, taken(mixture), source, rows))}
             for (mixture, source), rows in sources.items()
         }
         yield ItemSet(f"curation/{dataset}", shared, own, {name: {} for name in own})
 
 
-def _outcomes(ids: pa.Array, reasons: Any, mixture: Artifact, source: str, rows: Sequence[Ledger]) -> Any:
+def _outcomes(ids: pa.Array, reasons: Any, mixture: pa.Table, source: str, rows: Sequence[Ledger]) -> Any:
     """What became of each of ``ids``: why it became no row, ``kept``, or the filters that dropped it, by the ledger."""
-    table = mixture.table(["id", "source"])
-    taken = pc.replace_substring_regex(table.filter(pc.equal(table["source"], source))["id"], _COPY, "")
+    taken = pc.replace_substring_regex(mixture.filter(pc.equal(mixture["source"], source))["id"], _COPY, "")
     counted: Counter[str] = Counter()
     for row in rows:
         counted[row.outcome] += row.rows
