@@ -8,7 +8,7 @@ that differs least.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -45,7 +45,7 @@ def find_ran(results: Path, store: Path, root: Path, asked: str) -> list[Ran]:
         raise PrimumError(
             f"why --ran {asked}: {results} has nothing of it; give all, a stage, stage:name or an artifact"
         )
-    find = _finder(graph)
+    find = finder(graph)
     content = experiment_of(results)
     causes = Causes(root, lambda: Settings(content, root), find, today=False)
     earlier = _Earlier(graph)
@@ -81,14 +81,17 @@ def _is_asked(graph: Graph, artifact: Artifact, asked: str) -> bool:
     return asked in ("all", named) or (wanted in (stage, target) and (not name or f"/{name}/" in f"/{named}/"))
 
 
-def _finder(graph: Graph) -> Any:
+def finder(*graphs: Graph) -> Callable[[str, str], tuple[str, Manifest | None]]:
+    """Find an artifact by key and content: its name and manifest in the first of ``graphs`` that has it, else in their stores."""
+
     @cache
     def find(key: str, content: str) -> tuple[str, Manifest | None]:
-        here = next((each for each in graph.by_key.get(key, ()) if each.manifest.content == content), None)
-        if here is not None:
-            return graph.name(here), here.manifest
-        stored = graph.store.manifest(key) if key and graph.store is not None else None
-        return "", stored if stored is not None and stored.content == content else None
+        for graph in graphs:
+            for each in graph.by_key.get(key, ()):
+                if each.manifest.content == content:
+                    return graph.name(each), each.manifest
+        stored = (graph.store.manifest(key) for graph in graphs if key and graph.store is not None)
+        return "", next((each for each in stored if each is not None and each.content == content), None)
 
     return find
 

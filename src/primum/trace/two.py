@@ -6,16 +6,15 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from primum.artifact.graph import Graph, read_graph
-from primum.artifact.manifest import Artifact, Manifest
+from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
 from primum.trace.causes import Cause, Causes, made
 from primum.trace.find import find_artifact
-from primum.trace.ran import experiment_of
+from primum.trace.ran import experiment_of, finder
 from primum.trace.settings import Settings
 from primum.trace.told import cause_lines, filled, listed, several
 
@@ -59,15 +58,7 @@ def diff_artifacts(first: Place, second: Place, root: Path, as_json: bool) -> bo
 
 
 def _causes(graphs: Sequence[Graph], one: Artifact, other: Artifact, root: Path) -> tuple[Cause, ...]:
-    @cache
-    def find(key: str, content: str) -> tuple[str, Manifest | None]:
-        for graph in graphs:
-            for each in graph.by_key.get(key, ()):
-                if each.manifest.content == content:
-                    return graph.name(each), each.manifest
-        stores = [graph.store for graph in graphs if graph.store is not None and key]
-        return "", next((stored for store in stores if (stored := store.manifest(key)) is not None), None)
-
+    find = finder(*graphs)
     causes = Causes(root, lambda: Settings(experiment_of(graphs[1].results), root), find, today=False)
     return causes.between(graphs[1].name(other), made(one.manifest, find), made(other.manifest, find))
 
