@@ -145,9 +145,14 @@ def beside(results: Path) -> Path:
     return results.parent if results.name not in ("", "..") else results.resolve().parent
 
 
+def is_key(name: str) -> bool:
+    """Whether it can be the name of an entry in a store."""
+    return _KEY.fullmatch(name) is not None
+
+
 def is_store(folder: Path) -> bool:
     """Whether a folder has entries of a store."""
-    return any(_KEY.fullmatch(path.name) for path in folder.glob("[0-9a-f][0-9a-f]/*"))
+    return any(is_key(path.name) for path in folder.glob("[0-9a-f][0-9a-f]/*"))
 
 
 def _check_is_one(results: Path) -> None:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from primum.artifact.folder import MANIFEST
-from primum.artifact.graph import Graph, is_store, read_graph
+from primum.artifact.graph import Graph, is_key, is_store, read_graph
 from primum.artifact.manifest import Artifact, Manifest
 from primum.artifact.store import Store
 from primum.errors import PrimumError
@@ -82,7 +82,7 @@ class Study:
         if self.store is None:
             return {}
         keys = {artifact.manifest.key for artifact in self.graph.artifacts}
-        paths = {key: self.store.entry(key) for key in keys if _is_key(key)}
+        paths = {key: self.store.entry(key) for key in keys if is_key(key)}  # a damaged one must lead nowhere else
         return {key: (path, self.store.manifest(key)) for key, path in paths.items() if path.is_dir()}
 
 
@@ -92,11 +92,6 @@ def _there(artifact: Artifact) -> Artifact:
     if not (data.is_file() if artifact.manifest.kind == "table" else data.is_dir()):
         raise PrimumError(f"{data} is missing")
     return artifact
-
-
-def _is_key(key: str) -> bool:
-    """Whether it can be a name in the store: a damaged one must lead nowhere else."""
-    return len(key) == 64 and set(key) <= set("0123456789abcdef")
 
 
 def open_study(results: Path, store: Path | None) -> Study:
