@@ -24,6 +24,8 @@ _REQUESTS, _NAME = "requests", "run.json"
 # The experiment as it was run, and its checksum, in a results folder.
 EXPERIMENT, EXPERIMENT_SUM = "experiment.json", "requests/experiment.sha256"
 
+# What is said after a commit, by whether its tree was clean.
+CLEAN_WORDS = {True: "", False: ", with changes", None: ", it is not known whether with changes"}
 _HIDDEN = "HIDDEN"
 _WORDS = (
     r"(?:api[_-]?key|access[_-]?key|secret|token|passw(?:or)?d|passwd|pwd|credentials?|auth(?:orization)?|cookie|key)"

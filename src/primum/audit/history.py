@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from primum.artifact.invocation import CLEAN_WORDS
 from primum.audit.adopt import differing
 
 _SHOWN = frozenset(
     {"user", "host", "machine", "cpus", "python", "finished", "seconds", "slurm_job", "gpus", "driver", "cuda"}
     | {"container", "commit", "clean", "lock", "command", "adopted", "modules", "input_keys"}
 )
-_CLEAN = {True: "", False: ", with changes", None: ", it is not known whether with changes"}
 
 
 def told_of_run(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -38,7 +38,7 @@ def told_of_run(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if run.get("container"):
         yield "image", _line(run["container"])
     if run.get("commit"):
-        yield "commit", _line(f"{run['commit']}{_CLEAN[run.get('clean')]}")
+        yield "commit", _line(f"{run['commit']}{CLEAN_WORDS[run.get('clean')]}")
     if run.get("lock"):
         yield "lock", _line(f"{run['lock'].get('file')}, sha256 {run['lock'].get('sha256')}")
     if run.get("command"):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from primum.artifact.folder import file_sha256
-from primum.artifact.invocation import invocation
+from primum.artifact.invocation import CLEAN_WORDS, invocation
 from primum.artifact.machine import user_name
 from primum.artifact.manifest import Artifact
 from primum.dag.dag import STAGES
@@ -26,7 +26,6 @@ from primum.reproduce.screen import clock
 
 LIST = "manifests.sha256"
 _NAMED = 5
-_CLEAN = {True: "", False: ", with changes", None: ", it is not known whether with changes"}
 _KINDS = {
     "exact": "the same content, bit by bit",
     "conditional": "the same content, or within a tolerance: a model is asked or trained",
@@ -258,7 +257,7 @@ def _circumstances(audit: Audit, record: Mapping[str, Any]) -> Iterator[str]:
     bound = "none" if audit.budget is None else clock(audit.budget)
     yield ""
     libraries = ", ".join(f"{name} {version or 'not installed'}" for name, version in run["versions"].items())
-    code = f"commit {run['commit']}{_CLEAN[run['clean']]}" if run["commit"] else "of no known commit"
+    code = f"commit {run['commit']}{CLEAN_WORDS[run['clean']]}" if run["commit"] else "of no known commit"
     yield f"Code: {code}. The manifests say {_some(recorded['commit']) or 'none'}."
     yield ""
     yield (
