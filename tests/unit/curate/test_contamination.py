@@ -14,6 +14,7 @@ from stage_artifacts import make_job, table_artifact
 from test_adapters_real import needs_real_data, real
 from test_curate_mix import mix
 
+import primum.curate.contamination as stage
 from primum.artifact.job import Item, Job, Result
 from primum.artifact.manifest import Artifact
 from primum.curate.adapters import RawFile, read
@@ -70,12 +71,31 @@ def test_each_item_that_a_row_shares_words_with(tmp_path: Path) -> None:
     assert result.table is not None
     assert result.table.schema.equals(OVERLAPS)
     assert result.table.to_pylist() == [
-        {"id": "board/7", "dataset": "board", "rows": 3},
-        {"id": "exam/1", "dataset": "exam", "rows": 3},
-        {"id": "exam/2", "dataset": "exam", "rows": 1},
+        {"id": "board/7", "dataset": "board", "rows": 3, "first": "s/0"},
+        {"id": "exam/1", "dataset": "exam", "rows": 3, "first": "s/0"},
+        {"id": "exam/2", "dataset": "exam", "rows": 1, "first": "s/1"},
     ]
     assert result.counts == {"rows": 5, "overlapping": 4, "items": 3}
     assert "nerve" not in (tmp_path / "log.txt").read_text()
+
+
+def test_processes_and_batches_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = {"exam": [item("exam/0", BICEPS), item("exam/1", DELTOID), item("exam/2", SPLEEN)]}
+    asked = ["What else?", DELTOID, "And then?", SPLEEN, DELTOID, SPLEEN, DELTOID]
+    table = to_table([chat(f"s/{i}", question, "That.") for i, question in enumerate(asked)], ChatRow)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    alone = overlap(tmp_path / "one", table, questions)
+    monkeypatch.setattr(stage, "_BATCH", 2)
+    monkeypatch.setattr(stage, "_ROWS_WORTH_PROCESSES", 0)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    several = overlap(tmp_path / "two", table, questions)
+    assert several.table is not None
+    assert several.table.equals(alone.table)
+    assert several.counts == alone.counts == {"rows": 7, "overlapping": 5, "items": 2}
+    assert [(row["rows"], row["first"]) for row in several.table.to_pylist()] == [(3, "s/1"), (2, "s/3")]
+    rows = to_table([RequestRow("r/0", "s", "c", "Hello")], RequestRow)
+    with pytest.raises(PrimumError, match="holds neither training text nor preference pairs"):
+        overlap(tmp_path / "three", rows, questions)
 
 
 def test_plain_text_and_both_responses_of_a_pair_count(tmp_path: Path) -> None:
@@ -156,7 +176,7 @@ def test_mmlus_examples_share_words_with_four_published_benchmarks(tmp_path: Pat
 
 
 def _overlaps(work: Path, *ids: str) -> Artifact:
-    records = [{"id": id, "dataset": id.partition("/")[0], "rows": 1} for id in ids]
+    records = [{"id": id, "dataset": id.partition("/")[0], "rows": 1, "first": "s/0"} for id in ids]
     return table_artifact(work / f"{'-'.join(ids).replace('/', '.')}.parquet", pa.Table.from_pylist(records, OVERLAPS))
 
 
