@@ -1,7 +1,7 @@
 # Aggregation: everything into the tables, and the tables into the page that people look at.
 #
 # reads   scores, verdicts, criteria, generations, data/ledgers, data/tokens, data/audits, data/pairs, data/samples, data/ranked,
-#         models (their history), data/rows (of labelled sets); the report also data/mixtures, data/drops, data/origins
+#         models (their history), data/rows (of labelled sets); the report also data/mixtures, data/drops, data/origins, data/overlaps
 # writes  tables/{table}.parquet, .csv     benchmarks preferences comparisons safety rubrics judges confusion training curation
 #                                          audits pairs axes
 #         tables/table4.{html,md,tex}      Table 4 of Med42-v2 beside it, where an experiment measures rows of it
@@ -106,6 +106,7 @@ rule write_report:
         pairs=reads("report", "pairs"),
         ranked=reads("report", "ranked"),
         origins=reads("report", "origins"),
+        overlaps=reads("report", "overlaps"),
     output:
         manifest=manifests(aggregation.REPORT),
         page=f"{RUN.dag.results}/report/index.html",

@@ -11,6 +11,7 @@ import pytest
 import study
 
 from primum.artifact.manifest import Artifact
+from primum.curate.contamination import OVERLAPS
 from primum.curate.origins import ORIGINS
 from primum.text.rows import ChoiceRow
 from primum.trace.rundata import write_run_data
@@ -38,6 +39,13 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[s
             for name, rows in {"medqa": lines, "medquad": places}.items()
         ],
     )
+    # Rows of a training set that share words with the first item, and with one that no score has.
+    held = [
+        {"id": "medqa/0000", "dataset": "medqa", "rows": 3, "first": "demo-medquad/0007"},
+        {"id": "mmlu/9999", "dataset": "mmlu", "rows": 1, "first": "demo-medquad/0001"},
+    ]
+    common["overlaps"], common["trained_on"] = ["mixtures/clinical"], {"medical": ["mixtures/clinical"], "base": []}
+    inputs["overlaps"] = [study.save_table(held, OVERLAPS, folder / "data/overlaps/mixtures/clinical.json")]
     tables = study.make_tables(common, inputs, folder)
     page = study.make_report(common, tables, folder.parent / "work", inputs)
     page.parent.rename(folder / "report")
@@ -170,6 +178,17 @@ def test_clicks_lead_to_the_raw_files_line_and_to_the_artifacts(
     link = "document.querySelector('#explorer-item a')"
     assert tab.see(f"{link}.href") == (folder / "data/raw/medqa/a b.jsonl").as_uri()
     assert tab.see(f"{link}.parentElement.textContent") == "data/raw/medqa/a b.jsonl, line 7, record 2"
+    # An item that a training set holds a part of leads to the training row, too.
+    tab.open(f"{page}#benchmarks/medical/medqa")
+    tab.until(drawn("scores/medqa/medical"))
+    tab.click("#explorer-rows .tabulator-row:nth-child(1) button")
+    held = "[...document.querySelectorAll('#explorer-item dt')].find((each) => each.textContent === 'held by')?.nextSibling"
+    tab.until(f"{held} && document.querySelector('#explorer-item-title').textContent === 'medqa/0000'")
+    assert tab.see(f"{held}.textContent") == (
+        "3 rows of mixtures/clinical, learned by Medical; the first is demo-medquad/0007: "
+        "data/raw/demo-medquad/a b.jsonl, line 8, record 7"
+    )
+    assert tab.see(f"{held}.querySelector('a').href") == (folder / "data/raw/demo-medquad/a b.jsonl").as_uri()
 
 
 def test_words_are_there_only_with_the_flag_and_covered_until_a_click(

@@ -562,7 +562,7 @@ def make_report(
         "tables": list(TABLES),
     }
     lists = ("scores", "judgements", "graded", "generations", "agreements", "labelled", "labels", "origins")
-    lists = (*lists, "mixtures", "drops", "pairs", "sampled")
+    lists = (*lists, "mixtures", "drops", "pairs", "sampled", "overlaps")
     without = {} if items else {key: [] for key in lists}
     read = {"tables": tables, **(items or {})}
     (result,) = report_stage.run(job({**common, **told, **words, **without}, read, {"report": {}}, work))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from primum.dag.curation import DROPS, LEDGER, MIXTURE, ORIGINS, PAIRS, rows_of
+from primum.dag.curation import DROPS, LEDGER, MIXTURE, ORIGINS, OVERLAP, PAIRS, rows_of
 from primum.dag.evaluation import SCORE
 from primum.dag.judging import AGREEMENT, CRITERIA, FOLLOWED, GENERATION, VERDICT
 from primum.dag.metadata import experiment_metadata
@@ -91,6 +91,12 @@ def _report(scope: Scope, _: str) -> Plan:
     )
     inputs["drops"] = [scope.path(DROPS, dataset=name) for name in common["drops"]]
     inputs["mixtures"] = [scope.path(MIXTURE, mixture=name) for name in scope.mixtures()]
+    # Which training row holds a part of an item that counts as contaminated.
+    held = scope.overlapping()
+    common["overlaps"] = [f"{kind}/{data}" for kind, data in held]
+    scored = dict.fromkeys(model for model, _ in scope.scored())
+    common["trained_on"] = {model: [f"{kind}/{data}" for kind, data in scope.overlaps(model)] for model in scored}
+    inputs["overlaps"] = [scope.path(OVERLAP, kind=kind, data=data) for kind, data in held]
     # Where the items are in the raw files.
     common["origins"] = sorted({*datasets, *_labels(scope), *scope.training_datasets()})
     inputs["origins"] = [scope.path(ORIGINS, dataset=name) for name in common["origins"]]

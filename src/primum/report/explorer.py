@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from primum.artifact.manifest import Artifact
+from primum.report.contaminated import contaminated_set
 from primum.report.data import BEST, Study
 from primum.report.items import ItemSet, listed, rubric_sets, score_sets
 from primum.report.judged_items import judged_sets, label_sets
@@ -30,6 +31,7 @@ def item_sets(study: Study, common: Mapping[str, Any], inputs: Mapping[str, Sequ
     yield from label_sets(common, inputs, origins)
     yield from curation_sets(study, common, inputs, origins)
     yield from pair_sets(common, inputs, origins)
+    yield from contaminated_set(common, inputs, origins)
 
 
 def write_items(sets: Iterator[ItemSet], folder: Path) -> dict[str, list[str]]:
@@ -65,6 +67,7 @@ def index(study: Study, common: Mapping[str, Any], there: Mapping[str, Sequence[
         "starts": starts,
         "best": {f"{row.group}/{row.benchmark}": row.other for row in study.comparisons if row.against == BEST},
         "made": _made(study, common) if common else {},
+        "trained_on": dict(common.get("trained_on", {})),
         "sets": {path: list(models) for path, models in there.items()},
         "parts": {"scores": _parts(study), "prompts": {c.name: list(c.benchmarks) for c in _wholes(study)}},
     }

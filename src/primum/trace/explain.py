@@ -15,7 +15,7 @@ from primum.project import results_folder
 from primum.tables.cells import NAMED
 from primum.trace.cell import Cell, find_cell, inputs_of
 from primum.trace.find import find_artifact, located, named_in
-from primum.trace.item import Item, find_item
+from primum.trace.item import Item, Origin, find_item
 from primum.trace.show import show
 from primum.trace.steps import Unfolded, unfold
 from primum.trace.tree import Line, Tree, short, told
@@ -119,13 +119,19 @@ def _item(item: Item, tree: Tree) -> Iterator[Line]:
     for name, row in item.measured:
         said = ", ".join(f"{key} {told(value)}" for key, value in row.items() if value not in (None, "", [], item.id))
         yield from tree.wrapped("    ", f"{name}: {said}")
-    if item.origin is not None:
-        at = item.origin
-        yield from tree.wrapped(
-            "    ", f"from {at.unit} {at.line:,} of {at.artifact}/{at.file}, sha256 {short(at.sha256)}"
-        )
+    yield from _origin(item.origin, item.note, "    ", tree)
+    for each in item.trained:
+        said = f"in training data: {plural(each.rows, 'row')} of {each.data}"
+        yield from tree.wrapped("    ", f"{said}, the first of them {each.first}" if each.first else said, "bad")
+        yield from _origin(each.origin, each.note, "      ", tree)
+
+
+def _origin(origin: Origin | None, note: str, indent: str, tree: Tree) -> Iterator[Line]:
+    if origin is not None:
+        where = f"{origin.unit} {origin.line:,} of {origin.artifact}/{origin.file}"
+        yield from tree.wrapped(indent, f"from {where}, sha256 {short(origin.sha256)}")
     else:
-        yield from tree.wrapped("    ", item.note, "soft")
+        yield from tree.wrapped(indent, note, "soft")
 
 
 def listed(graph: Graph) -> Iterator[Line]:

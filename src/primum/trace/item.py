@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from primum.errors import PrimumError
 _SHOWN = frozenset({"id", "item", "subject", "category", "status", "method", "example", "response_status", "prompt_id"})
 _SHOWN |= {"tokens", "characters"}  # how many each choice of a score has
 _ORIGINS = "data/origins"
+_OVERLAPS = "overlaps"
 _LISTED = 3
 
 
@@ -32,13 +33,31 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Trained:
+    """A training set (``data``) of the models that were asked, ``rows`` of which share words with an item.
+
+    ``first`` is the id of the first of them, and ``origin`` where it came from; ``note`` says why that is not known.
+    """
+
+    data: str
+    rows: int
+    first: str
+    origin: Origin | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
-    """What each artifact says of an item, in numbers and names; ``note`` says why there is no ``origin``."""
+    """What each artifact says of an item, in numbers and names; ``note`` says why there is no ``origin``.
+
+    ``trained`` are the training sets that hold a part of it.
+    """
 
     id: str
     measured: Sequence[tuple[str, Mapping[str, Any]]]
     origin: Origin | None
     note: str = ""
+    trained: Sequence[Trained] = ()
 
 
 def find_item(graph: Graph, artifacts: Sequence[Artifact], id: str) -> Item:
@@ -60,8 +79,22 @@ def find_item(graph: Graph, artifacts: Sequence[Artifact], id: str) -> Item:
         like = f"; items are called as {', '.join(dict.fromkeys(examples[:_LISTED]))}" if examples else ""
         raise PrimumError(f"--item {id}: no such item in {', '.join(map(graph.name, artifacts)) or 'this cell'}{like}")
     row = measured[0][1]
-    origin, note = _origin(graph, str(row.get("item") or row.get("example") or id))
-    return Item(id, measured, origin, note)
+    asked = str(row.get("item") or row.get("example") or id)
+    origin, note = _origin(graph, asked)
+    return Item(id, measured, origin, note, list(_trained(graph, artifacts, asked)))
+
+
+def _trained(graph: Graph, artifacts: Sequence[Artifact], asked: str) -> Iterator[Trained]:
+    """The training sets that hold a part of the benchmark item ``asked``, by the overlaps that its scores were made of."""
+    inputs = (each for artifact in artifacts for each in graph.inputs(artifact) if each.role == _OVERLAPS)
+    overlaps = {graph.name(each.artifact): each.artifact for each in inputs if each.artifact is not None}
+    for name, overlap in sorted(overlaps.items()):
+        table = overlap.table()
+        for row in table.filter(pc.equal(table.column("id"), asked)).to_pylist():
+            # Of overlaps that were made before they said so, no row is known.
+            first = row.get("first", "")
+            origin, note = _origin(graph, first) if first else (None, "which row is not recorded: run the stage again")
+            yield Trained(f"data/{name.removeprefix(f'data/{_OVERLAPS}/')}", row["rows"], first, origin, note)
 
 
 def _columns(artifact: Artifact) -> list[str]:

@@ -250,10 +250,44 @@ def test_an_item_is_told_without_its_text_and_with_its_line(made: Made, capsys: 
     main(asked)
     shown = " ".join(capsys.readouterr().out.split())
     assert "from line 2 of data/raw/exam/data/own/exam.jsonl" in shown
+    assert "in training data" not in shown
     with pytest.raises(
         PrimumError, match=r"--item exam/7: no such item in scores/sft/exam; items are called as exam/0"
     ):
         explained(made.results, "benchmarks", {"model": "sft"}, None, "exam/7")
+
+
+def test_a_contaminated_item_is_told_with_the_training_row_that_holds_it(
+    made: Made, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    held = {"id": ["exam/0", "exam/1"], "dataset": ["exam"] * 2, "rows": [3, 1], "first": ["corpus/1", "corpus/0"]}
+    made.table("data/overlaps/mixtures/text", "overlap", pa.table(held), {"ngram": 8}, {"data": ["data/mixtures/text"]})
+    # As it was written before it said which row.
+    old = pa.table(held).drop_columns(["first"])
+    made.table("data/overlaps/pairs/old", "overlap", old, {"ngram": 8}, {"data": ["data/mixtures/text"]})
+    places = {
+        "id": ["corpus/0", "corpus/1"],
+        "file": ["data/own/corpus.jsonl"] * 2,
+        "line": [1, 2],
+        "unit": ["line"] * 2,
+    }
+    item = {"dataset": "corpus", "adapter": "medqa", "output": "origins"}
+    made.table("data/origins/corpus", "read", pa.table(places), item, {"raw": ["data/raw/corpus"]}, {"rows": 2})
+    score = {"id": ["exam/0"], "item": ["exam/0"], "contaminated": [True]}
+    overlaps = ["data/overlaps/mixtures/text", "data/overlaps/pairs/old"]
+    made.table("scores/other/exam", "score", pa.table(score), {}, {"overlaps": overlaps})
+    asked = ["explain", str(made.results), "scores/other/exam", "--item", "exam/0"]
+    main(asked)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert (
+        "in training data: 3 rows of data/mixtures/text, the first of them corpus/1 from line 2 of data/raw/corpus/"
+        in shown
+    )
+    assert "in training data: 3 rows of data/pairs/old which row is not recorded: run the stage again" in shown
+    main([*asked, "--html", str(tmp_path / "page.html")])
+    page = (tmp_path / "page.html").read_text()
+    assert "<code>data/mixtures/text</code>, the first of them <code>corpus/1</code></p>" in page
+    assert "From line 2 of <code>data/raw/corpus/data/own/corpus.jsonl</code>" in page
 
 
 def test_a_raw_file_has_its_own_address_or_that_of_its_repository(tmp_path: Path) -> None:
