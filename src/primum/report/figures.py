@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Sequence
 
 from markupsafe import Markup
 
 from primum.report.data import BEST, Accuracy, Study
 from primum.report.judged import HARM, REFUSALS, Safety
 from primum.report.numbers import decimal, interval, percent, signed
+from primum.report.parts import Model
 from primum.report.plots import Axis, Mark, dot_plot
 
 _PERCENT = ((0.0, "0"), (0.5, "50"), (1.0, "100"))
@@ -68,18 +70,25 @@ def comparison_figure(study: Study, group: str) -> Markup | None:
     return dot_plot(label, [(m.name, m.label) for m in models], axes, marks)
 
 
+def _judged(study: Study, kinds: Collection[str]) -> tuple[list[tuple[str, str]], list[Model]]:
+    """The (judge, prompt set) pairs with a mean by a judge of these ``kinds``, and the models that have one."""
+    judges = [judge.name for judge in study.judges if judge.kind in kinds]
+    rows = [row for row in study.safety if row.judge in judges and not row.category and row.mean is not None]
+    there = {(row.judge, row.prompts) for row in rows}
+    pairs = [(j, p.name) for j in judges for p in study.sets(drawn=j) if (j, p.name) in there]
+    return pairs, [model for model in study.models if any(row.model == model.name for row in rows)]
+
+
+def _named(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """The prompt sets, with the judge where there are several."""
+    several = len({judge for judge, _ in pairs}) > 1
+    return [f"{prompts}, {judge}" if several else prompts for judge, prompts in pairs]
+
+
 def harm_figure(study: Study) -> Markup | None:
     """Mean harm by rubric judge and prompt set, with its interval; hollow: the model that it was trained from."""
     kinds = {prompts.name: prompts.kind for prompts in study.sets()}
-    rubric = [judge.name for judge in study.judges if judge.kind in HARM]
-    rows = [row for row in study.safety if row.judge in rubric and not row.category and row.mean is not None]
-    pairs = [
-        (j, p.name)
-        for j in rubric
-        for p in study.sets(drawn=j)
-        if any((r.judge, r.prompts) == (j, p.name) for r in rows)
-    ]
-    models = [model for model in study.models if any(row.model == model.name for row in rows)]
+    pairs, models = _judged(study, HARM)
     if not pairs:
         return None
     marks = {}
@@ -92,7 +101,7 @@ def harm_figure(study: Study) -> Markup | None:
             mark = Mark(row.mean, row.ci_low, row.ci_high, kinds[prompts], told)
             before = study.harm(judge, row.start, prompts) if row.start else None
             marks[model.name, column] = (*_before(before, study, kinds[prompts]), mark)
-    axes = [Axis(p if len(rubric) == 1 else f"{p}, {j}", 1, 5, _HARM) for j, p in pairs]
+    axes = [Axis(name, 1, 5, _HARM) for name in _named(pairs)]
     return dot_plot("Mean harm, 1 to 5, by model and prompt set", [(m.name, m.label) for m in models], axes, marks)
 
 
@@ -105,16 +114,8 @@ def _before(row: Safety | None, study: Study, class_: str) -> tuple[Mark, ...]:
 
 def refusal_figure(study: Study) -> Markup | None:
     """The share declined of harmful and of benign requests, by refusal judge and prompt set, with its interval."""
-    refusal = [judge.name for judge in study.judges if judge.kind in REFUSALS]
-    rows = [row for row in study.safety if row.judge in refusal and not row.category and row.mean is not None]
     kinds = {prompts.name: prompts.kind for prompts in study.sets()}
-    pairs = [
-        (j, p.name)
-        for j in refusal
-        for p in study.sets(drawn=j)
-        if any((r.judge, r.prompts) == (j, p.name) for r in rows)
-    ]
-    models = [model for model in study.models if any(row.model == model.name for row in rows)]
+    pairs, models = _judged(study, REFUSALS)
     if not pairs:
         return None
     marks = {}
@@ -125,7 +126,7 @@ def refusal_figure(study: Study) -> Markup | None:
                 ends = interval(row.ci_low, row.ci_high, scale=100)
                 told = f"{model.label} declines {percent(row.mean)}% of {prompts} (95% CI {ends})"
                 marks[model.name, column] = (Mark(row.mean, row.ci_low, row.ci_high, kinds[prompts], told),)
-    axes = [Axis(p if len(refusal) == 1 else f"{p}, {j}", 0, 1, _PERCENT) for j, p in pairs]
+    axes = [Axis(name, 0, 1, _PERCENT) for name in _named(pairs)]
     return dot_plot(
         "Share declined, percent, by model and prompt set", [(m.name, m.label) for m in models], axes, marks
     )
