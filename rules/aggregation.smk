@@ -101,6 +101,7 @@ rule write_report:
         generations=reads("report", "generations"),
         agreements=reads("report", "agreements"),
         labels=reads("report", "labels"),
+        audits=reads("report", "audits"),
         mixtures=reads("report", "mixtures"),
         drops=reads("report", "drops"),
         pairs=reads("report", "pairs"),

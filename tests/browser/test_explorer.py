@@ -258,19 +258,25 @@ def test_numbers_of_what_models_learned_from_open_too(
     rows = Artifact.open(folder / "tables/training.json").table().to_pylist()
     steps = sum(row["model"] == "dpo-1" for row in rows)
     tab.until(f"document.querySelectorAll('#explorer-parts tbody tr').length === {steps}")
+    place = "document.querySelector('#explorer-item a').parentElement.textContent"
     # Several cells open the same: what is told is the one that was clicked.
     settled()
     tab.click("#training-table td[data-open='training/sft']:nth-child(4)")
     tab.until("document.querySelector('#explorer').open")
     assert text(tab, "#explorer-value").startswith("In the table, Loss, last: ")
-    opened("audits/sft/refused", "audits/judge-model")  # all of these audits are equal
-    assert text(tab, "#explorer-counts") == "An audit counts what it finds. No row of it is written down."
+    opened("audits/sft/end-unlearned", "audits/judge-model")  # all of these audits are equal
+    assert text(tab, "#explorer-counts").startswith("No row is listed: this check found none, ")
+    opened("audits/sft/no-loss-tokens", "audits/judge-model")
+    tab.until(drawn("audits/sft/no-loss-tokens/"))
+    assert text(tab, "#explorer-counts") == "4 rows."
+    tab.click("#explorer-rows .tabulator-row:nth-child(4) button")
+    tab.until("document.querySelector('#explorer-item-title').textContent === 'demo-medquad/0001+1'")
+    assert tab.see(place) == "data/raw/demo-medquad/a b.jsonl, line 2, record 1"
     opened("curation/clinical/medquad", "ledgers/clinical")
     tab.until(drawn("curation/demo-medquad/clinical/medquad"))
     assert text(tab, "#explorer-counts") == "101 records, 40 kept."
     tab.click("#explorer-rows .tabulator-row button")
     tab.until("document.activeElement.id === 'explorer-item-title'")
-    place = "document.querySelector('#explorer-item a').parentElement.textContent"
     assert tab.see(place) == "data/raw/demo-medquad/a b.jsonl, line 41, record 40"
     opened("curation/clinical/medquad/kept", "ledgers/clinical")
     tab.until(drawn("curation/demo-medquad/clinical/medquad"))

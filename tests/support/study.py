@@ -108,6 +108,7 @@ AUDIT = pa.schema(
         *((name, pa.int64()) for name in ("count", "of")),
         *((name, pa.float64()) for name in ("share", "limit")),
         ("passed", pa.bool_()),
+        ("rows", pa.list_(pa.string())),
     ]
 )
 AGREEMENT = pa.schema([("id", pa.string()), ("score", pa.int32()), ("status", pa.string()), ("given", pa.int32())])
@@ -232,12 +233,17 @@ def ledger(mixture: str, sources: Sequence[tuple[str, str, Mapping[str, int], in
 
 
 def audit(checks: Sequence[tuple[str, int, int, float]]) -> list[dict[str, Any]]:
-    """An audit from (check, count, of, limit) each."""
+    """An audit from (check, count, of, limit) each: it found the first rows of a source, each repeated once."""
     return [
         {"id": f"{i:02d}", "check": check, "count": count, "of": of, "share": count / of if of else None}
         | {"limit": limit, "passed": True}
+        | {"rows": None if check in ("labels-across-samples", "unfilled") else _found(count)}
         for i, (check, count, of, limit) in enumerate(checks)
     ]
+
+
+def _found(count: int) -> list[str]:
+    return [f"demo-medquad/{number // 2:04d}{'+1' if number % 2 else ''}" for number in range(count)]
 
 
 def _audits(kind: str) -> list[dict[str, Any]]:
@@ -562,7 +568,7 @@ def make_report(
         "tables": list(TABLES),
     }
     lists = ("scores", "judgements", "graded", "generations", "agreements", "labelled", "labels", "origins")
-    lists = (*lists, "mixtures", "drops", "pairs", "sampled", "overlaps")
+    lists = (*lists, "mixtures", "drops", "pairs", "sampled", "overlaps", "audited")
     without = {} if items else {key: [] for key in lists}
     read = {"tables": tables, **(items or {})}
     (result,) = report_stage.run(job({**common, **told, **words, **without}, read, {"report": {}}, work))

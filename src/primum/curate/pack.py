@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +15,7 @@ from primum.artifact.job import Item, Job, Result
 from primum.curate.tokenise import BY_SOURCE, Samples, Tokenisation, Tokenised
 from primum.curate.workers import in_order, processes, to_ipc
 from primum.errors import PrimumError
-from primum.text.audit import NAMED, Check, LabelsAcross, audit_table, refused_check
+from primum.text.audit import NAMED, Check, LabelsAcross, audit_table, refused_check, rows_check
 from primum.text.chat import assistant_spans, check_spans
 from primum.text.packing import alone, arrange, chunks
 from primum.text.rows import ChatRow
@@ -49,7 +49,8 @@ def _model(job: Job, model: str, items: Sequence[Item]) -> Iterator[Result]:
     work.mkdir(parents=True, exist_ok=True)
     by_output = {item.spec["output"]: item for item in items}
     with TemporaryDirectory(dir=work) as folder:
-        samples, counts, found, sources = _samples(job, model, items[0], Path(folder))
+        samples, every, found, sources = _samples(job, model, items[0], Path(folder))
+        counts = _counts(found, sources)
         lengths = samples.lengths.tolist()
         packing = spec.get("packing", True)
         bins = arrange(lengths, spec["chunk_tokens"], spec["seed"]) if packing else alone(len(lengths), spec["seed"])
@@ -62,7 +63,7 @@ def _model(job: Job, model: str, items: Sequence[Item]) -> Iterator[Result]:
             """The audit, if it is asked for, with ``lost`` samples that no chunk holds as they are."""
             if "audit" not in by_output:
                 return None
-            return audit_table(model, _checks(counts, found, lost, places), by_output["audit"].spec["limits"])
+            return audit_table(model, _checks(counts, every, found, lost, places), by_output["audit"].spec["limits"])
 
         def packed() -> Iterator[pa.Table]:
             """The chunks, each looked at on its way. An error at their end is in time: they are not published before it."""
@@ -84,15 +85,15 @@ def _model(job: Job, model: str, items: Sequence[Item]) -> Iterator[Result]:
         else:
             deque(packed(), maxlen=0)
         if "audit" in by_output:
-            yield Result(by_output["audit"], table=audit(across.count()), counts={"samples": found["samples"]})
+            yield Result(by_output["audit"], table=audit(across.count()), counts={"samples": every})
         if "tokens" in by_output:
             yield Result(by_output["tokens"], table=_by_source(sources), counts={"tokens": counts["tokens"]})
 
 
 def _samples(
     job: Job, model: str, item: Item, folder: Path
-) -> tuple[Samples, Counter[str], Counter[str], Counter[tuple[str, str]]]:
-    """The samples with a token to learn, the counts of the chunks, what the checks found, and counts by source."""
+) -> tuple[Samples, int, dict[str, list[str]], Counter[tuple[str, str]]]:
+    """The samples with a token to learn, how many there are in all, the ids that the checks found, and counts by source."""
     tokenizer = load_tokenizer(item.one("model"), item.spec["template"], item.spec["fold_system"])
     mixture = item.one("mixture")
     try:
@@ -100,8 +101,8 @@ def _samples(
     except PrimumError as error:
         raise PrimumError(f"{model}: {error}") from None
     total = mixture.row_count()
-    counts: Counter[str] = Counter()
-    found: Counter[str] = Counter()
+    every = tokens = 0
+    found: defaultdict[str, list[str]] = defaultdict(list)
     sources: Counter[tuple[str, str]] = Counter()
     parts: list[Tokenised] = []
 
@@ -114,19 +115,27 @@ def _samples(
 
     tokenise = Tokenisation(tokenizer, item.spec["train_on_inputs"], item.spec["chunk_tokens"], folder)
     for done in in_order(tokenise, batches(), processes() if total >= _ROWS_WORTH_PROCESSES else 1, folder):
-        for row in done.refused[: max(NAMED - counts["refused"], 0)]:
+        for row in done.refused[: max(NAMED - len(found["refused"]), 0)]:
             _say_why(job, model, tokenizer, row)
         parts.append(done)
-        counts.update(done.counts)
-        found.update(done.found)
+        every += done.samples
+        found["refused"] += [row.id for row in done.refused]
+        for check, ids in done.found.items():
+            found[check] += ids
         sources.update(done.sources)
-        for (what, _), number in done.sources.items():
-            counts[what] += number
-        rows = found["samples"] + counts["refused"]
-        job.progress.update(model, rows, total, counts["tokens"], "tokens")
-    if counts["refused"]:
-        job.progress.say(f"{model}: {counts['refused']:,} of {total:,} conversations are refused by its chat template")
-    return Samples(parts), counts, found, sources
+        tokens += sum(number for (what, _), number in done.sources.items() if what == "tokens")
+        job.progress.update(model, every + len(found["refused"]), total, tokens, "tokens")
+    if refused := len(found["refused"]):
+        job.progress.say(f"{model}: {refused:,} of {total:,} conversations are refused by its chat template")
+    return Samples(parts), every, dict(found), sources
+
+
+def _counts(found: Mapping[str, Sequence[str]], sources: Mapping[tuple[str, str], int]) -> Counter[str]:
+    """The counts of the chunks."""
+    counts = Counter({what: len(found[what]) for what in ("refused", "truncated", "no-loss-tokens") if found.get(what)})
+    for (what, _), number in sources.items():
+        counts[what] += number
+    return counts
 
 
 def _by_source(counts: Mapping[tuple[str, str], int]) -> pa.Table:
@@ -145,16 +154,21 @@ def _say_why(job: Job, model: str, tokenizer: Any, row: ChatRow) -> None:
         job.progress.say(f"{model}: {row.id} is left out: {error}")
 
 
-def _checks(counts: Counter[str], found: Counter[str], across: int, places: int) -> list[Check]:
+def _checks(
+    counts: Counter[str], every: int, found: Mapping[str, Sequence[str]], across: int, places: int
+) -> list[Check]:
     """The checks in the order in which people read them; ``places`` is how many tokens the chunks could hold."""
-    every, truncated = found["samples"], counts["truncated"]
-    longer = "raise chunk_tokens"
+    longer, whole = "raise chunk_tokens", every - counts["truncated"]
+
+    def check(name: str, of: int, unit: str, remedy: str) -> Check:
+        return rows_check(name, found.get(name, ()), of, unit, remedy)
+
     return [
-        refused_check(counts["refused"], every + counts["refused"], "conversations"),
-        Check("no-loss-tokens", counts["no-loss-tokens"], every, "samples", f"{longer} or check the mixture"),
-        Check("end-unlearned", found["end-unlearned"], every - truncated, "samples that are not cut", _TEMPLATE),
-        Check("two-bos", found["two-bos"], every, "samples", _TEMPLATE),
+        refused_check(found.get("refused", ()), every + counts["refused"], "conversations"),
+        check("no-loss-tokens", every, "samples", f"{longer} or check the mixture"),
+        check("end-unlearned", whole, "samples that are not cut", _TEMPLATE),
+        check("two-bos", every, "samples", _TEMPLATE),
         Check("labels-across-samples", across, counts["packed"], "samples", _AGAIN),
-        Check("truncated", truncated, every, "samples", longer),
+        check("truncated", every, "samples", longer),
         Check("unfilled", places - counts["tokens"], places, "token places", "lower chunk_tokens"),
     ]

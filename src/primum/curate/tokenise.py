@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from primum.curate.workers import from_ipc
 from primum.errors import PrimumError
-from primum.text.audit import NAMED, Fingerprints, fingerprint, has_end_unlearned, has_two_bos
+from primum.text.audit import Fingerprints, fingerprint, has_end_unlearned, has_two_bos
 from primum.text.packing import IGNORED, Sample
 from primum.text.rows import ChatRow, from_table
 from primum.text.tokens import tokenize_conversations
@@ -31,16 +31,17 @@ class Tokenised:
     """Of a batch of rows the samples that were written to ``file`` from byte ``start``, one after another.
 
     A sample is its token ids and then its labels, int32. ``lengths`` (int64, in tokens) and ``fingerprints`` (uint64) are theirs.
-    ``sources`` are how many they are, and their tokens, by what is counted and the row's source; ``counts`` all else. ``refused``
-    are the first rows that the chat template takes no conversation of.
+    ``sources`` are how many they are, and their tokens, by what is counted and the row's source. ``samples`` is how many rows
+    became one, ``found`` are the ids of rows by what the audit's checks find in them. ``refused`` are the rows that the chat
+    template takes no conversation of.
     """
 
     file: Path
     start: int
     lengths: npt.NDArray[np.int64]
     fingerprints: Fingerprints
-    counts: Mapping[str, int]
-    found: Mapping[str, int]
+    samples: int
+    found: Mapping[str, Sequence[str]]
     sources: Mapping[tuple[str, str], int]
     refused: Sequence[ChatRow]
 
@@ -55,9 +56,8 @@ class Tokenisation:
     folder: Path
 
     def __call__(self, rows: bytes) -> Tokenised:
-        """``rows`` are a table of ChatRow in Arrow's stream format. Counts are those of the stage."""
-        counts: Counter[str] = Counter()
-        found: Counter[str] = Counter()
+        """``rows`` are a table of ChatRow in Arrow's stream format."""
+        found: defaultdict[str, list[str]] = defaultdict(list)
         sources: Counter[tuple[str, str]] = Counter()
         refused: list[ChatRow] = []
         kept: list[Sample] = []
@@ -67,10 +67,11 @@ class Tokenisation:
             chats, tokenize_conversations(self.tokenizer, conversations, self.train_on_inputs), strict=True
         ):
             if sample is None:
-                counts["refused"] += 1
                 refused.append(row)
                 continue
-            held, learned = self._looked_at(sample, counts, found)
+            held, learned, checks = self._looked_at(sample)
+            for check in checks:
+                found[check].append(row.id)
             if learned:
                 kept.append(held)
             numbers = (1, len(held.input_ids), learned) if learned else (0, 0, 0)
@@ -84,22 +85,21 @@ class Tokenisation:
                 opened.write(sample.labels.data)
         lengths = np.array([len(sample.input_ids) for sample in kept], dtype=np.int64)
         prints = np.array([fingerprint(sample.input_ids, sample.labels) for sample in kept], dtype=np.uint64)
-        return Tokenised(file, start, lengths, prints, counts, found, sources, refused[:NAMED])
+        return Tokenised(file, start, lengths, prints, len(chats) - len(refused), dict(found), sources, refused)
 
-    def _looked_at(self, sample: Sample, counts: Counter[str], found: Counter[str]) -> tuple[Sample, int]:
-        """The sample as far as a chunk holds it, and how many of its tokens would be learned."""
-        found["samples"] += 1
-        found["two-bos"] += has_two_bos(self.tokenizer, sample.input_ids)
+    def _looked_at(self, sample: Sample) -> tuple[Sample, int, list[str]]:
+        """The sample as far as a chunk holds it, how many of its tokens would be learned, and which checks find it."""
+        checks = ["two-bos"] if has_two_bos(self.tokenizer, sample.input_ids) else []
         if len(sample.input_ids) > self.chunk_tokens:
-            counts["truncated"] += 1
+            checks.append("truncated")
             sample = Sample(sample.input_ids[: self.chunk_tokens], sample.labels[: self.chunk_tokens])
-        else:
-            found["end-unlearned"] += has_end_unlearned(self.tokenizer, sample)
+        elif has_end_unlearned(self.tokenizer, sample):
+            checks.append("end-unlearned")
         # A chunk's collator gives a sample's first token no label: nothing comes before it.
         learned = int((sample.labels[1:] != IGNORED).sum())
         if not learned:
-            counts["no-loss-tokens"] += 1
-        return sample, learned
+            checks.append("no-loss-tokens")
+        return sample, learned, checks
 
 
 class Samples:

@@ -22,7 +22,7 @@ TABLES = (
 
 
 # What the cells of the tables open.
-ITEMS = ("scores", "judgements", "criteria", "generations", "agreements", "labels", "pairs", "ranked")
+ITEMS = ("scores", "judgements", "criteria", "generations", "agreements", "labels", "audits", "pairs", "ranked")
 
 
 def _tables(scope: Scope, _: str) -> Plan:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from primum.artifact.manifest import Artifact
+from primum.report.audited import audit_sets
 from primum.report.contaminated import contaminated_set
 from primum.report.data import BEST, Study
 from primum.report.items import ItemSet, listed, rubric_sets, score_sets
@@ -31,6 +32,7 @@ def item_sets(study: Study, common: Mapping[str, Any], inputs: Mapping[str, Sequ
     yield from label_sets(common, inputs, origins)
     yield from curation_sets(study, common, inputs, origins)
     yield from pair_sets(common, inputs, origins)
+    yield from audit_sets(common, inputs, origins)
     yield from contaminated_set(common, inputs, origins)
 
 

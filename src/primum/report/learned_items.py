@@ -18,7 +18,7 @@ from primum.report.packed import packed
 from primum.report.records import KEPT, Ledger
 
 Inputs = Mapping[str, Sequence[Artifact]]
-_COPY = r"\+[0-9]+$"  # a row that a mixture has again
+COPY = r"\+[0-9]+$"  # a row that a mixture has again
 _NUMBER = r"^[0-9]{8}/"  # before the id of a record that became no row
 
 
@@ -54,7 +54,7 @@ def curation_sets(study: Study, common: Mapping[str, Any], inputs: Inputs, origi
 
 def _outcomes(ids: pa.Array, reasons: Any, mixture: pa.Table, source: str, rows: Sequence[Ledger]) -> Any:
     """What became of each of ``ids``: why it became no row, ``kept``, or the filters that dropped it, by the ledger."""
-    taken = pc.replace_substring_regex(mixture.filter(pc.equal(mixture["source"], source))["id"], _COPY, "")
+    taken = pc.replace_substring_regex(mixture.filter(pc.equal(mixture["source"], source))["id"], COPY, "")
     counted: Counter[str] = Counter()
     for row in rows:
         counted[row.outcome] += row.rows

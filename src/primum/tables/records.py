@@ -15,6 +15,7 @@ from primum.tables.statistics import thin
 
 HISTORY = "history.parquet"
 POINTS = 200
+_AUDITED = ["id", "check", "count", "of", "share", "limit", "passed"]
 _HELD_OUT = "held_out_loss"
 _OPTIONAL = ("reward_accuracy", "reward_margin", _HELD_OUT, "held_out_reward_accuracy", "held_out_reward_margin")
 
@@ -57,7 +58,7 @@ def curation_rows(
 
 def audit_rows(index: int, model: str, audit: Artifact) -> Iterator[dict[str, Any]]:
     """What ``model`` learned from, check by check, with ids that stay unique beside the other audits; shares in 0-1."""
-    for row in audit.table().to_pylist():
+    for row in audit.table(_AUDITED).to_pylist():
         yield {**row, "id": f"{index:03d}.{row['id']}", "model": model}
 
 

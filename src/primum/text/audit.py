@@ -28,19 +28,24 @@ AUDIT = pa.schema(
         pa.field("share", pa.float64()),
         pa.field("limit", pa.float64(), nullable=False),
         pa.field("passed", pa.bool_(), nullable=False),
+        pa.field("rows", pa.list_(pa.string())),
     ]
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """``count`` of ``of`` samples, pairs or whatever ``unit`` says (a plural); ``remedy`` is what to do about them."""
+    """``count`` of ``of`` samples, pairs or whatever ``unit`` says (a plural); ``remedy`` is what to do about them.
+
+    ``rows`` are the ids of those that are counted, None where no rows are.
+    """
 
     name: str
     count: int
     of: int
     unit: str
     remedy: str
+    rows: Sequence[str] | None = None
 
     @property
     def share(self) -> float | None:
@@ -52,16 +57,23 @@ class Check:
 NAMED = 100
 
 
-def refused_check(count: int, of: int, unit: str, whose: str = "") -> Check:
+def rows_check(name: str, rows: Sequence[str], of: int, unit: str, remedy: str) -> Check:
+    """A check that finds ``rows``, by their ids."""
+    return Check(name, len(rows), of, unit, remedy, rows)
+
+
+def refused_check(rows: Sequence[str], of: int, unit: str, whose: str = "") -> Check:
     """Conversations that a chat template refuses, or of which it would leave something out."""
     remedy = (
         "set 'fold_system: true' where it refuses a system turn, or name another chat template with the key 'template'"
     )
-    return Check("refused", count, of, unit, remedy + whose)
+    return rows_check("refused", rows, of, unit, remedy + whose)
 
 
 def audit_table(model: str, checks: Sequence[Check], limits: Mapping[str, float]) -> pa.Table:
-    """A row a check (``AUDIT``), in their order. ``limits`` are shares in 0-1, by the checks' names with underscores.
+    """A row a check (``AUDIT``), in their order: ``rows`` are the ids of what it found, null where it counts no rows.
+
+    ``limits`` are shares in 0-1, by the checks' names with underscores.
 
     PrimumError naming the first check that is above its limit: an audit that did not pass is no artifact.
     """
@@ -74,7 +86,7 @@ def audit_table(model: str, checks: Sequence[Check], limits: Mapping[str, float]
                 f"models.{model}: {check.name}: {check.count:,} of {check.of:,} {check.unit} ({100 * share:.4g}%) are above the "
                 f"limit of {100 * limit:.4g}%: {check.remedy}, or raise limits.{key}"
             )
-        found = {"check": check.name, "count": check.count, "of": check.of}
+        found = {"check": check.name, "count": check.count, "of": check.of, "rows": check.rows}
         rows.append({"id": f"{number:02d}", **found, "share": share, "limit": limit, "passed": True})
     return pa.Table.from_pylist(rows, schema=AUDIT)
 

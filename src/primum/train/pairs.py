@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from primum.text.audit import Check, ends_turn, has_two_bos, refused_check
+from primum.text.audit import Check, ends_turn, has_two_bos, refused_check, rows_check
 from primum.text.rows import PreferenceRow
 from primum.text.tokens import answer_tokens
 
@@ -43,18 +43,22 @@ def faults(tokenizer: Any, record: Mapping[str, Any], truncated: bool) -> Iterat
         yield "end-unlearned"
 
 
-def pair_checks(found: Mapping[str, int]) -> list[Check]:
-    """The checks in the order in which people read them, from how many ``pairs`` there are, and of how many what was found.
+def pair_checks(every: int, found: Mapping[str, Sequence[str]]) -> list[Check]:
+    """The checks in the order in which people read them, from how many pairs there are, and the ids of those found, by outcome.
 
     A pair is cut, or does not end its turn, where one of its responses is or does not.
     """
-    every, kept = found["pairs"], found["kept"]
+    kept, cut = len(found.get("kept", ())), len(found.get("truncated", ()))
     template, longer = "name another chat template with the key 'template' of the reference", "raise max_length"
+
+    def check(name: str, of: int, unit: str, remedy: str) -> Check:
+        return rows_check(name, found.get(name, ()), of, unit, remedy)
+
     return [
-        refused_check(found["refused"], every, "pairs", " of the reference"),
-        Check("end-unlearned", found["end-unlearned"], kept - found["truncated"], "pairs that are not cut", template),
-        Check("two-bos", found["two-bos"], kept, "pairs that are kept", template),
-        Check("truncated", found["truncated"], every, "pairs", longer),
-        Check("prompt-too-long", found["prompt-too-long"], every, "pairs", longer),
-        Check("equal-texts", found["equal-texts"], every, "pairs", "check the pairs"),
+        refused_check(found.get("refused", ()), every, "pairs", " of the reference"),
+        check("end-unlearned", kept - cut, "pairs that are not cut", template),
+        check("two-bos", kept, "pairs that are kept", template),
+        check("truncated", every, "pairs", longer),
+        check("prompt-too-long", every, "pairs", longer),
+        check("equal-texts", every, "pairs", "check the pairs"),
     ]

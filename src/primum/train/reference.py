@@ -7,7 +7,7 @@ it has done: whoever comes after a kill, as many processes or not, goes on from 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,19 +62,24 @@ def run(job: Job) -> Iterator[Result]:
 
 def _audit(item: Item, tokenizer: Any, progress: Progress) -> Result:
     """From the tokens alone: no model is loaded, and one process is enough."""
-    found: Counter[str] = Counter()
-    for record, outcome in _outcomes(item, tokenizer, progress, NAMED):
-        found.update(["pairs", *outcome])
-        if record is not None:
-            found.update(faults(tokenizer, record, "truncated" in outcome))
-    table = audit_table(item.name.partition("/")[0], pair_checks(found), item.spec["limits"])
-    return Result(item, table=table, counts={"pairs": found["pairs"]})
+    pairs = 0
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for id, record, outcome in _outcomes(item, tokenizer, progress, NAMED):
+        pairs += 1
+        wrong = [] if record is None else faults(tokenizer, record, "truncated" in outcome)
+        for what in (*outcome, *wrong):
+            found[what].append(id)
+    table = audit_table(item.name.partition("/")[0], pair_checks(pairs, found), item.spec["limits"])
+    return Result(item, table=table, counts={"pairs": pairs})
 
 
 def _outcomes(
     item: Item, tokenizer: Any, progress: Progress, named: int
-) -> Iterator[tuple[dict[str, Any] | None, list[str]]]:
-    """Every pair as :func:`primum.train.pairs.tokenize_pair` has it, or ``refused``: the first ``named`` go into the log."""
+) -> Iterator[tuple[str, dict[str, Any] | None, list[str]]]:
+    """Every pair's id, and it as :func:`primum.train.pairs.tokenize_pair` has it, or ``refused``.
+
+    The first ``named`` of those go into the log.
+    """
     try:
         check_answers(tokenizer)
     except PrimumError as error:
@@ -88,7 +93,7 @@ def _outcomes(
             if refused <= named:
                 progress.say(f"{item.name}: {row.id} is left out: {error}")
             outcome = None, ["refused"]
-        yield outcome
+        yield row.id, *outcome
 
 
 def _tokens(item: Item, tokenizer: Any, progress: Progress) -> tuple[list[dict[str, Any]], dict[str, int]]:
@@ -104,7 +109,7 @@ def _tokens(item: Item, tokenizer: Any, progress: Progress) -> tuple[list[dict[s
 
 def _tokenized(item: Item, tokenizer: Any, counts: Counter[str], progress: Progress) -> list[dict[str, Any]]:
     records = []
-    for record, outcome in _outcomes(item, tokenizer, progress, 0):
+    for _, record, outcome in _outcomes(item, tokenizer, progress, 0):
         counts.update(outcome)
         if record is not None:
             records.append(record)

@@ -88,6 +88,12 @@ def test_chunks_and_audit_are_of_the_same_samples(
         "truncated": (2, 3),
         "unfilled": (2 * 64 - tokens, 2 * 64),
     }
+    assert {row["check"]: row["rows"] for row in audit.table.to_pylist()} == {
+        **{check: [] for check in ("refused", "end-unlearned", "two-bos")},
+        "no-loss-tokens": ["d/2"],
+        "truncated": ["d/1", "d/2"],
+        **dict.fromkeys(("labels-across-samples", "unfilled")),
+    }
 
 
 def test_processes_and_batches_make_the_same_chunks(
@@ -185,7 +191,8 @@ def test_a_refused_conversation_is_left_out_counted_and_named(
     assert packed.counts == {**plain.counts, "refused": 1}
     assert audit.table is not None
     assert audit.table.to_pylist()[0] | {"id": ""} == {
-        **{"id": "", "check": "refused", "count": 1, "of": 4, "share": 0.25, "limit": 0.25, "passed": True}
+        **{"id": "", "check": "refused", "count": 1, "of": 4, "share": 0.25, "limit": 0.25, "passed": True},
+        "rows": ["d/9"],
     }
     said = capsys.readouterr().err
     (named,) = [line for line in said.splitlines() if "d/9" in line]

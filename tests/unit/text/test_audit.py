@@ -17,6 +17,7 @@ from primum.text.audit import (
     fingerprint,
     has_end_unlearned,
     has_two_bos,
+    rows_check,
 )
 from primum.text.packing import IGNORED, PACKED, Sample
 
@@ -153,7 +154,7 @@ def test_the_collator_learns_across_samples_exactly_where_lengths_are_wrong() ->
 
 # Limits ---------------------------------------------------------------------------------------------------------------
 
-CHECKS = [Check("two-bos", 0, 0, "samples", "x"), Check("truncated", 1, 8, "samples", "raise chunk_tokens")]
+CHECKS = [Check("two-bos", 0, 0, "samples", "x"), rows_check("truncated", ["d/3"], 8, "samples", "raise chunk_tokens")]
 
 
 def test_a_row_a_check_with_its_share_and_limit() -> None:
@@ -161,7 +162,7 @@ def test_a_row_a_check_with_its_share_and_limit() -> None:
     assert table.schema.equals(AUDIT)
     nothing = {"id": "00", "check": "two-bos", "count": 0, "of": 0, "share": None, "limit": 0.0, "passed": True}
     cut = {"id": "01", "check": "truncated", "count": 1, "of": 8, "share": 0.125, "limit": 0.125, "passed": True}
-    assert table.to_pylist() == [nothing, cut]
+    assert table.to_pylist() == [nothing | {"rows": None}, cut | {"rows": ["d/3"]}]
 
 
 def test_above_a_limit_is_an_error_of_one_line() -> None:

@@ -48,9 +48,10 @@ def _job(work: Path, model: Path, limits: DPOLimits = ALL, pairs_: Sequence[Pref
 
 
 def _audit(work: Path, model: Path) -> dict[str, tuple[int, int]]:
-    """Of each check the count, and of how many."""
+    """Of each check the count, and of how many. It lists as many rows."""
     result = next(iter(reference.run(_job(work, model))))
     assert result.table is not None
+    assert all(len(row["rows"]) == row["count"] for row in result.table.to_pylist())
     return {row["check"]: (row["count"], row["of"]) for row in result.table.to_pylist()}
 
 
@@ -82,7 +83,8 @@ def test_a_refused_pair_is_left_out_counted_and_named(
     audit, pairs = reference.run(_job(tmp_path / "more", strict, limits, [*PAIRS, ADVISED]))
     assert audit.table is not None
     assert audit.table.to_pylist()[0] | {"id": ""} == {
-        **{"id": "", "check": "refused", "count": 1, "of": 5, "share": 0.2, "limit": 0.2, "passed": True}
+        **{"id": "", "check": "refused", "count": 1, "of": 5, "share": 0.2, "limit": 0.2, "passed": True},
+        "rows": ["p/4"],
     }
     assert pairs.table is not None
     assert plain.table is not None
