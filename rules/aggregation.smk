@@ -1,7 +1,7 @@
 # Aggregation: everything into the tables, and the tables into the page that people look at.
 #
 # reads   scores, verdicts, criteria, generations, data/ledgers, data/tokens, data/audits, data/pairs, data/samples, data/ranked,
-#         models (their history), data/rows (of labelled sets); the report also data/mixtures, data/drops, data/origins, data/overlaps
+#         models (their history), data/rows (of labelled sets); the report also data/outcomes, data/drops, data/origins, data/overlaps
 # writes  tables/{table}.parquet, .csv     benchmarks preferences comparisons safety rubrics judges confusion training curation
 #                                          audits pairs axes
 #         tables/table4.{html,md,tex}      Table 4 of Med42-v2 beside it, where an experiment measures rows of it
@@ -102,7 +102,7 @@ rule write_report:
         agreements=reads("report", "agreements"),
         labels=reads("report", "labels"),
         audits=reads("report", "audits"),
-        mixtures=reads("report", "mixtures"),
+        outcomes=reads("report", "outcomes"),
         drops=reads("report", "drops"),
         pairs=reads("report", "pairs"),
         ranked=reads("report", "ranked"),

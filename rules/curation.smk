@@ -5,6 +5,7 @@
 #         data/rows/{dataset}            rows of one type (primum.text.rows), and data/drops/{dataset}: what became no row, and why
 #         data/origins/{dataset}         the raw file and the line or record of it that each of them came from
 #         data/mixtures/{mixture}        training rows, and data/ledgers/{mixture}: rows kept and dropped by source and reason
+#         data/outcomes/{mixture}        what became of each row of its sources, and which row a duplicate repeats
 #         data/phi/{mixture}             places of identifiers in a mixture that looks for them
 #         data/pairs/{preferences}       preference pairs of one DPO stage
 #         data/overlaps/{kind}/{data}    benchmark items that a mixture, or pairs, hold a part of

@@ -32,13 +32,13 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[s
     places = [
         {"id": id_, "file": "a b.jsonl", "line": n + 1, "unit": "line", "record": n} for n, id_ in enumerate(read)
     ]
-    common["origins"], inputs["origins"] = (
-        ["medqa", "demo-medquad"],
-        [
-            study.save_table(rows, ORIGINS, folder / f"data/origins/{name}.json")
-            for name, rows in {"medqa": lines, "medquad": places}.items()
-        ],
-    )
+    origins = {"medqa": lines, "demo-medquad": places}
+    for name, count in (("demo-slimorca-t0", 165), ("demo-stackexchange", 200)):
+        origins[name] = [{**lines[0], "id": f"{name}/{n:04d}", "line": n + 1} for n in range(count)]
+    common["origins"] = list(origins)
+    inputs["origins"] = [
+        study.save_table(rows, ORIGINS, folder / f"data/origins/{name}.json") for name, rows in origins.items()
+    ]
     # Rows of a training set that share words with the first item, and with one that no score has.
     held = [
         {"id": "medqa/0000", "dataset": "medqa", "rows": 3, "first": "demo-medquad/0007"},
@@ -281,6 +281,20 @@ def test_numbers_of_what_models_learned_from_open_too(
     opened("curation/clinical/medquad/kept", "ledgers/clinical")
     tab.until(drawn("curation/demo-medquad/clinical/medquad"))
     assert text(tab, "#explorer-shown") == "40 of 101 shown"
+    tab.open(f"{page}#curation/clinical/slimorca-t0/duplicate")
+    tab.until(drawn("curation/demo-slimorca-t0/clinical/slimorca-t0"))
+    assert text(tab, "#explorer-shown") == "5 of 165 shown"
+    tab.click("#explorer-rows .tabulator-row button")
+    tab.until("document.activeElement.id === 'explorer-item-title'")
+    assert text(tab, "#explorer-item a:not([target])") == "demo-stackexchange/0000, of stackexchange"
+    # What a duplicate repeats opens in its own source, and the way back leads to the duplicates.
+    tab.click("#explorer-item a:not([target])")
+    tab.until(drawn("curation/demo-stackexchange/clinical/stackexchange"))
+    tab.until("document.querySelector('#explorer-item-title').textContent === 'demo-stackexchange/0000'")
+    assert text(tab, "#explorer-title") == "stackexchange in clinical"
+    assert text(tab, "#explorer-shown") == "200 of 200 shown"
+    tab.see("history.back()")
+    tab.until(drawn("curation/demo-slimorca-t0/clinical/slimorca-t0"))
     opened("curation/clinical", "ledgers/clinical")
     tab.until("document.querySelectorAll('#explorer-parts a').length === 7")
     opened("pairs/on-policy/responses/ranked", "samples/on-policy", "pairs/on-policy", "ranked/on-policy")

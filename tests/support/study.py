@@ -101,6 +101,7 @@ LEDGER = pa.schema(
         *((name, pa.int64()) for name in ("rows", "repeat", "words", "published")),
     ]
 )
+OUTCOMES = pa.schema([(name, pa.string()) for name in ("id", "source", "outcome", "twin", "twin_id")])
 TOKENS = pa.schema([("id", pa.string()), ("samples", pa.int64()), ("tokens", pa.int64()), ("loss_tokens", pa.int64())])
 AUDIT = pa.schema(
     [
@@ -334,7 +335,7 @@ def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
             if model[3] in ("sft", "dpo")
         ],
         **pairs_inputs(folder),
-        "mixtures": [_taken(folder, "clinical", _clinical()), _taken(folder, "safety", _safety(), repeat=2)],
+        "outcomes": [_outcomes(folder, "clinical", _clinical()), _outcomes(folder, "safety", _safety())],
         "drops": [_drops(folder, *entry[::2]) for entry in _clinical() if entry[0] != "(unlisted)"],
     }
     return common, inputs
@@ -344,18 +345,17 @@ def example(folder: Path) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
 UNREAD = {"no-answer", "image", "bad-label"}
 
 
-def _taken(
-    folder: Path, name: str, sources: Sequence[tuple[str, str, Mapping[str, int], int | None]], repeat: int = 1
-) -> Artifact:
-    """A mixture's rows: the first ones of each source's dataset, of the first source ``repeat`` times."""
-    rows = [
-        {"id": f"demo-{source}/{n:04d}{copy}", "source": source, "text": SECRET}
-        for place, (source, _, outcomes, _) in enumerate(sources)
-        for n in range(outcomes["kept"])
-        for copy in ["", *(f"+{again}" for again in range(1, repeat if place == 0 else 1))]
-    ]
-    schema = pa.schema([(name, pa.string()) for name in ("id", "source", "text")])
-    return save_table(rows, schema, folder / f"mixtures/{name}.json")
+def _outcomes(folder: Path, name: str, sources: Sequence[tuple[str, str, Mapping[str, int], int | None]]) -> Artifact:
+    """What a mixture did with each row: its sources have the outcomes in turn, and duplicates repeat a source's first row."""
+    places = {source: f"{place:03d}/demo-{source}" for place, (source, *_) in enumerate(sources)}
+    rows = []
+    for source, _, outcomes, _ in sources:
+        each = [outcome for outcome, count in outcomes.items() if outcome not in UNREAD for _ in range(count)]
+        for n, outcome in enumerate(each):
+            what, _, twin = outcome.partition(" of ")
+            repeated = {"twin": twin, "twin_id": f"{places[twin]}/0000"} if twin else {}
+            rows.append({"id": f"{places[source]}/{n:04d}", "source": source, "outcome": what, **repeated})
+    return save_table(rows, OUTCOMES, folder / f"outcomes/{name}.json")
 
 
 def _drops(folder: Path, source: str, outcomes: Mapping[str, int]) -> Artifact:

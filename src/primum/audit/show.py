@@ -26,7 +26,7 @@ from primum.licences import told
 SHOWN = frozenset(
     {"id", "source", "subject", "category", "status", "model", "judge", "prompts", "benchmark", "start", "note"}
     | {"item", "method"}
-    | {"mixture", "dataset", "licence", "domain", "outcome", "twin", "tokens_of", "check"}
+    | {"mixture", "dataset", "licence", "domain", "outcome", "twin", "twin_id", "tokens_of", "check"}
     | {"preferences", "step", "prompt_id", "row", "kind"}
     | {"file", "unit"}
 )

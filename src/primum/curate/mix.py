@@ -1,4 +1,4 @@
-"""Stage mix: mixtures of several sources, each with a ledger that accounts for every row of every source.
+"""Stage mix: mixtures of several sources, each with a ledger that accounts for every row of every source, and each row's outcome.
 
 The order of work: render to the mixture's row type, clean, drop what overlaps a benchmark, look for identifiers (``phi``), drop
 duplicates (of an earlier source first), sample to ``take``, repeat. A row is kept or has exactly one reason for not being kept.
@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 from primum.artifact.job import Item, Job, Result
 from primum.curate.clean import record_text, words
 from primum.curate.identified import PHI, counted, phi_table, refuse, said
+from primum.curate.outcomes import outcome_tables
 from primum.curate.overlap import (
     BenchmarkIndex,
     Sketches,
@@ -83,7 +84,9 @@ class _Rows:
 
 
 def run(job: Job) -> Iterator[Result]:
-    """Of each mixture its items with ``output`` ``rows`` (ChatRow or TextRow) and ``ledger`` (see :func:`_ledger`).
+    """Of each mixture its items with ``output`` ``rows`` (ChatRow or TextRow), ``ledger`` (see :func:`_ledger`) and ``outcomes``.
+
+    The last is what became of each row of the sources: :data:`primum.curate.outcomes.OUTCOMES`.
 
     With ``phi`` also ``phi``, the places of identifiers in the rows that are kept (:data:`primum.curate.identified.PHI`). Raises
     PrimumError for any, if that is ``stop``.
@@ -122,6 +125,9 @@ def _mixture(job: Job, items: Sequence[Item]) -> Iterator[Result]:
         if "ledger" in by_output:
             ledger = _ledger(counts, words_, by_output["ledger"].spec)
             yield Result(by_output["ledger"], table=ledger, counts=dict(totals))
+        if "outcomes" in by_output:
+            each = outcome_tables(rows.spans, rows.ids, rows.outcomes, rows.twins)
+            yield Result(by_output["outcomes"], parts=each, counts=dict(Counter(rows.outcomes)))
         if "phi" in by_output:
             yield Result(by_output["phi"], table=phi, counts=counted(phi))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from primum.dag.curation import DROPS, LEDGER, MIXTURE, ORIGINS, OVERLAP, PAIRS, rows_of
+from primum.dag.curation import DROPS, LEDGER, ORIGINS, OUTCOMES, OVERLAP, PAIRS, rows_of
 from primum.dag.evaluation import SCORE
 from primum.dag.judging import AGREEMENT, CRITERIA, FOLLOWED, GENERATION, VERDICT
 from primum.dag.metadata import experiment_metadata
@@ -90,7 +90,7 @@ def _report(scope: Scope, _: str) -> Plan:
         {source.dataset for m in scope.mixtures() for source in experiment.mixtures[m].sources.values()}
     )
     inputs["drops"] = [scope.path(DROPS, dataset=name) for name in common["drops"]]
-    inputs["mixtures"] = [scope.path(MIXTURE, mixture=name) for name in scope.mixtures()]
+    inputs["outcomes"] = [scope.path(OUTCOMES, mixture=name) for name in scope.mixtures()]
     # Which training row holds a part of an item that counts as contaminated.
     held = scope.overlapping()
     common["overlaps"] = [f"{kind}/{data}" for kind, data in held]

@@ -20,6 +20,7 @@ DROPS = "data/drops/{dataset}.json"
 ORIGINS = "data/origins/{dataset}.json"
 MIXTURE = "data/mixtures/{mixture}.json"
 LEDGER = "data/ledgers/{mixture}.json"
+OUTCOMES = "data/outcomes/{mixture}.json"
 PHI = "data/phi/{mixture}.json"
 PAIRS = "data/pairs/{preferences}.json"
 OVERLAP = "data/overlaps/{kind}/{data}.json"
@@ -100,7 +101,8 @@ def _mix_one(scope: Scope, name: str) -> Iterator[Output]:
 
 def mixed(mixture: Mixture) -> list[tuple[str, str]]:
     """What is made of a mixture, and where: places of identifiers where it looks for some."""
-    return [("rows", MIXTURE), ("ledger", LEDGER), *([("phi", PHI)] if mixture.phi else [])]
+    made = [("rows", MIXTURE), ("ledger", LEDGER), ("outcomes", OUTCOMES)]
+    return [*made, *([("phi", PHI)] if mixture.phi else [])]
 
 
 def _pairs(scope: Scope, _: str) -> Plan:

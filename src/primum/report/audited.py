@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 
 from primum.artifact.manifest import Artifact
 from primum.report.items import ItemSet, listed, named
-from primum.report.learned_items import COPY
 from primum.report.origins import Origins
+
+_COPY = r"\+[0-9]+$"  # a row that a mixture has again
 
 
 def audit_sets(
@@ -22,6 +23,6 @@ def audit_sets(
         for check in audit.table(["check", "rows"]).to_pylist():
             if check["rows"]:
                 ids = pa.array(check["rows"], pa.string())
-                rows = pc.replace_substring_regex(ids, COPY, "")
+                rows = pc.replace_substring_regex(ids, _COPY, "")
                 shared = {**named(ids.to_pylist(), rows.to_pylist()), **origins.of(rows)}
                 yield ItemSet(f"audits/{model}/{check['check']}", shared, {"": {}}, {"": {}})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -14,54 +13,55 @@ from primum.artifact.manifest import Artifact
 from primum.report.data import Study
 from primum.report.items import ItemSet, listed, named
 from primum.report.origins import PLACES, Origins
-from primum.report.packed import packed
-from primum.report.records import KEPT, Ledger
+from primum.report.packed import packed, packed_few
+from primum.report.records import KEPT
 
 Inputs = Mapping[str, Sequence[Artifact]]
-COPY = r"\+[0-9]+$"  # a row that a mixture has again
+_SOURCE = r"^[0-9]+/"  # before the id of a row in the outcomes of a mixture
 _NUMBER = r"^[0-9]{8}/"  # before the id of a record that became no row
 
 
 def curation_sets(study: Study, common: Mapping[str, Any], inputs: Inputs, origins: Origins) -> Iterator[ItemSet]:
     """A set a dataset: its records in the raw files, and of each source of a mixture (``mixture/source``) what became of them.
 
-    Mixtures do not write down which row a later filter dropped: where several did, an outcome names them all.
+    Of a duplicate ``repeats`` is the record that it repeats, and ``twin`` the source of that one.
     """
-    mixtures = dict(listed(common, "mixtures", inputs.get("mixtures", ())))
+    outcomes = dict(listed(common, "mixtures", inputs.get("outcomes", ())))
     drops = dict(listed(common, "drops", inputs.get("drops", ())))
-    ledgers: dict[str, dict[tuple[str, str], list[Ledger]]] = {}
+    sources: dict[str, dict[tuple[str, str], None]] = {}
     for row in study.ledger:
-        if row.dataset in drops and row.dataset in origins.artifacts and row.mixture in mixtures:
-            ledgers.setdefault(row.dataset, {}).setdefault((row.mixture, row.source), []).append(row)
+        if row.dataset in drops and row.dataset in origins.artifacts and row.mixture in outcomes:
+            sources.setdefault(row.dataset, {})[row.mixture, row.source] = None
 
     @cache  # a mixture has the rows of many datasets
-    def taken(mixture: str) -> pa.Table:
-        return mixtures[mixture].table(["id", "source"])
+    def became(mixture: str) -> pa.Table:
+        return outcomes[mixture].table(["id", "source", "outcome", "twin", "twin_id"])
 
-    for dataset, sources in sorted(ledgers.items()):
+    for dataset, named_by in sorted(sources.items()):
         places = origins.artifacts[dataset].table(["id", *PLACES])
         ids = places["id"].combine_chunks()
         dropped = drops[dataset].table(["id", "reason"])
         reasons = dropped["reason"].take(pc.index_in(ids, value_set=dropped["id"].combine_chunks()))
         records = pc.replace_substring_regex(ids, _NUMBER, "").to_pylist()
         shared = {**named(records, records), **{name: packed(places[name]) for name in PLACES}}
-        own = {
-            f"{mixture}/{source}": {"outcome": packed(_outcomes(ids, reasons, taken(mixture), source, rows))}
-            for (mixture, source), rows in sources.items()
-        }
+        own = {f"{mixture}/{source}": _became(ids, reasons, became(mixture), source) for mixture, source in named_by}
         yield ItemSet(f"curation/{dataset}", shared, own, {name: {} for name in own})
 
 
-def _outcomes(ids: pa.Array, reasons: Any, mixture: pa.Table, source: str, rows: Sequence[Ledger]) -> Any:
-    """What became of each of ``ids``: why it became no row, ``kept``, or the filters that dropped it, by the ledger."""
-    taken = pc.replace_substring_regex(mixture.filter(pc.equal(mixture["source"], source))["id"], COPY, "")
-    counted: Counter[str] = Counter()
-    for row in rows:
-        counted[row.outcome] += row.rows
-    # What the ledger has beside the records that became no row.
-    later = sorted(counted - Counter({KEPT: counted[KEPT]}) - Counter(reasons.drop_null().to_pylist()))
-    kept = pc.is_in(ids, value_set=pc.unique(taken))
-    return pc.coalesce(reasons, pc.if_else(kept, KEPT, " or ".join(later)))
+def _became(ids: pa.Array, reasons: Any, outcomes: pa.Table, source: str) -> dict[str, Any]:
+    """What became of each of ``ids`` in a source: why it became no row, or what the mixture did with it."""
+    rows = outcomes.filter(pc.equal(outcomes["source"], source))
+    found = rows.take(pc.index_in(ids, value_set=_own_id(rows["id"]).combine_chunks()))
+    return {
+        "outcome": packed(pc.coalesce(reasons, found["outcome"])),
+        "repeats": packed_few(_own_id(found["twin_id"])),
+        "twin": packed_few(found["twin"]),
+    }
+
+
+def _own_id(ids: Any) -> Any:
+    """The ids of rows without the number of their source."""
+    return pc.replace_substring_regex(ids, _SOURCE, "")
 
 
 def pair_sets(common: Mapping[str, Any], inputs: Inputs, origins: Origins) -> Iterator[ItemSet]:
@@ -79,7 +79,7 @@ def _ranked_set(name: str, pairs: Artifact, ranked: Artifact, origins: Origins) 
     responses = ranked.table(["id", "prompt_id", "draw", "status", "reward", "response"])
     learned = {row["id"]: row for row in pairs.table(["id", "chosen", "rejected"]).to_pylist()}
     became = [
-        _became(learned.get(row["prompt_id"], {}), row)
+        _side(learned.get(row["prompt_id"], {}), row)
         for row in responses.select(["prompt_id", "status", "response"]).to_pylist()
     ]
     prompts = responses["prompt_id"].combine_chunks()
@@ -96,7 +96,7 @@ def _ranked_set(name: str, pairs: Artifact, ranked: Artifact, origins: Origins) 
     return ItemSet(f"ranked/{name}", shared, {"": own}, {"": {}})
 
 
-def _became(pair: Mapping[str, str], response: Mapping[str, Any]) -> str | None:
+def _side(pair: Mapping[str, str], response: Mapping[str, Any]) -> str | None:
     """The side of its prompt's pair that a ranked response is, None for neither."""
     sides = [side for side in ("chosen", "rejected") if pair.get(side) == response["response"]]
     return sides[0] if sides and response["status"] == "ranked" else None

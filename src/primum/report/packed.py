@@ -32,6 +32,14 @@ def packed(column: Any, digits: int = 6) -> Any:
     return _values(column, digits)
 
 
+def packed_few(column: Any) -> Any:
+    """A column of texts, most of them null, as ``{"rows", "values"}``: where there are some, and which. None for no text."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    rows = pc.indices_nonzero(pc.is_valid(column))
+    return {"rows": rows.to_pylist(), "values": packed(column.take(rows))} if len(rows) else None
+
+
 def packed_lists(column: Any, scale: int) -> Any:
     """A column of lists of numbers as ``{"lengths", "values"}``, each value times ``scale`` as a whole number.
 

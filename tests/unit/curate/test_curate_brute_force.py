@@ -196,7 +196,8 @@ def test_nothing_is_missed_and_nothing_dropped_wrongly(
     monkeypatch.setattr("primum.curate.mix._BATCH", 300)
     more = {"licences": dict.fromkeys(SOURCES, "mit")}
     stages = [
-        Item(name, {**common, **more, "output": name}, inputs, name, tmp_path / name) for name in ("rows", "ledger")
+        Item(name, {**common, **more, "output": name}, inputs, name, tmp_path / name)
+        for name in ("rows", "ledger", "outcomes")
     ]
     results = {result.item.name: whole(result) for result in run(Job("mix", {}, stages, Progress("mix", interval=0)))}
     table = results["rows"].table
@@ -204,6 +205,19 @@ def test_nothing_is_missed_and_nothing_dropped_wrongly(
     kept = {id for id, outcome in zip(ids, outcomes, strict=True) if outcome == "kept"}
     assert set(table.column("id").to_pylist()) == kept
     assert results["rows"].counts == Counter(outcomes)
+    each = results["outcomes"].table
+    assert each is not None
+    assert [id.partition("/")[2] for id in each.column("id").to_pylist()] == ids
+    assert each.column("outcome").to_pylist() == outcomes
+    # What a duplicate repeats is the same words, and what is near it is similar, both earlier.
+    places = {id: at for at, id in enumerate(each.column("id").to_pylist())}
+    repeats = [places.get(id) for id in each.column("twin_id").to_pylist()]
+    for at, twin in enumerate(repeats):
+        assert (twin is None) == (outcomes[at] not in ("duplicate", "near-duplicate"))
+        assert twin is None or twin < at
+        if outcomes[at] == "duplicate":
+            assert twin is not None
+            assert rows[twin] == rows[at]
 
 
 def test_of_many_pairs_at_the_threshold_as_few_are_missed_as_is_promised() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -18,6 +19,7 @@ from stage_artifacts import table_artifact, whole
 from primum.artifact.job import Item, Job
 from primum.artifact.table import content_hash
 from primum.curate.mix import run
+from primum.curate.outcomes import OUTCOMES, outcome_tables
 from primum.curate.read import DROPS
 from primum.errors import PrimumError
 from primum.experiment.types import Mixture
@@ -53,11 +55,25 @@ def mix(
     **mixture: Any,
 ) -> tuple[pa.Table, Mapping[tuple[str, str], int], pa.Table]:
     """Run the stage over ``sources``; the rows, the ledger's counts by (source, outcome), and the ledger."""
+    return mixed(work, sources, settings, questions, drops, judges, seed, **mixture)[:3]
+
+
+def mixed(
+    work: Path,
+    sources: Sources,
+    settings: Mapping[str, Any] | None = None,
+    questions: Sequence[str] = (),
+    drops: Mapping[str, Sequence[str]] | None = None,
+    judges: Mapping[str, Any] | None = None,
+    seed: int = 7,
+    **mixture: Any,
+) -> tuple[pa.Table, Mapping[tuple[str, str], int], pa.Table, pa.Table]:
+    """What :func:`mix` gives, and the outcomes of all rows, which must be those that the ledger counts."""
     given_settings = settings or {}
     declared = {name: {"dataset": name, **given_settings.get(name, {})} for name in sources}
     common = Mixture.model_validate({"sources": declared, **mixture}).model_dump(mode="json")
     common |= {"mixture": "m", "seed": seed, "order": list(sources), "judges": judges or {}}
-    licences = {name: f"licence of {name}" for name in sources}
+    licences = {source["dataset"]: f"licence of {source['dataset']}" for source in declared.values()}
     inputs: dict[str, list[Any]] = {"rows": [], "drops": []}
     for name, rows in sources.items():
         inputs["rows"].append(
@@ -70,18 +86,23 @@ def mix(
     if questions:
         items = [ChoiceRow(f"b/{i}", "b", "", "", q, ("a", f"{i}"), 0) for i, q in enumerate(questions)]
         inputs["benchmarks"] = [table_artifact(work / "b.parquet", to_table(items, ChoiceRow))]
-    specs = {"rows": common, "ledger": {**common, "licences": licences}}
+    specs = {"rows": common, "ledger": {**common, "licences": licences}, "outcomes": common}
     items_ = [Item(name, {**spec, "output": name}, inputs, name, work / name) for name, spec in specs.items()]
     made = {
         result.item.name: whole(result).table for result in run(Job("mix", {}, items_, Progress("mix", interval=0)))
     }
-    rows_table, ledger = made["rows"], made["ledger"]
+    rows_table, ledger, outcomes = made["rows"], made["ledger"], made["outcomes"]
     assert rows_table is not None
     assert ledger is not None
+    assert outcomes is not None
     counts: Counter[tuple[str, str]] = Counter()
     for row in ledger.to_pylist():
         counts[row["source"], row["outcome"]] += row["rows"]
-    return rows_table, counts, ledger
+    found = Counter((row["source"], row["outcome"], row["twin"]) for row in outcomes.to_pylist())
+    found.update((name, reason, None) for name, reasons in (drops or {}).items() for reason in reasons)
+    told = {(row["source"], row["outcome"], row["twin"]): row["rows"] for row in ledger.to_pylist()}
+    assert found == {key: count for key, count in told.items() if count}
+    return rows_table, counts, ledger, outcomes
 
 
 LONG = " ".join(f"word{i}" for i in range(30))
@@ -168,7 +189,7 @@ def test_a_duplicate_is_counted_by_the_source_of_the_row_that_it_repeats(tmp_pat
         chat("b/3", "Q?", near),  # of a/0, which itself is near c/0 and not kept
         chat("b/4", "Q?", "short"),  # of c/2
     ]
-    _, _, ledger = mix(tmp_path, {"c": c, "empty": [], "a": a, "b": b})
+    _, _, ledger, outcomes = mixed(tmp_path, {"c": c, "empty": [], "a": a, "b": b})
     found = [(r["source"], r["outcome"], r["twin"], r["rows"], r["words"]) for r in ledger.to_pylist()]
     assert found == [
         ("c", "duplicate", "c", 1, 31),
@@ -182,6 +203,50 @@ def test_a_duplicate_is_counted_by_the_source_of_the_row_that_it_repeats(tmp_pat
         ("b", "kept", None, 0, 0),
         ("b", "near-duplicate", "a", 1, 31),
     ]
+    assert outcomes.select(["id", "outcome", "twin", "twin_id"]).to_pylist() == [
+        {"id": id, "outcome": outcome, "twin": twin, "twin_id": twin_id}
+        for id, outcome, twin, twin_id in (
+            ("000/c/0", "kept", None, None),
+            ("000/c/1", "duplicate", "c", "000/c/0"),
+            ("000/c/2", "kept", None, None),
+            ("002/a/0", "near-duplicate", "c", "000/c/0"),
+            ("002/a/1", "kept", None, None),
+            ("002/a/2", "duplicate", "a", "002/a/1"),
+            ("003/b/0", "duplicate", "a", "002/a/1"),
+            ("003/b/1", "near-duplicate", "a", "002/a/1"),
+            ("003/b/2", "duplicate", "c", "000/c/0"),
+            ("003/b/3", "duplicate", "a", "002/a/0"),
+            ("003/b/4", "duplicate", "c", "000/c/2"),
+        )
+    ]
+
+
+def test_rows_of_one_dataset_in_two_sources_have_an_outcome_each(tmp_path: Path) -> None:
+    """In the mixture's order. A row that is drawn for the first source is not kept again for the second."""
+    rows = [chat("d/0", "Q?", "One."), chat("d/1", "Q?", "Two.")]
+    table, _, _, outcomes = mixed(
+        tmp_path, {"z": rows, "a": rows}, {name: {"dataset": "d", "repeat": 2} for name in "za"}, deduplicate="exact"
+    )
+    assert table["id"].to_pylist() == ["d/0", "d/0+1", "d/1", "d/1+1"]
+    assert [(row["source"], row["id"], row["outcome"], row["twin_id"]) for row in outcomes.to_pylist()] == [
+        ("z", "000/d/0", "kept", None),
+        ("z", "000/d/1", "kept", None),
+        ("a", "001/d/0", "duplicate", "000/d/0"),
+        ("a", "001/d/1", "duplicate", "000/d/1"),
+    ]
+
+
+def test_outcomes_are_written_in_parts_and_ascend_beyond_a_thousand_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("primum.curate.outcomes._WRITTEN", 2)
+    spans = {f"s{n}": (3 * (n > 0), 3 * (n > 0) + 3 * (n in (0, 1000))) for n in range(1001)}
+    ids, outcomes = ["d/0", "d/1", "d/2"] * 2, ["kept"] * 3 + ["duplicate"] * 3
+    parts = list(outcome_tables(spans, ids, outcomes, np.array([-1, -1, -1, 0, 1, 2], dtype=np.int32)))
+    assert [part.num_rows for part in parts] == [0, 2, 1, 2, 1]
+    table = pa.concat_tables(parts)
+    assert table.schema == OUTCOMES
+    assert table["id"].to_pylist() == [f"{source}/d/{n}" for source in ("0000", "1000") for n in range(3)]
+    assert table["twin_id"].to_pylist()[3:] == ["0000/d/0", "0000/d/1", "0000/d/2"]
+    assert set(table["twin"].to_pylist()) == {None, "s0"}
 
 
 def test_the_first_source_keeps_a_duplicate(tmp_path: Path) -> None:
@@ -315,7 +380,7 @@ def _many() -> Sources:
 def test_processes_and_batches_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings_ = {"b": {"repeat": 2}, "a": {"take": 40}}
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    table, counts, ledger = mix(tmp_path / "one", _many(), settings_, [QUESTION])
+    table, counts, ledger, outcomes = mixed(tmp_path / "one", _many(), settings_, [QUESTION])
     assert min(counts["b", outcome] for outcome in ("kept", "duplicate", "near-duplicate", "contaminated")) > 0
     assert counts["a", "not-sampled"] > 0
     monkeypatch.setattr("primum.curate.mix._BATCH", 7)
@@ -323,7 +388,9 @@ def test_processes_and_batches_change_nothing(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("primum.curate.spill._OPEN", 2)
     monkeypatch.setattr("primum.curate.mix._ROWS_WORTH_PROCESSES", 0)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    several, _, again = mix(tmp_path / "two", _many(), settings_, [QUESTION])
+    monkeypatch.setattr("primum.curate.outcomes._WRITTEN", 9)
+    several, _, again, others = mixed(tmp_path / "two", _many(), settings_, [QUESTION])
+    assert content_hash(others) == content_hash(outcomes)
     assert content_hash(several) == content_hash(table)
     assert again == ledger
 

@@ -124,7 +124,9 @@ def test_a_mixture_that_looks_for_identifiers_has_their_places_and_another_spec(
         {output.name: output.spec for output in run.dag.job("mix", "mixtures").plan.outputs} for run in (before, after)
     ]
     assert set(plans[1]) - set(plans[0]) == {"clinical/phi"}
-    assert {name for name in plans[0] if plans[0][name] != plans[1][name]} == {"clinical/rows", "clinical/ledger"}
+    assert {name for name in plans[0] if plans[0][name] != plans[1][name]} == {
+        f"clinical/{output}" for output in ("rows", "ledger", "outcomes")
+    }
     assert not any("phi" in spec for spec in plans[0].values())
     assert plans[1]["clinical/rows"] == {**plans[0]["clinical/rows"], "phi": "warn"}
 
@@ -203,7 +205,7 @@ def test_batches_are_asked_for_in_no_spec(tmp_path: Path) -> None:
         ("judge:harm/sft/benign", "judge", "harm/sft", {"benign"}),
         ("judge:harm/sft/benign", "verdicts", "verdicts", set()),
         ("generate:benign", "generate", "sft", {"benign"}),
-        ("mix:clinical", "mix", "mixtures", {"clinical/rows", "clinical/ledger"}),
+        ("mix:clinical", "mix", "mixtures", {"clinical/rows", "clinical/ledger", "clinical/outcomes"}),
         ("curate:clinical", "overlap", "overlaps", {"mixtures/clinical"}),
         ("read:demo-medqa-dev", "read", "training", set()),
         ("", "dpo", "dpo-1", set()),

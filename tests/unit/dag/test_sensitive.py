@@ -28,7 +28,7 @@ from primum.text.rows import GradedRow, RequestRow
 EXPERIMENTS = ("demo", "med-safety", "open-clinical")
 # What may read what is sensitive and is not: ids, counts, log-probabilities and weights, no words and no tokens.
 NUMBERS = {"models", "tables", "report", "scores"}
-NUMBERS_OF_DATA = {"drops", "origins", "ledgers", "phi", "overlaps", "audits", "tokens"}
+NUMBERS_OF_DATA = {"drops", "origins", "ledgers", "outcomes", "phi", "overlaps", "audits", "tokens"}
 # A mixture is compared with a benchmark's questions, and holds none of them.
 COMPARED = {"benchmarks"}
 
@@ -75,10 +75,10 @@ def test_what_reads_something_sensitive_is_too_or_holds_numbers_alone(tmp_path: 
             read = {path for role, paths in inputs.items() if role not in COMPARED for path in paths}
             if read & marked and not output.sensitive:
                 assert kind_of(output.path, run) in NUMBERS | NUMBERS_OF_DATA, output.path
-    # The report reads of verdicts and responses what the tables do. Beyond that it reads which rows a mixture has.
+    # The report reads of verdicts and responses what the tables do.
     (report,) = (job for job in run.dag.jobs if job.stage.name == "report")
     (tables,) = (job for job in run.dag.jobs if job.stage.name == "tables")
-    assert report.plan.read & marked <= {*tables.plan.read, *report.plan.inputs["mixtures"]}
+    assert report.plan.read & marked <= tables.plan.read
 
 
 def test_a_dataset_may_say_so_itself(tmp_path: Path) -> None:

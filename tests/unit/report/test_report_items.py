@@ -22,7 +22,7 @@ from primum.report.items import listed, score_sets
 from primum.report.judged_items import judged_sets
 from primum.report.learned_items import pair_sets
 from primum.report.origins import Origins
-from primum.report.packed import packed, packed_lists
+from primum.report.packed import packed, packed_few, packed_lists
 from primum.score.items import SCORES, VALUED
 from primum.text.rows import PreferenceRow, RankedRow
 
@@ -82,6 +82,8 @@ def test_columns_are_as_short_as_they_can_be() -> None:
     # Names in ascending order, whichever comes first; one code where all are alike.
     assert packed(pa.array(["b", "a", None, "b"])) == {"names": ["a", "b"], "codes": [1, 0, None, 1]}
     assert packed(pa.chunked_array([["x"], ["x"]])) == {"names": ["x"], "codes": 0}
+    assert packed_few(pa.array([None, "b", None, "b"])) == {"rows": [1, 3], "values": {"names": ["b"], "codes": 0}}
+    assert packed_few(pa.chunked_array([pa.nulls(2, pa.string())])) is None
     lists = pa.array([[-1.23456, float("-inf")], [-0.5, -2.0]])
     assert packed_lists(lists, 1000) == {"lengths": 2, "values": [-1235, None, -500, -2000]}
     assert packed_lists(pa.array([[1.0], [1.0, 2.0]]), 1)["lengths"] == [1, 2]
@@ -193,18 +195,27 @@ def test_what_became_of_records_is_what_the_ledgers_count(common: tuple[Columns,
             counted[row["outcome"]] += row["rows"]
         path, source = f"curation/{dataset}", dataset.removeprefix("demo-")
         found = Counter(unpacked(loaded(folder, f"{path}/clinical/{source}")["outcome"], loaded(folder, path)["n"]))
-        later = sorted(set(counted) - {"kept", "no-answer"})
-        if len(later) > 1:
-            # Which of several filters dropped a row nobody wrote down.
-            counted = counted + Counter({" or ".join(later): sum(counted.pop(name) for name in later)})
         assert found == counted, dataset
     # A record that became no row has its own id, and its place.
     medquad = loaded(folder, "curation/demo-medquad")
     assert medquad["prefix"] == "demo-medquad/"
     assert medquad["id"][:2] == ["9000", "9001"]
     assert unpacked(medquad["line"], medquad["n"])[0] == 41
-    # A row that a mixture has twice is one record.
-    assert loaded(folder, "curation/demo-medmcqa/safety/medmcqa")["outcome"]["names"].count("kept") == 1
+    # Each mixture did something of its own with the records of one dataset.
+    names = [loaded(folder, f"curation/demo-medmcqa/{m}/medmcqa")["outcome"]["names"] for m in ("clinical", "safety")]
+    assert names == [["contaminated", "duplicate", "kept", "no-answer"], ["kept", "no-answer", "not-sampled"]]
+
+
+def test_a_duplicate_names_the_record_that_it_repeats(common: tuple[Columns, Any, Path]) -> None:
+    own = loaded(common[2], "curation/demo-slimorca-t0/clinical/slimorca-t0")
+    outcome, rows = unpacked(own["outcome"], 165), own["repeats"]["rows"]
+    assert rows == own["twin"]["rows"] == [row for row, each in enumerate(outcome) if each == "duplicate"] != []
+    repeats, twin = (unpacked(own[name]["values"], 5) for name in ("repeats", "twin"))
+    assert twin == ["stackexchange"] * 4 + ["slimorca-t0"]
+    assert repeats == [f"demo-{source}/0000" for source in twin]
+    # Of a source without any nothing is said.
+    other = loaded(common[2], "curation/demo-medquad/clinical/medquad")
+    assert other["repeats"] is other["twin"] is None
 
 
 def test_responses_say_what_they_became(common: tuple[Columns, Any, Path]) -> None:
