@@ -83,6 +83,13 @@ def mix_ledger(said: Said) -> str:
     return f"Counted what of each source of {name} was kept and left out: {plural(kept, 'row')} kept, {_dropped(said)}."
 
 
+def mix_outcomes(said: Said) -> str:
+    """What became of each row of the sources."""
+    name, kept = told(said.get("mixture")), said.count("kept")
+    _mixed(said)
+    return f"Wrote down what became of each row of the sources of {name}: {plural(kept, 'row')} kept, {_dropped(said)}."
+
+
 def mix_phi(said: Said) -> str:
     """Places of identifiers."""
     _mixed(said)

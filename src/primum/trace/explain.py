@@ -15,7 +15,8 @@ from primum.project import results_folder
 from primum.tables.cells import NAMED
 from primum.trace.cell import Cell, find_cell, inputs_of
 from primum.trace.find import find_artifact, located, named_in
-from primum.trace.item import Item, Origin, find_item
+from primum.trace.item import Item, find_item
+from primum.trace.origin import Origin
 from primum.trace.show import show
 from primum.trace.steps import Unfolded, unfold
 from primum.trace.tree import Line, Tree, short, told
@@ -119,19 +120,26 @@ def _item(item: Item, tree: Tree) -> Iterator[Line]:
     for name, row in item.measured:
         said = ", ".join(f"{key} {told(value)}" for key, value in row.items() if value not in (None, "", [], item.id))
         yield from tree.wrapped("    ", f"{name}: {said}")
-    yield from _origin(item.origin, item.note, "    ", tree)
+    for record in item.became:
+        yield from tree.wrapped("    ", f"{record.artifact}: {record.sentence}")
+        if record.repeats is not None and record.repeats.origin is not None:
+            yield from tree.wrapped("      ", f"{record.repeats.id}: {_place(record.repeats.origin)}")
+    yield from _from(item.origin, item.note, "    ", tree)
     for each in item.trained:
         said = f"in training data: {plural(each.rows, 'row')} of {each.data}"
         yield from tree.wrapped("    ", f"{said}, the first of them {each.first}" if each.first else said, "bad")
-        yield from _origin(each.origin, each.note, "      ", tree)
+        yield from _from(each.origin, each.note, "      ", tree)
 
 
-def _origin(origin: Origin | None, note: str, indent: str, tree: Tree) -> Iterator[Line]:
+def _from(origin: Origin | None, note: str, indent: str, tree: Tree) -> Iterator[Line]:
     if origin is not None:
-        where = f"{origin.unit} {origin.line:,} of {origin.artifact}/{origin.file}"
-        yield from tree.wrapped(indent, f"from {where}, sha256 {short(origin.sha256)}")
+        yield from tree.wrapped(indent, _place(origin))
     else:
         yield from tree.wrapped(indent, note, "soft")
+
+
+def _place(at: Origin) -> str:
+    return f"from {at.unit} {at.line:,} of {at.artifact}/{at.file}, sha256 {short(at.sha256)}"
 
 
 def listed(graph: Graph) -> Iterator[Line]:
@@ -143,14 +151,14 @@ def listed(graph: Graph) -> Iterator[Line]:
     for table, columns in NAMED.items():
         if f"tables/{table}" in names:
             yield Line("  ", f"{table:<12} --where " + ", ".join(f"{column}=" for column in columns))
-    for place, count in Counter(_place(name) for name in names).items():
-        first = next(name for name in names if _place(name) == place)
+    for place, count in Counter(_kind(name) for name in names).items():
+        first = next(name for name in names if _kind(name) == place)
         yield Line("  ", f"{place:<16} {plural(count, 'artifact')}, such as {first}", "soft")
     for path, why in graph.unreadable.items():
         yield Line("  ", f"damaged: {why}" if str(path) in why else f"damaged: {path}: {why}", "bad")
 
 
-def _place(name: str) -> str:
+def _kind(name: str) -> str:
     parts = name.split("/")
     return "/".join(parts[: 2 if parts[0] == "data" else 1])
 

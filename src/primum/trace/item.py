@@ -12,24 +12,14 @@ import pyarrow.compute as pc
 from primum.artifact.graph import Graph
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
+from primum.trace.became import OUTCOMES, Became, became, called
+from primum.trace.origin import Origin, find_origin
 
 # Columns of text that hold names alone. All other text may be a question, an answer or a judge's words.
 _SHOWN = frozenset({"id", "item", "subject", "category", "status", "method", "example", "response_status", "prompt_id"})
 _SHOWN |= {"tokens", "characters"}  # how many each choice of a score has
-_ORIGINS = "data/origins"
 _OVERLAPS = "overlaps"
 _LISTED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The raw ``file`` of ``artifact`` with its ``sha256``, and the ``line`` (or record, says ``unit``) where the item begins."""
-
-    artifact: str
-    file: str
-    sha256: str
-    line: int
-    unit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +40,27 @@ class Trained:
 class Item:
     """What each artifact says of an item, in numbers and names; ``note`` says why there is no ``origin``.
 
-    ``trained`` are the training sets that hold a part of it.
+    ``became`` is what mixtures did with it, if it is a record that they read, or why it is none. ``trained`` are the training
+    sets that hold a part of it.
     """
 
     id: str
     measured: Sequence[tuple[str, Mapping[str, Any]]]
     origin: Origin | None
     note: str = ""
+    became: Sequence[Became] = ()
     trained: Sequence[Trained] = ()
 
 
 def find_item(graph: Graph, artifacts: Sequence[Artifact], id: str) -> Item:
-    """The item ``id`` in ``artifacts``: rows whose ``id``, ``item`` or ``example`` it is. PrimumError where none has it."""
+    """The item ``id`` in ``artifacts``: rows whose ``id``, ``item`` or ``example`` it is, and records that became none.
+
+    PrimumError where there is none.
+    """
     measured: list[tuple[str, Mapping[str, Any]]] = []
     examples: list[str] = []
     for artifact in artifacts:
-        if artifact.manifest.kind != "table":
+        if artifact.manifest.kind != "table" or graph.name(artifact).startswith(f"{OUTCOMES}/"):
             continue
         table = artifact.table(_columns(artifact))
         names = [name for name in ("id", "item", "example") if name in table.column_names]
@@ -75,13 +70,17 @@ def find_item(graph: Graph, artifacts: Sequence[Artifact], id: str) -> Item:
             mask = pc.or_(mask, each)
         examples += table.column(names[-1]).slice(0, _LISTED).to_pylist()
         measured += [(graph.name(artifact), row) for row in table.filter(mask).to_pylist()]
-    if not measured:
+    records = became(graph, artifacts, id)
+    if not measured and not records:
+        examples = called(graph, artifacts, _LISTED) or examples
         like = f"; items are called as {', '.join(dict.fromkeys(examples[:_LISTED]))}" if examples else ""
         raise PrimumError(f"--item {id}: no such item in {', '.join(map(graph.name, artifacts)) or 'this cell'}{like}")
-    row = measured[0][1]
-    asked = str(row.get("item") or row.get("example") or id)
-    origin, note = _origin(graph, asked)
-    return Item(id, measured, origin, note, list(_trained(graph, artifacts, asked)))
+    if records and records[0].origin is not None:
+        return Item(id, measured, records[0].origin, "", records)
+    row = measured[0][1] if measured else {}
+    item = records[0].id if records else str(row.get("item") or row.get("example") or id)
+    origin, note = find_origin(graph, item.partition("/")[0], item)
+    return Item(id, measured, origin, note, records, list(_trained(graph, artifacts, item)))
 
 
 def _trained(graph: Graph, artifacts: Sequence[Artifact], asked: str) -> Iterator[Trained]:
@@ -89,12 +88,14 @@ def _trained(graph: Graph, artifacts: Sequence[Artifact], asked: str) -> Iterato
     inputs = (each for artifact in artifacts for each in graph.inputs(artifact) if each.role == _OVERLAPS)
     overlaps = {graph.name(each.artifact): each.artifact for each in inputs if each.artifact is not None}
     for name, overlap in sorted(overlaps.items()):
-        table = overlap.table()
+        data, table = f"data/{name.removeprefix(f'data/{_OVERLAPS}/')}", overlap.table()
         for row in table.filter(pc.equal(table.column("id"), asked)).to_pylist():
-            # Of overlaps that were made before they said so, no row is known.
+            # Overlaps that were made before they said so name no row.
             first = row.get("first", "")
-            origin, note = _origin(graph, first) if first else (None, "which row is not recorded: run the stage again")
-            yield Trained(f"data/{name.removeprefix(f'data/{_OVERLAPS}/')}", row["rows"], first, origin, note)
+            origin, note = None, "which row is not recorded: run the stage again"
+            if first:
+                origin, note = find_origin(graph, first.partition("/")[0], first)
+            yield Trained(data, row["rows"], first, origin, note)
 
 
 def _columns(artifact: Artifact) -> list[str]:
@@ -109,19 +110,3 @@ def _is_shown(field: pa.Field) -> bool:
         return True
     kind = field.type.value_type if pa.types.is_list(field.type) else field.type
     return bool(pa.types.is_floating(kind) or pa.types.is_boolean(kind))
-
-
-def _origin(graph: Graph, row: str) -> tuple[Origin | None, str]:
-    """Where the row of a dataset came from, and why it is not known."""
-    dataset = row.partition("/")[0]
-    names = {graph.name(artifact): artifact for artifact in graph.artifacts}
-    origins, raw = names.get(f"{_ORIGINS}/{dataset}"), names.get(f"data/raw/{dataset}")
-    if origins is None:
-        return None, f"{_ORIGINS}/{dataset} is not there, which would say the raw file and line"
-    table = origins.table(["id", "file", "line", "unit"])
-    found = table.filter(pc.equal(table.column("id"), row)).to_pylist()
-    if not found:
-        return None, f"{_ORIGINS}/{dataset} has no row {row}"
-    entry = found[0]
-    sha256 = raw.manifest.files.get(entry["file"], "") if raw is not None else ""
-    return Origin(f"data/raw/{dataset}", entry["file"], sha256, entry["line"], entry["unit"]), ""

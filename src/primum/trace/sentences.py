@@ -41,7 +41,7 @@ SENTENCES: dict[str, Callable[[Said], str]] = {
     "fetch": data.fetch,
     "snapshot": data.snapshot,
     "read": _one_of(rows=data.read_rows, drops=data.read_drops, origins=data.read_origins),
-    "mix": _one_of(rows=data.mix_rows, ledger=data.mix_ledger, phi=data.mix_phi),
+    "mix": _one_of(rows=data.mix_rows, ledger=data.mix_ledger, outcomes=data.mix_outcomes, phi=data.mix_phi),
     "pairs": data.pairs,
     "overlap": data.overlap,
     "pair-overlap": data.overlap,

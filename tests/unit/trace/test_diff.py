@@ -52,7 +52,7 @@ def test_equal_runs(project: Project) -> None:
     found = again(project, only_new=True)
     assert found.same
     assert not found.otherwise
-    assert said(found) == "one and other are equal: 43 artifacts, 0 tables"
+    assert said(found) == "one and other are equal: 45 artifacts, 0 tables"
 
 
 def test_a_setting(project: Project) -> None:
@@ -244,7 +244,7 @@ def test_two_stores(project: Project, tmp_path: Path, capsys: pytest.CaptureFixt
     one, other = project.root / "results/.store", tmp_path / "store"
     shutil.copytree(one, other)
     assert not diff(str(one), str(other), project.root, [], False)
-    assert " are equal: 43 keys" in capsys.readouterr().out
+    assert " are equal: 45 keys" in capsys.readouterr().out
     paths = sorted(other.glob("??/*/manifest.json"))
     shutil.rmtree(paths[0].parent)
     record_ = json.loads(paths[1].read_text())
@@ -252,6 +252,6 @@ def test_two_stores(project: Project, tmp_path: Path, capsys: pytest.CaptureFixt
     save_manifest(replace(Manifest(**record_), content="0" * 64), paths[1])
     assert diff(str(one), str(other), project.root, [], False)
     said = " ".join(capsys.readouterr().out.split())
-    assert f"1 of 42 keys that both have differ in content; 1 only in {one}" in said
+    assert f"1 of 44 keys that both have differ in content; 1 only in {one}" in said
     assert "same question, other content: not deterministic" in said
     assert f"{record_['stage']} {record_['key'][:12]}" in said

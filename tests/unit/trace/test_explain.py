@@ -287,7 +287,7 @@ def test_a_contaminated_item_is_told_with_the_training_row_that_holds_it(
     main([*asked, "--html", str(tmp_path / "page.html")])
     page = (tmp_path / "page.html").read_text()
     assert "<code>data/mixtures/text</code>, the first of them <code>corpus/1</code></p>" in page
-    assert "From line 2 of <code>data/raw/corpus/data/own/corpus.jsonl</code>" in page
+    assert "corpus/1: from line 2 of <code>data/raw/corpus/data/own/corpus.jsonl</code>" in page
 
 
 def test_a_raw_file_has_its_own_address_or_that_of_its_repository(tmp_path: Path) -> None:
