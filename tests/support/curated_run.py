@@ -69,7 +69,7 @@ class CuratedRun:
         self.table(f"drops/{name}", pa.Table.from_pylist(records, schema=DROPS), "read", {"dataset": name}, inputs)
 
     def mixture(self, name: str, judges: Mapping[str, Any] | None = None, **entry: Any) -> Artifact:
-        """A mixture, and its ledger, of datasets that are there."""
+        """A mixture, its ledger and its outcomes, of datasets that are there."""
         declared = Mixture.model_validate(entry).model_dump(mode="json")
         self.experiment["mixtures"][name] = declared
         names = [source["dataset"] for source in declared["sources"].values()]
@@ -77,10 +77,11 @@ class CuratedRun:
         licences = {each: self.experiment["datasets"][each].get("license", "") for each in names}
         items = {
             f"{name}/{output}": {**declared, **common, **more, "benchmarks": [], "output": output}
-            for output, more in (("rows", {}), ("ledger", {"licences": licences}))
+            for output, more in (("rows", {}), ("ledger", {"licences": licences}), ("outcomes", {}))
         }
         inputs = {kind: [self.artifact(f"{kind}/{each}") for each in names] for kind in ("rows", "drops")}
-        self._run(mix, items, inputs, {f"{name}/rows": f"mixtures/{name}", f"{name}/ledger": f"ledgers/{name}"})
+        folders = {"rows": "mixtures", "ledger": "ledgers", "outcomes": "outcomes"}
+        self._run(mix, items, inputs, {f"{name}/{output}": f"{to}/{name}" for output, to in folders.items()})
         return self.artifact(f"mixtures/{name}")
 
     def preferences(self, name: str, datasets: Sequence[str]) -> Artifact:

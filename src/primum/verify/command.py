@@ -17,6 +17,7 @@ from primum.verify.copies import check_copies
 from primum.verify.finding import Finding, Seen, Unchecked, some, sorted_out
 from primum.verify.manifests import Known, check_manifests, known_in
 from primum.verify.meter import metered
+from primum.verify.mixtures import check_mixtures
 from primum.verify.raw import check_raw
 from primum.verify.reading import BROKEN, Readings, cores, read_all, total
 from primum.verify.record import check_record
@@ -134,6 +135,7 @@ def _checks(study: Study, readings: Readings, known: Known, tell: Callable[[str]
         "raw files": lambda: check_raw(study),
         "tables": lambda: check_tables(study),
         "numbers": lambda: recount(study),
+        "mixtures": lambda: check_mixtures(study),
         "copies": lambda: check_copies(study),
         "the report": lambda: check_report(study),
         "the record": lambda: check_record(study),
