@@ -18,6 +18,7 @@ from primum.report.headline import headlines
 from primum.report.lineage import lineage_tree
 from primum.report.numbers import MINUS, NONE, count, decimal, interval, listing, percent, plural, signed
 from primum.report.pairs import pairs_grid
+from primum.report.parts import Model
 from primum.report.rubrics import rubric_grid
 from primum.report.skill import accuracy_grid
 from primum.report.stage import render
@@ -290,9 +291,27 @@ def test_criteria_are_models_by_axes_and_themes(made: Made, page: str) -> None:
 
 def test_the_lineage_names_every_model_once(made: Made) -> None:
     tree = str(lineage_tree(opened(made).models))
-    assert tree.count('class="node"') == len(study.MODELS)
-    assert tree.count('class="edge"') == len([model for model in study.MODELS if model[4]])
-    assert tree.count('class="helper"') == 1
+    assert tree.count("<li ") == len(study.MODELS)
+    assert tree.count('class="trained') == len([model for model in study.MODELS if model[4]])
+    assert tree.count("helper") == 1
+
+
+def test_the_lineage_cuts_no_name_and_joins_each_model_to_its_start() -> None:
+    long = "Med42 Llama3.1 70B + medical and general safety (DPO)"
+    base, first, second = (
+        Model(name, title, "small", kind, start, "facts", evaluated, {})
+        for name, title, kind, start, evaluated in (
+            ("base", "Base <1>", "pretrain", None, False),
+            ("sft", "", "sft", "base", True),
+            ("dpo", long, "dpo", "base", True),
+        )
+    )
+    tree = str(lineage_tree((base, first, second)))
+    assert f"<b>{long}</b><span>DPO on facts</span>" in tree
+    assert tree.count('<span class="heard">from Base &lt;1&gt;</span>') == 2
+    # The first child stands beside its parent, the second a row below it, with a line of one row up to it.
+    places = re.findall(r'style="grid-area: (\d) / (\d); --kind: var\(--(\w+)\)(?:; --up: (\d))?"', tree)
+    assert places == [("1", "1", "pretrain", ""), ("1", "2", "sft", "0"), ("2", "2", "dpo", "1")]
 
 
 def test_numbers() -> None:
