@@ -1,7 +1,7 @@
 "use strict";
 // Training curves: all models of a picture together, of which a reader may choose. Losses are on a logarithmic scale, or a linear one.
 window.primumCurves = (() => {
-  const { pictures, colour, dash, make, show, tip, frame } = window.primumFigures;
+  const { colour, dash, show, tip, frame } = window.primumFigures;
   const number = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
 
   const draw = (picture, width, state) => {
@@ -22,7 +22,7 @@ window.primumCurves = (() => {
     const reference = picture.reference === undefined ? [] : [
       Plot.ruleY([picture.reference], { stroke: "var(--soft)", strokeDasharray: "3 3" }),
     ];
-    const plot = Plot.plot(frame(width, 270, {
+    const plot = Plot.plot(frame(width, picture.height, {
       x: { label: "step", labelArrow: "none", grid: true, ticks: Math.max(3, Math.floor(width / 90)), nice: true },
       y: { type: log ? "log" : "linear", label: picture.unit, labelArrow: "none", grid: true, nice: true, ticks: 5, tickFormat: (value) => number.format(value) },
       marks: points.length ? [...reference, ...marks, tip(points)] : [Plot.text(["no model chosen"], { frameAnchor: "middle" })],
@@ -30,41 +30,28 @@ window.primumCurves = (() => {
     return { plot, points };
   };
 
-  // What can be chosen: models, which are the key too, and the scale.
+  // What can be chosen: models, which are the key too, and the scale. A browser that comes back may have other boxes checked.
   const start = (place) => {
-    const own = [...place.querySelectorAll(".picture")];
-    const names = new Set(own.flatMap((room) => pictures.find((each) => each.id === room.dataset.picture).curves.map((c) => c.name)));
-    const state = { log: true, models: new Map([...names].map((name, index) => [name, { index, shown: true }])) };
-    const redraws = own.map((room) => show(room, state));
+    const boxes = [...document.querySelectorAll("fieldset.choices input")], scale = document.getElementById("curves-log");
+    const state = { log: scale.checked, models: new Map(boxes.map((box, index) => [box.value, { index, shown: box.checked }])) };
+    const redraws = [...place.querySelectorAll(".picture")].map((room) => show(room, state));
     const changed = () => redraws.forEach((redraw) => redraw());
     const line = (index) => {
       const drawn = Plot.plot({
         width: 26, height: 10, margin: 0, axis: null, x: { domain: [0, 26] }, y: { domain: [0, 10] },
         marks: [Plot.line([[1, 5], [25, 5]], { stroke: colour(index), strokeWidth: 2, strokeDasharray: dash(Math.floor(index / 7)) })],
       });
-      drawn.setAttribute("aria-hidden", "true");
       return drawn;
     };
-    const boxes = [...state.models].map(([name, each]) => {
-      const box = make("input", { type: "checkbox" });
-      box.checked = true;
-      box.addEventListener("change", () => { each.shown = box.checked; changed(); });
-      return { each, box, label: make("label", {}, box, line(each.index), name) };
+    boxes.forEach((box, index) => {
+      box.nextElementSibling.append(line(index));
+      box.addEventListener("change", () => { state.models.get(box.value).shown = box.checked; changed(); });
     });
-    const button = (words, shown) => {
-      const made = make("button", { type: "button" }, words);
-      made.addEventListener("click", () => {
-        boxes.forEach(({ each, box }) => { each.shown = box.checked = shown; });
-        changed();
-      });
-      return made;
-    };
-    const scale = make("input", { type: "checkbox" });
-    scale.checked = state.log;
+    document.querySelectorAll("fieldset.choices button").forEach((button, place) => button.addEventListener("click", () => {
+      boxes.forEach((box) => { state.models.get(box.value).shown = box.checked = place === 0; });
+      changed();
+    }));
     scale.addEventListener("change", () => { state.log = scale.checked; changed(); });
-    const models = make("fieldset", { class: "choices" }, make("legend", {}, "Models"));
-    models.append(...boxes.map(({ label }) => label), button("all", true), button("none", false));
-    place.before(models, make("p", { class: "choices" }, make("label", {}, scale, "Losses on a logarithmic scale")));
   };
   return { draw, start };
 })();

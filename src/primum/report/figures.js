@@ -1,5 +1,5 @@
 "use strict";
-// Draws the pictures whose values are in the page (#pictures) with Observable Plot, each where the page left room for it.
+// Draws the pictures whose values are in the page (#pictures) with Observable Plot, each in the room that the page keeps for it.
 // A picture is drawn again where its room changes. Its points are told by the pointer, and by the arrow keys.
 window.primumFigures = (() => {
   const COLOURS = ["--d3", "--d0", "--d5", "--d2", "--d4", "--d1", "--d6"].map((name) => `var(${name})`);
@@ -67,7 +67,7 @@ window.primumFigures = (() => {
         ...whiskers(own, line.index, dx), full(own, line.index, dx),
       ];
     });
-    const options = frame(width, 230, { x: axis(picture.x), y: axis(picture.y, { label: null }) });
+    const options = frame(width, picture.height, { x: axis(picture.x), y: axis(picture.y, { label: null }) });
     return { plot: Plot.plot({ ...options, marks: [...marks, hollow(points.filter((each) => each.hollow)), tip(points)] }), points };
   };
 
@@ -100,7 +100,7 @@ window.primumFigures = (() => {
     const moves = picture.moves || [], others = picture.others || [];
     const ends = new Map(moves.flatMap((move) => [move.before, move.after]).map((point) => [point.model, point]));
     const points = [...ends.values(), ...others];
-    const options = frame(width, 300, { x: axis(picture.x), y: axis(picture.y) });
+    const options = frame(width, picture.height, { x: axis(picture.x), y: axis(picture.y) });
     const marks = [Plot.dot(others, { x: "x", y: "y", r: 2.5, fill: "var(--d6)" })];
     if (picture.named) {
       marks.push(Plot.link(moves, {
@@ -117,7 +117,7 @@ window.primumFigures = (() => {
       const lines = moves.flatMap(({ before, after }) => [[before, after],
         ...(after.y_ends || []).slice(0, 1).map(() => after.y_ends.map((y) => ({ x: after.x, y }))),
         ...(after.x_ends || []).slice(0, 1).map(() => after.x_ends.map((x) => ({ x, y: after.y })))]);
-      named([...ends.values()], others, lines, scales, width, 300).forEach((each) => marks.push(
+      named([...ends.values()], others, lines, scales, width, picture.height).forEach((each) => marks.push(
         ...(each.away ? [Plot.link([each], { x1: "x", y1: "y", x2: each.to[0], y2: each.to[1], stroke: "var(--soft)", strokeWidth: 0.7 })] : []),
         Plot.text([each], { x: "x", y: "y", text: "model", dx: each.dx, dy: each.dy, stroke: "var(--panel)", fill: "var(--ink)", strokeWidth: 3 }),
       ));
@@ -133,8 +133,8 @@ window.primumFigures = (() => {
     }));
     const labels = [...new Set(squares.map((each) => each.label))], scores = [...new Set(squares.map((each) => each.score))];
     scores.sort((a, b) => (a === "none") - (b === "none") || a.localeCompare(b, "en", { numeric: true }));
-    const height = 62 + 34 * labels.length, left = 24 + 6.5 * Math.max(...labels.map((each) => each.length));
-    const plot = Plot.plot(frame(width, height, {
+    const left = 24 + 6.5 * Math.max(...labels.map((each) => each.length));
+    const plot = Plot.plot(frame(width, picture.height, {
       marginLeft: left, marginTop: 8, padding: 0.06,
       x: { domain: scores, label: "score of the judge", labelArrow: "none", tickSize: 0 },
       y: { domain: labels, label: "label", labelArrow: "none", labelAnchor: "top", tickSize: 0 },
@@ -162,8 +162,8 @@ window.primumFigures = (() => {
     const seen = new Map([...moved, ...(picture.others || []).map((point) => row(point, ""))].map((each) => [each.model, each]));
     return [...seen.values()];
   };
-  const saved = (title, name, rows) => {
-    const link = make("a", { href: "#", class: "save", "aria-label": `${title}: its rows as CSV` }, "CSV");
+  const saves = (link, name, rows) => {
+    link.href = "#";
     link.addEventListener("click", () => {
       const blob = new Blob([d3.csvFormat(rows())], { type: "text/csv" });
       link.href = URL.createObjectURL(blob);
@@ -172,6 +172,8 @@ window.primumFigures = (() => {
     });
     return link;
   };
+  const saved = (title, name, rows) =>
+    saves(make("a", { class: "save", "aria-label": `${title}: its rows as CSV` }, "CSV"), name, rows);
 
   // The arrow keys go along a line, a long one in 25 steps, and to the line above or below. Plot's own pointer then tells the
   // point, and a screen reader hears its words.
@@ -210,11 +212,10 @@ window.primumFigures = (() => {
   };
 
   const show = (place, state = {}) => {
-    const picture = pictures.find((each) => each.id === place.dataset.picture), id = `picture-${picture.id}`;
-    const title = make("p", { class: "title", id }, picture.title), told = make("p", { class: "heard", "aria-live": "polite" });
-    const box = make("div", { class: "plot-box", tabindex: "0", role: "group", "aria-label": `${picture.label}. The arrow keys tell its points.` });
-    place.append(make("div", { class: "head" }, title, saved(picture.title, picture.id, () => rowsOf(picture))), box, told);
-    const ready = reachable(box, told);
+    const picture = pictures.find((each) => each.id === place.dataset.picture), box = place.querySelector(".plot-box");
+    box.setAttribute("aria-label", `${picture.label}. The arrow keys tell its points.`);
+    saves(place.querySelector(".save"), picture.id, () => rowsOf(picture));
+    const ready = reachable(box, place.querySelector(".heard"));
     let width = 0;
     const redraw = () => {
       if (!width) return;
@@ -235,14 +236,10 @@ window.primumFigures = (() => {
     return redraw;
   };
 
-  const key = (place) => {
-    const names = JSON.parse(place.dataset.key);
-    place.append(...names.map((name, index) => make("span", {}, sample(index), name)));
-    place.querySelectorAll("svg").forEach((each) => each.setAttribute("aria-hidden", "true"));
-  };
+  const key = (place) => place.querySelectorAll(".sample").forEach((room, index) => room.append(sample(index)));
 
   const start = () => {
-    document.querySelectorAll("[data-key]").forEach(key);
+    document.querySelectorAll(".lines").forEach(key);
     document.querySelectorAll(".picture").forEach((place) => {
       if (!place.closest(".curves")) show(place);
     });

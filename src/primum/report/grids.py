@@ -12,6 +12,7 @@ from primum.report.numbers import NONE, count, decimal, interval, listing, perce
 from primum.report.parts import Model
 
 _RANKS = ("best", "second")
+LARGE = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,11 @@ class Grid:
     foot: tuple[GridRow, ...] = ()
     notes: tuple[str, ...] = ()
     stacked: bool = False
+
+    @property
+    def large(self) -> bool:
+        """Whether it has so many rows that a field to filter them helps."""
+        return sum(len(group.rows) for group in self.groups) > LARGE
 
 
 def opens(table: str, *names: object) -> str:

@@ -91,6 +91,13 @@ class Picture:
     curves: tuple[Curve, ...] = ()
     squares: tuple[Square, ...] = ()
 
+    @property
+    def height(self) -> int:
+        """Of the drawing, in CSS pixels at any width: the page keeps this room free until the script draws."""
+        if self.squares:
+            return 62 + 34 * len({square.label for square in self.squares})
+        return 270 if self.curves else 230 if self.lines else 300
+
 
 def thinned(points: Iterable[tuple[int, float]], most: int) -> Values:
     """At most ``most`` finite points: means over equally many, each at the last of its steps. The last one stays itself."""
@@ -104,7 +111,7 @@ def thinned(points: Iterable[tuple[int, float]], most: int) -> Values:
 
 def as_json(pictures: Sequence[Picture]) -> Markup:
     """All pictures as the text of a ``script`` of data, which no word in them can end."""
-    plain = [_plain(picture) for picture in pictures]
+    plain = [{**_plain(picture), "height": picture.height} for picture in pictures]
     text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))  # noqa: S704 - JSON without a "<" is no markup
 

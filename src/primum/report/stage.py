@@ -116,6 +116,7 @@ def render(
         harm_plot=harm_figure(study),
         refusal_plot=refusal_figure(study),
         curves=curves,
+        curve_names=list(dict.fromkeys(curve.name for picture in curves for curve in picture.curves)),
         training=training_grid(study, "training-table"),
         confusions=confusions,
         pictures=as_json(pictures),

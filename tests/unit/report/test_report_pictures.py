@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 import pytest
@@ -111,7 +112,7 @@ def test_values_are_short_and_no_word_ends_the_script() -> None:
     (found,) = json.loads(as_json([Picture("a", "<b>", "", others=(point,), reference=0.0)]))
     assert "<" not in as_json([Picture("a", "<b>", "", others=(point,))])
     assert found == {
-        **{"id": "a", "title": "<b>", "reference": 0.0, "named": True},
+        **{"id": "a", "title": "<b>", "reference": 0.0, "named": True, "height": 300},
         "others": [{"model": "</script>", "x": 0.333333, "y": 0.0, "tip": "é", "hollow": False}],
     }
 
@@ -119,12 +120,15 @@ def test_values_are_short_and_no_word_ends_the_script() -> None:
 def test_each_picture_has_its_room_on_the_page(whole: Study) -> None:
     page = render(whole)
     text = page.partition('id="pictures">')[2].partition("</script>")[0]
-    pictures = [each["id"] for each in json.loads(text)]
+    heights = {each["id"]: each["height"] for each in json.loads(text)}
+    pictures = re.findall(r'data-picture="(.+?)"', page)
+    rooms = re.findall(r'style="--room: (\d+)px"', page)
     assert len(pictures) == len(set(pictures))
-    assert [page.count(f'data-picture="{id_}"') for id_ in pictures] == [1] * len(pictures)
-    assert {"trade-0", "loss", "dpo-loss", "reward-accuracy", "reward-margin", "confusion-0"} <= set(pictures)
-    assert page.count("data-picture=") == len(pictures)
-    assert page.count("<noscript>") == 2, "what a script draws is in tables, too"
+    assert dict(zip(pictures, map(int, rooms), strict=True)) == heights
+    # By hand: labels 1 to 5 of the confusion, a curve, a scatter.
+    assert [heights[id_] for id_ in ("confusion-0", "loss", "trade-0")] == [62 + 34 * 5, 270, 300]
+    assert {"dpo-loss", "reward-accuracy", "reward-margin"} <= set(pictures)
+    assert page.count("<noscript><p") == 2, "what a script draws is in tables, too"
     without = render(read_without_training(whole))
     assert 'id="training"' not in without
 
