@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -22,6 +22,7 @@ TOKEN = "hf_of_a_test"
 DATE = "2024-05-06T07:08:09.000Z"
 _LFS = (".parquet", ".safetensors", ".bin")
 _PAGE = 3  # entries of a tree in one answer
+_PAUSE = threading.Event()  # never set: to wait for it is to sleep, whatever a test does with time.sleep
 
 
 @dataclass
@@ -40,7 +41,8 @@ class Repository:
 class Hub:
     """``busy`` answers are 429, each asking for ``retry_after`` seconds.
 
-    ``damaged`` paths are served with another last byte, ``cut`` ones broken off, ``slow`` ones at 50 kB/s.
+    ``damaged`` paths are served with another last byte, ``cut`` ones broken off, ``slow`` ones at 50 kB/s at most. ``begun`` is
+    set when a slow one begins to be sent; ``sent`` are the files that were sent whole.
     """
 
     url: str = ""
@@ -52,6 +54,8 @@ class Hub:
     damaged: set[str] = field(default_factory=set)
     cut: set[str] = field(default_factory=set)
     slow: set[str] = field(default_factory=set)
+    begun: threading.Event = field(default_factory=threading.Event)
+    sent: list[str] = field(default_factory=list)
 
     def push(
         self, kind: str, hub: str, files: dict[str, bytes], ref: str = "main", gated: bool = False, license: str = "mit"
@@ -170,13 +174,12 @@ class _Handler(BaseHTTPRequestHandler):
         etag = checksum(name, content).partition(":")[2]
         if name in self.hub.damaged:
             content = content[:-1] + bytes([content[-1] ^ 1])
-        return self._answer(
-            200,
-            content,
-            {"X-Repo-Commit": commit, "ETag": f'"{etag}"'},
-            cut=name in self.hub.cut,
-            slow=name in self.hub.slow,
-        )
+        headers = {"X-Repo-Commit": commit, "ETag": f'"{etag}"'}
+        cut, slow = name in self.hub.cut, name in self.hub.slow
+        whole = self._answer(200, content, headers, cut=cut, slow=slow)
+        if whole and self.command == "GET":
+            self.hub.sent.append(name)
+        return None
 
     def _json(self, content: Any, headers: dict[str, str] | None = None) -> None:
         self._answer(200, json.dumps(content).encode(), {"Content-Type": "application/json", **(headers or {})})
@@ -186,7 +189,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(
         self, status: int, body: bytes, headers: dict[str, str] | None = None, cut: bool = False, slow: bool = False
-    ) -> None:
+    ) -> bool:
+        """Whether all of it was sent."""
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
@@ -195,11 +199,16 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "GET":
             body = body[: len(body) // 2] if cut else body
             piece = 1000 if slow else max(len(body), 1)
-            with suppress(ConnectionError):
+            try:
                 for start in range(0, len(body), piece):
                     self.wfile.write(body[start : start + piece])
-                    time.sleep(0.02 if slow else 0)
+                    if slow:
+                        self.hub.begun.set()
+                        _PAUSE.wait(0.02)
+            except ConnectionError:
+                return False
             self.close_connection = self.close_connection or cut
+        return not cut
 
 
 def _refs(repository: Repository) -> dict[str, Any]:
@@ -236,3 +245,10 @@ def use(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
     for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "PRIMUM_MIRROR"):
         monkeypatch.delenv(variable, raising=False)
+
+
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds for which anybody in this process would sleep from now on, in their order: nobody does."""
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", lambda seconds: waited.append(seconds) if seconds else None)
+    return waited

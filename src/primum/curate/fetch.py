@@ -79,7 +79,7 @@ def _from_files(item: Item, folder: Path, progress: Progress) -> None:
         elif file["url"] is None:
             raise PrimumError(f"{item.name}: {file['path']} is not here: it belongs to the project, check it out again")
         else:
-            download(file["url"], target)
+            download(file["url"], target, progress.say)
         found = file_sha256(target)
         if found != file["sha256"]:
             raise PrimumError(

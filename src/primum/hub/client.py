@@ -5,7 +5,6 @@ The client is ``huggingface_hub``: the address comes from ``HF_ENDPOINT``, the t
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC
@@ -18,10 +17,9 @@ from huggingface_hub.utils import logging
 
 from primum.errors import PrimumError
 from primum.hub.lock import HubFile, Listing
-from primum.hub.patience import ATTEMPTS, pause
+from primum.hub.patience import Say, again, patient
 from primum.hub.refusals import NO_REVISION, refusals
 
-Say = Callable[[str], None]
 T = TypeVar("T")
 _TIMEOUT = 30.0  # seconds, of each step of a connection
 
@@ -106,16 +104,15 @@ def other_revisions(where: str, kind: str, hub: str, say: Say) -> Iterator[tuple
 
 def _patient(ask: Callable[[], T], say: Say) -> T:
     """``ask`` again while the hub is busy, as often as that may help."""
-    for attempt in range(1, ATTEMPTS):
+
+    def once(attempt: int) -> T:
         try:
             return ask()
         except HfHubHTTPError as error:
-            wait = pause(attempt, error.response.status_code, error.response.headers)
-            if wait is None:
-                raise
-        say(f"the hub is busy: asking again in {wait} s")
-        time.sleep(wait)
-    return ask()
+            again(attempt, error.response.status_code, error.response.headers)
+            raise
+
+    return patient(once, "the hub is busy", say)
 
 
 def _stated(file: RepoFile) -> HubFile:

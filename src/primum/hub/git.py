@@ -18,7 +18,7 @@ from typing import IO
 
 from primum.errors import PrimumError
 from primum.hub.files import is_whole
-from primum.hub.git_program import NO_COMMIT, GitRefused, Heard, answer, follow, patient, pipe, running
+from primum.hub.git_program import NO_COMMIT, GitRefused, Heard, answer, follow, patiently, pipe, running
 from primum.hub.lock import GIT, HubFile, Listing, is_inside
 from primum.hub.source import Source
 from primum.hub.transfer import Report
@@ -35,7 +35,7 @@ _NOT_FILES = {b"120000": "is a symbolic link, which is not followed", b"160000":
 def newest(where: str, url: str, progress: Progress) -> str:
     """The commit that the repository's default branch has now. PrimumError naming the entry ``where`` and the remedy."""
     at = f"{where}: {url}"
-    printed = patient(at, lambda: answer(["ls-remote", "--quiet", url, "HEAD"]), progress.say)
+    printed = patiently(at, lambda: answer(["ls-remote", "--quiet", url, "HEAD"]), progress.say)
     if not printed:
         raise PrimumError(f"{at}: has no commit yet: correct its entry")
     return printed.split()[0].decode("ascii")
@@ -72,7 +72,7 @@ def fetched(source: Source, folder: Path, progress: Progress) -> Listing:
             progress.update(f"{source.hub} received", done, total, done, "objects")
 
         try:
-            patient(at, lambda: _fetch(source, objects, heard), progress.say)
+            patiently(at, lambda: _fetch(source, objects, heard), progress.say)
         except BaseException:
             shutil.rmtree(objects, ignore_errors=True)
             raise

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,10 +18,9 @@ from subprocess import DEVNULL, PIPE, Popen
 from typing import IO, TypeVar
 
 from primum.errors import PrimumError
-from primum.hub.patience import ATTEMPTS, NO_NETWORK, pause
+from primum.hub.patience import NO_NETWORK, SERVER_BUSY, Say, again, patient
 
 T = TypeVar("T")
-Say = Callable[[str], None]
 Heard = Callable[[int, int], None]  # is told objects done, and all of them, again and again
 NO_COMMIT = "the repository has no such commit: correct its entry, or let `primum pin` find one"
 # What of the environment is the user's word to git. All else that begins with GIT_ is of another repository, such as that in
@@ -146,20 +144,20 @@ def _check(process: Popen[bytes], said: str) -> None:
         raise GitRefused(said)
 
 
-def patient(at: str, work: Callable[[], T], say: Say) -> T:
+def patiently(at: str, work: Callable[[], T], say: Say) -> T:
     """``work``, again where a server is busy or a connection breaks off.
 
     PrimumError that begins with ``at`` (the entry and its repository), with what is wrong and the remedy.
     """
-    for attempt in range(1, ATTEMPTS + 1):
+
+    def once(attempt: int) -> T:
         try:
             return work()
         except GitRefused as refused:
             words = re.sub(r"'[^']*'", "", refused.said.lower())  # without addresses
-            wait = pause(attempt) if attempt < ATTEMPTS else None
+        if re.search(_BUSY, words):
+            again(attempt)
         meant = next((meaning for pattern, meaning in _SAID if re.search(pattern, words)), None)
-        if wait is None or meant is None or not re.search(_BUSY, words):
-            break
-        say(f"the server is busy, or the connection broke off: asking again in {wait} s")
-        time.sleep(wait)
-    raise PrimumError(f"{at}: {meant or 'git cannot read it: see what `git ls-remote` says of its address'}")
+        raise PrimumError(f"{at}: {meant or 'git cannot read it: see what `git ls-remote` says of its address'}")
+
+    return patient(once, SERVER_BUSY, say)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -10,30 +9,13 @@ from typing import TypeVar
 import httpx
 
 from primum.errors import PrimumError
-from primum.hub.patience import ATTEMPTS, NO_NETWORK, pause
+from primum.hub.patience import NO_NETWORK, SERVER_BUSY, Say, again, is_busy, patient
 
 T = TypeVar("T")
 _CHUNK = 1 << 20
 _PACKED = (".gz", ".zst")  # as the adapters read them; what they do is no part of fetching
+_NO_CONNECTION = (httpx.ConnectError, httpx.ConnectTimeout)
 _TIMEOUT = 60.0  # seconds, of each step of a connection
-
-
-def _patient(ask: Callable[[], T]) -> T:
-    """``ask`` again where that may help: a lost connection, or a server that is busy. No connection at all is no network."""
-    for attempt in range(1, ATTEMPTS):
-        wait = None
-        try:
-            return ask()
-        except httpx.HTTPStatusError as error:
-            wait = pause(attempt, error.response.status_code, error.response.headers)
-            if wait is None:
-                raise
-        except (httpx.ConnectError, httpx.ConnectTimeout):
-            raise
-        except httpx.TransportError:
-            wait = pause(attempt)
-        time.sleep(wait or 0)
-    return ask()
 
 
 def _stream(url: str, target: Path) -> None:
@@ -53,20 +35,33 @@ def _size(url: str) -> int | None:
     return int(length) if answer.is_success and length.isdecimal() else None
 
 
-def download(url: str, target: Path) -> None:
-    """Download ``url`` to ``target``, again where that may help. PrimumError naming the address and the remedy."""
-    _asked(url, lambda: _stream(url, target))
+def download(url: str, target: Path, say: Say) -> None:
+    """Download ``url`` to ``target``, again where that may help, as ``say`` is told.
+
+    PrimumError naming the address and the remedy.
+    """
+    _patient(url, lambda: _stream(url, target), say)
 
 
-def size(url: str) -> int | None:
+def size(url: str, say: Say) -> int | None:
     """The bytes of what is at ``url``, where its server says so. PrimumError where it cannot be reached."""
-    return _asked(url, lambda: _size(url))
+    return _patient(url, lambda: _size(url), say)
 
 
-def _asked(url: str, ask: Callable[[], T]) -> T:
-    try:
-        return _patient(ask)
-    except httpx.HTTPStatusError as error:
-        raise PrimumError(f"{url}: HTTP {error.response.status_code}: check the address in the catalog") from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise PrimumError(f"{url}: {type(error).__name__}: {NO_NETWORK}") from None
+def _patient(url: str, ask: Callable[[], T], say: Say) -> T:
+    """``ask`` again where that may help: a lost connection, or a server that is busy. No connection at all is no network."""
+
+    def once(attempt: int) -> T:
+        try:
+            return ask()
+        except httpx.HTTPStatusError as error:
+            status = error.response.status_code
+            again(attempt, status, error.response.headers)
+            remedy = "run again later" if is_busy(status) else "check the address in the catalog"
+            raise PrimumError(f"{url}: HTTP {status}: {remedy}") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            if isinstance(error, httpx.TransportError) and not isinstance(error, _NO_CONNECTION):
+                again(attempt)
+            raise PrimumError(f"{url}: {type(error).__name__}: {NO_NETWORK}") from None
+
+    return patient(once, SERVER_BUSY, say)

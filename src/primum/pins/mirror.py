@@ -65,12 +65,12 @@ def mirror(root: Path, name: str, folder: Path, models: bool) -> None:
     repositories = _listed(root, folder, sources, progress)
     files = _distinct(asked.files)
     lacking = [file for file in files if file.sha256 is not None and not _is_whole(folder, file)]
-    _check_room(folder, repositories, files, _sizes(root, lacking), progress)
+    _check_room(folder, repositories, files, _sizes(root, lacking, progress), progress)
     _check_access(folder, repositories, progress)
     for repository in repositories:
         _bring(folder, repository, progress)
     for done, file in enumerate(lacking, 1):
-        _bring_file(root, folder, file)
+        _bring_file(root, folder, file, progress)
         progress.update("files", done, len(lacking), done, "files")
     absent = [file.path for file in files if file.sha256 is None]
     if absent:
@@ -136,11 +136,11 @@ def _distinct(files: Iterable[File]) -> list[File]:
     return list(found.values())
 
 
-def _sizes(root: Path, files: Sequence[File]) -> list[int | None]:
+def _sizes(root: Path, files: Sequence[File], progress: Progress) -> list[int | None]:
     """The bytes of files that are to be brought, None where their servers do not say."""
 
     def one(file: File) -> int | None:
-        return _bytes(root / file.path) if file.url is None else size_at(file.url)
+        return _bytes(root / file.path) if file.url is None else size_at(file.url, progress.say)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return list(pool.map(one, files))
@@ -217,7 +217,7 @@ def _written(folder: Path) -> Iterator[None]:
         raise PrimumError(f"{folder}: cannot be written: {error.strerror}") from None
 
 
-def _bring_file(root: Path, folder: Path, file: File) -> None:
+def _bring_file(root: Path, folder: Path, file: File, progress: Progress) -> None:
     """Bring a file outside of repositories to its path: whole, or not at all."""
     target = folder / file.path
     part = target.with_name(f".part-{target.name}")  # which ends as the file does: a packed one is kept packed
@@ -226,7 +226,7 @@ def _bring_file(root: Path, folder: Path, file: File) -> None:
         if file.url is None:
             shutil.copyfile(root / file.path, part)
         else:
-            download_file(file.url, part)
+            download_file(file.url, part, progress.say)
         if file_sha256(part) != file.sha256:
             raise PrimumError(
                 f"{file.where}: {file.path} is not what its checksum says: it is damaged, or not the pinned version"

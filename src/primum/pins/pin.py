@@ -10,6 +10,7 @@ from primum.errors import PrimumError
 from primum.hub import client, git
 from primum.hub.lock import GIT, LOCK, UNKNOWN_REVISION, Listing, read_lock, title
 from primum.hub.locked import write_lock
+from primum.hub.patience import Say
 from primum.hub.refusals import Unreachable, gated
 from primum.hub.source import Source
 from primum.pins.wanted import catalogued, written
@@ -133,7 +134,7 @@ def _look(group: Sequence[Source], commit: str, progress: Progress) -> Listing:
     return git.look(replace(group[0], revision=commit, patterns=patterns), progress)
 
 
-def _with_safetensors(where: str, kind: str, hub: str, say: client.Say) -> str:
+def _with_safetensors(where: str, kind: str, hub: str, say: Say) -> str:
     """The revisions of a model that have safetensors, for the end of an error."""
     looked = 0
     for ref, commit, files in client.other_revisions(where, kind, hub, say):
@@ -178,7 +179,7 @@ def _line(key: Key, group: Sequence[Source], answer: client.Answer, before: List
     )
 
 
-def _print_notes(key: Key, group: Sequence[Source], answer: client.Answer, say: client.Say) -> None:
+def _print_notes(key: Key, group: Sequence[Source], answer: client.Answer, say: Say) -> None:
     kind, hub = key
     if answer.hub != hub:
         _print(f"  was renamed: write {answer.hub} into {', '.join(each.where for each in group)}")

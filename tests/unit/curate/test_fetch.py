@@ -17,10 +17,11 @@ from stage_artifacts import make_job
 
 from primum.curate import fetch
 from primum.errors import PrimumError
-from primum.hub import web
+from primum.hub import patience
 from primum.hub.mirror import MIRROR_VARIABLE
 from primum.pins.mirror import _bring_file
 from primum.pins.wanted import File
+from primum.progress import Progress
 
 DATA = b"id,question\n1,What is gout?\n" * 5000
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -61,7 +62,7 @@ class _Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.delenv(MIRROR_VARIABLE, raising=False)
-    monkeypatch.setattr(web, "time", SimpleNamespace(sleep=lambda _: None))
+    monkeypatch.setattr(patience, "time", SimpleNamespace(sleep=lambda _: None))
     _Handler.asked = []
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     thread = threading.Thread(target=httpd.serve_forever)
@@ -110,7 +111,8 @@ def test_a_packed_file_is_kept_packed_whatever_the_server_calls_it(tmp_path: Pat
     )
     assert (folder / "a.csv.gz").read_bytes() == packed
     assert (folder / "a.csv").read_bytes() == DATA
-    _bring_file(tmp_path, tmp_path / "mirror", File("datasets.d", "b.csv.gz", f"{server}/labelled.gz", sha256))
+    packed_file = File("datasets.d", "b.csv.gz", f"{server}/labelled.gz", sha256)
+    _bring_file(tmp_path, tmp_path / "mirror", packed_file, Progress("mirror"))
     assert (tmp_path / "mirror/b.csv.gz").read_bytes() == packed
 
 
@@ -155,7 +157,7 @@ def test_no_network_is_said_at_once_and_mentions_the_mirror(
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
     waited: list[float] = []
-    monkeypatch.setattr(web, "time", SimpleNamespace(sleep=waited.append))
+    monkeypatch.setattr(patience, "time", SimpleNamespace(sleep=waited.append))
     message = _refused(tmp_path, _file(f"http://127.0.0.1:{port}/file.csv"))
     assert "ConnectError" in message
     assert "mirror=FOLDER" in message
@@ -181,12 +183,14 @@ def test_a_busy_server_is_waited_for_as_long_as_it_asks_for_but_not_for_hours(
     tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
-    monkeypatch.setattr(web, "time", SimpleNamespace(sleep=waited.append))
+    monkeypatch.setattr(patience, "time", SimpleNamespace(sleep=waited.append))
     folder = _fetch(tmp_path, _file(f"{server}/limited"))
     assert (folder / "a/file.csv").read_bytes() == DATA
     assert waited == [8, 8]  # as asked, and a second more
+    said = "[test] the server is busy, or the connection broke off: asking again in 8 s"
+    assert (tmp_path / "log.txt").read_text().splitlines().count(said) == 2
     _Handler.asked = []
-    assert "HTTP 429" in _refused(tmp_path, _file(f"{server}/closed"))
+    assert "HTTP 429: run again later" in _refused(tmp_path, _file(f"{server}/closed"))
     assert _Handler.asked == ["/closed"]
 
 

@@ -11,6 +11,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import git_server
@@ -170,7 +171,7 @@ def test_a_server_that_is_busy_or_breaks_off_is_asked_again(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
-    monkeypatch.setattr("primum.hub.git_program.time.sleep", waited.append)
+    monkeypatch.setattr("primum.hub.patience.time", SimpleNamespace(sleep=waited.append))
     commit = server.commit(NAME, FILES)
     server.statuses = [503, 429]
     assert content(dataset(tmp_path, commit)) == READ
