@@ -12,6 +12,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
+from primum.artifact.results import LOGS
 from primum.audit.summary import summarize
 from primum.cluster.site import load_site, shell_prefix
 from primum.dag.workflow import open_workflow
@@ -79,5 +80,5 @@ onsuccess:
 onerror:
     TERMINAL.end()
     print(
-        f"Stopped. The logs are under {RUN.dag.results}/logs; run the same command again to go on from here."
+        f"Stopped. The logs are under {RUN.dag.results}/{LOGS}; run the same command again to go on from here."
     )

@@ -5,6 +5,7 @@
 #         ../audits/           the reports of `primum audit`
 from math import ceil
 
+from primum.artifact.results import VERIFICATION
 from primum.cluster.resources import largest_resources
 from primum.reproduce.budget import BUDGET, seconds_of
 
@@ -20,7 +21,7 @@ rule verify:
     params:
         results=RUN.dag.results,
         store=RUN.store,
-        report=f"{RUN.dag.results}/verification.json",
+        report=f"{RUN.dag.results}/{VERIFICATION}",
     shell:
         "primum verify {params.results:q} --store {params.store:q} --json {params.report:q} --jobs {threads} > {log:q} 2>&1 "
         "|| {{ echo '[verify] error: what is wrong, or missing, is in' {params.report:q} >> {log:q}; exit 1; }}"

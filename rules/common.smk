@@ -18,7 +18,7 @@ from primum.dag.state import state_of
 from primum.progress import Progress
 from primum.terminal.dryrun import DryRun
 
-REQUESTS = f"{RUN.dag.results}/requests"
+REQUESTS = RUN.requests
 # A killed run's jobs that are still in the cluster's queue, the jobs that have nothing to do, and what is to be made although no
 # job reads it.
 RUNNING = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from primum.artifact.results import was_run
 from primum.errors import PrimumError
 
 
@@ -24,7 +25,7 @@ def results_folder(given: str) -> Path:
     Raises PrimumError where a name means none. What lies at a path is for who reads it to say.
     """
     path = Path(given)
-    if len(path.parts) != 1 or (path / "experiment.json").is_file():
+    if len(path.parts) != 1 or was_run(path):
         return path
     found = Path(os.path.relpath(project_root() / "results" / given))
     if found.is_dir():

@@ -9,15 +9,16 @@ from pathlib import Path
 import primum
 
 SOURCE = Path(primum.__file__).parent
-BELOW = {"errors", "progress", "writing"}  # what everybody may use
+BELOW = {"errors", "progress", "reading", "writing"}  # what everybody may use
 STAGES = {"curate", "train", "prefer", "generate", "judge", "score", "tables", "report"}
 # A folder, or a module at the top, and what it may import besides.
 ROOMS = {
     "errors": set(),
     "tracebacks": set(),
     "progress": set(),
+    "reading": set(),
     "writing": set(),
-    "project": set(),
+    "project": {"artifact"},
     "licences": set(),
     "demo": set(),
     "artifact": set(),
@@ -43,7 +44,7 @@ ROOMS = {
     "pins": {"artifact", "experiment", "dag", "hub", "curate"},
     "verify": {"artifact", "experiment", "dag", "hub", "curate", "tables", "table4", "report", "trace", "project"},
     "reproduce": {"artifact", "dag", "experiment", "hub", "project"},
-    "terminal": {"dag"},
+    "terminal": {"artifact", "dag"},
     "upkeep": {"artifact", "project"},
     "run_stage": {"artifact", "dag", "cluster", "tracebacks"},
     "commands": {

@@ -15,12 +15,13 @@ from pathlib import Path
 
 from primum.artifact.folder import MANIFEST
 from primum.artifact.manifest import Artifact, Manifest
+from primum.artifact.results import BENCHMARKS, EXPERIMENT, LOGS, REQUESTS, STORE, VERIFICATION, was_run
 from primum.artifact.store import Store
 from primum.errors import PrimumError
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 # What a run writes beside its artifacts, at the top of a results folder.
-_OTHERS = frozenset({"requests", "logs", "benchmarks", "experiment.json", "verification.json"})
+_OTHERS = frozenset({REQUESTS, LOGS, BENCHMARKS, EXPERIMENT, VERIFICATION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +161,10 @@ def _check_is_one(results: Path) -> None:
 
     Read as a run's, its artifacts would lack all that lies elsewhere.
     """
-    below = next((found for pattern in ("*", "*/*") for found in results.glob(f"{pattern}/experiment.json")), None)
+    below = next((found for pattern in ("*", "*/*") for found in results.glob(f"{pattern}/{EXPERIMENT}")), None)
     if below is not None:
         raise PrimumError(f"{results}: holds the results of experiments: name one, such as {below.parent}")
-    around = next((each for each in results.absolute().parents if (each / "experiment.json").is_file()), None)
+    around = next((each for each in results.absolute().parents if was_run(each)), None)
     if around is not None:
         around = around if results.is_absolute() else Path(os.path.relpath(around))
         raise PrimumError(f"{results}: is a part of the results in {around}: give that folder")
@@ -177,7 +178,7 @@ def read_graph(results: Path, store: Path | None = None) -> Graph:
     Raises PrimumError when the folder is not there, has no manifest at all (of nothing, all is well), or holds such folders.
     A manifest that is damaged is listed, and is no error.
     """
-    if not (results / "experiment.json").exists():
+    if not (results / EXPERIMENT).exists():
         _check_is_one(results)
     artifacts, unreadable = [], {}
     for path in manifest_paths(results):
@@ -190,5 +191,5 @@ def read_graph(results: Path, store: Path | None = None) -> Graph:
             unreadable[path] = str(error)
     if not artifacts and not unreadable:
         raise PrimumError(f"{results}: has no artifact: it is no results folder, or nothing was made yet")
-    root = store or Path(os.environ.get("PRIMUM_STORE") or beside(results) / ".store")
+    root = store or Path(os.environ.get("PRIMUM_STORE") or beside(results) / STORE)
     return Graph(results, artifacts, unreadable, Store(root) if root.is_dir() else None)

@@ -17,12 +17,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from primum.artifact.results import REQUESTS
+from primum.reading import regular
+
 # The clone that this code is run from, if it is one.
 CLONE = Path(__file__).resolve().parents[3]
 _SECONDS = 10
-_REQUESTS, _NAME = "requests", "run.json"
-# The experiment as it was run, and its checksum, in a results folder.
-EXPERIMENT, EXPERIMENT_SUM = "experiment.json", "requests/experiment.sha256"
+_NAME = "run.json"
 
 # What is said after a commit, by whether its tree was clean.
 CLEAN_WORDS = {True: "", False: ", with changes", None: ", it is not known whether with changes"}
@@ -106,7 +107,7 @@ def invocation() -> dict[str, Any]:
 
 def save_invocation(results: Path) -> None:
     """Write down this process's :func:`invocation` for the jobs of its run."""
-    path = results / _REQUESTS / _NAME
+    path = results / REQUESTS / _NAME
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{_NAME}.{os.getpid()}")
     try:
@@ -119,9 +120,9 @@ def save_invocation(results: Path) -> None:
 def invocation_of(request: Path) -> dict[str, Any]:
     """What the run wrote down that made the file ``request``, or else this process's own."""
     for folder in request.parents:
-        if folder.name == _REQUESTS:
+        if folder.name == REQUESTS:
             try:
-                found = json.loads((folder / _NAME).read_text(encoding="utf-8"))
+                found = json.loads(regular(folder / _NAME).read_text(encoding="utf-8"))
                 return {name: found[name] for name in ("commit", "clean", "command")}
             except (OSError, ValueError, KeyError, TypeError):
                 break
@@ -130,7 +131,7 @@ def invocation_of(request: Path) -> dict[str, Any]:
 
 def request_paths(results: Path) -> list[Path]:
     """Where what each job of the last run was asked for is written down, in the order of the paths."""
-    folder = results / _REQUESTS
+    folder = results / REQUESTS
     return [path for path in sorted(folder.rglob("*.json")) if path != folder / _NAME]
 
 
@@ -141,9 +142,9 @@ def requested(results: Path) -> dict[str, tuple[str, dict[str, Any]]]:
     """
     found: dict[str, tuple[str, dict[str, Any]]] = {}
     for path in request_paths(results):
-        job = path.relative_to(results / _REQUESTS).with_suffix("").as_posix()
+        job = path.relative_to(results / REQUESTS).with_suffix("").as_posix()
         try:
-            request = json.loads(path.read_text(encoding="utf-8"))
+            request = json.loads(regular(path).read_text(encoding="utf-8"))
             asked = [Path(output["path"]).parts for output in request["outputs"]]
         except (OSError, ValueError, KeyError, TypeError):
             continue

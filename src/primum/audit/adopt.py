@@ -16,6 +16,7 @@ from typing import Any
 from primum.artifact.folder import MANIFEST, file_sha256
 from primum.artifact.machine import user_name
 from primum.artifact.manifest import Manifest, data_path, load_manifest, measure
+from primum.artifact.results import STORE
 from primum.artifact.store import Store, link_or_copy, table_file
 from primum.audit.cost import asked_of
 from primum.audit.differences import Piece, changed_modules, pieces, todays_modules, versions
@@ -161,7 +162,7 @@ def command(run: Workflow) -> str:
     given = {
         "experiment": (run.experiment.name, "demo"),
         "results": (results, "results"),
-        "store": (run.store, os.environ.get("PRIMUM_STORE") or f"{results}/.store"),
+        "store": (run.store, os.environ.get("PRIMUM_STORE") or f"{results}/{STORE}"),
     }
     options = "".join(f" --{name} {value}" for name, (value, default) in given.items() if value != default)
     return f"primum adopt all --why TEXT{options}"

@@ -34,7 +34,7 @@ def summarize(results: Path) -> str:
         try:
             manifests.append(load_manifest(path))
         except PrimumError:
-            continue  # experiment.json, and other files that are no manifests
+            continue  # damaged, or no manifest
     taken = sum(bool(manifest.run.get("taken_from_store")) for manifest in manifests)
     lines = [f"\n{results}: {len(manifests)} artifacts, {taken} of them taken from the store."]
     not_scored: Counter[str] = Counter()

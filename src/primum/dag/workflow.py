@@ -17,8 +17,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
-from primum.artifact.invocation import EXPERIMENT, EXPERIMENT_SUM, request_paths, save_invocation
+from primum.artifact.invocation import request_paths, save_invocation
 from primum.artifact.request import Asked, Request
+from primum.artifact.results import BENCHMARKS, CLAIM, EXPERIMENT, EXPERIMENT_SUM, LOGS, REQUESTS, STORE
 from primum.artifact.store import Store
 from primum.dag.dag import STAGES, TARGETS, TRAINING, Dag, Job
 from primum.dag.engines import asked_in_batches
@@ -64,17 +65,22 @@ class Workflow:
         return own or STAGES[stage].resources(self.experiment, model).threads
 
     def log(self, stage: str, job: str) -> str:
-        return f"{self.dag.results}/logs/{stage}/{job}.log"
+        return f"{self.dag.results}/{LOGS}/{stage}/{job}.log"
 
     def benchmark(self, stage: str, job: str) -> str:
         """Where Snakemake writes what a job took."""
-        return f"{self.dag.results}/benchmarks/{stage}/{job}.tsv"
+        return f"{self.dag.results}/{BENCHMARKS}/{stage}/{job}.tsv"
+
+    @property
+    def requests(self) -> Path:
+        """The folder of what jobs are asked for."""
+        return Path(self.dag.results, REQUESTS)
 
     def request_path(self, job: Job) -> Path:
         """Where a job finds what it is asked for: under its rule's name and, beside those in it, its wildcards."""
         wildcards = job.stage.wildcards(job.name)
         path = "/".join([job.stage.rule.format(**wildcards), *job.stage.own(wildcards)])
-        return Path(self.dag.results, "requests", f"{path}.json")
+        return self.requests / f"{path}.json"
 
     def request(self, job: Job) -> Request:
         """What ``primum stage`` is asked for, to be run in the folder that Snakemake runs in."""
@@ -115,7 +121,7 @@ class Workflow:
         The claim is an flock on ``<results>/.lock``, which ends with this process however it dies. It stands in for
         Snakemake's own lock (see ``rules/common.smk``). PrimumError naming the holder if another run is alive.
         """
-        lock = Path(self.dag.results) / ".lock"
+        lock = Path(self.dag.results) / CLAIM
         lock.parent.mkdir(parents=True, exist_ok=True)
         file = lock.open("a+", encoding="utf-8")
         if not _claimed(file):
@@ -132,7 +138,7 @@ class Workflow:
         sha256 = hashlib.sha256(content.encode()).hexdigest()
         for name, text in ((EXPERIMENT, content), (EXPERIMENT_SUM, f"{sha256}  {EXPERIMENT}\n")):
             path = Path(self.dag.results) / name
-            if not path.exists() or path.read_text(encoding="utf-8") != text:
+            if not path.is_file() or path.read_text(encoding="utf-8") != text:
                 write_whole(path, text)
 
 
@@ -155,7 +161,7 @@ def open_workflow(config: Mapping[str, Any], root: Path) -> Workflow:
     if config.get("report_to"):
         os.environ[REPORT_VARIABLE] = _services(str(config["report_to"]))
     # An own variable names the store on a cluster, so that experiments of many people share it.
-    store = str(config.get("store") or os.environ.get("PRIMUM_STORE") or f"{results}/.store")
+    store = str(config.get("store") or os.environ.get("PRIMUM_STORE") or f"{results}/{STORE}")
     dag = Dag(experiment, root, f"{results}/{experiment.name}")
     return Workflow(dag, store, with_failed(dag.jobs, refresh), recompute)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from primum.artifact.results import EXPERIMENT, written_experiment
 from primum.dag.dag import STAGES
 from primum.dag.workflow import Workflow
 from primum.errors import PrimumError
@@ -35,7 +36,6 @@ from primum.export.crate_graph import (
     stage_nodes,
 )
 from primum.export.sbom import bom_text
-from primum.export.scores import read_experiment
 
 README, SBOM = "README.md", "sbom.cdx.json"
 
@@ -60,13 +60,13 @@ def write_crate(run: Workflow, folder: Path, with_data: bool, harmful: bool) -> 
     """
     library()
     found = read_run(run)
-    experiment = read_experiment(Path(run.dag.results))
+    experiment = written_experiment(Path(run.dag.results))
     if experiment != json.loads(run.experiment.model_dump_json(by_alias=True)):
-        raise PrimumError(f"{run.dag.results}/experiment.json: is not the experiment that this clone has: run it again")
+        raise PrimumError(f"{run.dag.results}/{EXPERIMENT}: is not the experiment that this clone has: run it again")
     workflow = copy_workflow(run.dag.root, experiment, folder)
     entries = copy_results(run, found, folder, with_data, harmful)
     name = run.experiment.name
-    expanded = copy(Path(run.dag.results) / "experiment.json", folder, f"results/{name}/experiment.json")
+    expanded = copy(Path(run.dag.results) / EXPERIMENT, folder, f"results/{name}/{EXPERIMENT}")
     bill = write(bom_text(run.dag.root, experiment, {entry.name: entry.manifest for entry in entries}), folder, SBOM)
     readme = write(_readme(name, entries), folder, README)
     files = [*workflow, expanded, bill, readme]
@@ -162,7 +162,7 @@ def _whole(
     by_path = dict(zip(ids, entries, strict=True))
     raw = [ids[path] for path, entry in by_path.items() if entry.job.stage.name in ("fetch", "snapshot")]
     last = [ids[path] for path, entry in by_path.items() if entry.job.stage.target in ("tables", "report")]
-    expanded = f"results/{name}/experiment.json"
+    expanded = f"results/{name}/{EXPERIMENT}"
     parameter(graph, main, "input", "experiment", "File", [expanded])
     parameter(graph, main, "input", "raw", "Dataset", raw)
     for kind, role in (("File", "tables"), ("Dataset", "report")):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any
 
 from primum.artifact.canonical import digest
 from primum.artifact.manifest import Artifact, Manifest, load_manifest
+from primum.artifact.results import written_experiment
 from primum.dag.curation import ROWS
 from primum.dag.evaluation import SCORE
 from primum.dag.scope import manifest_path
@@ -96,7 +96,7 @@ def read_scores(results: Path) -> tuple[str, list[Scored]]:
 
     PrimumError where ``results`` is no finished run, or an artifact is not of the rows and the model beside it.
     """
-    experiment = read_experiment(results)
+    experiment = written_experiment(results)
     at = partial(manifest_path, str(results))
     names = [n for n in experiment["evaluate"]["benchmarks"] if experiment["benchmarks"][n]["group"] == "benchmark"]
     hashes: dict[str, tuple[str, Mapping[str, str]]] = {}
@@ -143,17 +143,6 @@ def _safety(path: Path) -> list[Mapping[str, Any]]:
     if not path.exists():
         return []
     return [row for row in Artifact.open(path).table().to_pylist() if not row["category"]]
-
-
-def read_experiment(results: Path) -> Any:
-    """The experiment that ``results`` is the folder of, as its last run wrote it down. PrimumError where there is none."""
-    path = results / "experiment.json"
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise PrimumError(f"{path}: cannot be read: name an experiment's folder, such as results/demo") from None
-    except ValueError:
-        raise PrimumError(f"{path}: damaged: run the experiment again") from None
 
 
 def _row_hashes(path: Path) -> tuple[str, Mapping[str, str]]:

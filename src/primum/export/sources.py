@@ -18,13 +18,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from primum.artifact.manifest import Artifact, Manifest, load_manifest
+from primum.artifact.results import EXPERIMENT, written_experiment
 from primum.dag.curation import LEDGER, MIXTURE, PAIRS, RAW, ROWS
 from primum.dag.preferences import RANKED, RESPONSES, SAMPLES
 from primum.dag.scope import manifest_path
 from primum.dag.training import MODEL
 from primum.errors import PrimumError
 from primum.export.lineage import Step, datasets_of, read_lineage
-from primum.export.scores import read_experiment
+from primum.reading import regular
 from primum.text.rows import ROW_TYPES
 
 _HUB = "https://huggingface.co/datasets/"
@@ -172,7 +173,7 @@ def _demonstrated(results: Path, experiment: Mapping[str, Any], name: str, artif
 
 
 def _experiment(results: Path, section: str, name: str) -> Mapping[str, Any]:
-    experiment: Mapping[str, Any] = read_experiment(results)
+    experiment: Mapping[str, Any] = written_experiment(results)
     names = experiment.get(section) or {}
     if name not in names:
         raise PrimumError(f"{results}: has no {section}.{name}; there are: {', '.join(sorted(names)) or 'none'}")
@@ -202,9 +203,7 @@ def _source(results: Path, experiment: Mapping[str, Any], name: str, dataset: st
     raw = _made_from(Path(at(RAW)), rows.inputs["raw"])
     entry = experiment["datasets"].get(dataset)
     if entry is None:
-        raise PrimumError(
-            f"{results}: its experiment.json has no datasets.{dataset} any more: run the experiment again"
-        )
+        raise PrimumError(f"{results}: its {EXPERIMENT} has no datasets.{dataset} any more: run the experiment again")
     return Source(
         name,
         dataset,
@@ -227,7 +226,7 @@ def _made_from(path: Path, contents: Sequence[str]) -> Manifest:
 
 def _kind(path: Path) -> str:
     try:
-        schema = pq.read_schema(path).remove_metadata()
+        schema = pq.read_schema(regular(path)).remove_metadata()
     except (OSError, pa.ArrowException) as error:
         raise PrimumError(f"{path}: cannot be read ({type(error).__name__}): run the stage read") from None
     found = next((name for name, kind in ROW_TYPES.items() if kind.SCHEMA.equals(schema)), None)

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 from primum.artifact.graph import read_graph
+from primum.artifact.results import written_experiment
 from primum.dag.workflow import open_workflow
 from primum.errors import PrimumError
 from primum.export.command import check_output, publish
 from primum.export.sbom import bom_text
-from primum.export.scores import read_experiment
 from primum.writing import write_whole
 
 
@@ -40,7 +40,7 @@ def _crate(results: Path, output: Path, force: bool, with_data: bool, harmful: b
     from primum.export.crate import write_crate
 
     check_output(output, force)
-    name = read_experiment(results)["name"]
+    name = written_experiment(results)["name"]
     folder = results.resolve()
     if folder.name != name:
         raise PrimumError(f"{results}: is not the folder of the experiment {name}, whose results it holds")
@@ -58,7 +58,7 @@ def _crate(results: Path, output: Path, force: bool, with_data: bool, harmful: b
 
 
 def _sbom(results: Path | None, output: Path, force: bool, root: Path) -> None:
-    experiment = None if results is None else read_experiment(results)
+    experiment = None if results is None else written_experiment(results)
     graph = None if results is None else read_graph(results)
     manifests = {} if graph is None else {graph.name(each): each.manifest for each in graph.artifacts}
     target = output if output.suffix == ".json" else output / "sbom.cdx.json"

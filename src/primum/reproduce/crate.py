@@ -11,8 +11,10 @@ from urllib.parse import unquote
 
 from primum.artifact.folder import file_sha256
 from primum.artifact.manifest import Manifest, load_manifest
+from primum.artifact.results import EXPERIMENT
 from primum.errors import PrimumError
 from primum.progress import Progress
+from primum.reading import regular
 
 _METADATA = "ro-crate-metadata.json"
 WORKFLOW = "workflow/"
@@ -39,7 +41,7 @@ def open_crate(folder: Path) -> Recorded:
     """Open a crate, and compare each of its files with its checksum. PrimumError naming the first that is missing or other."""
     path = folder / _METADATA
     try:
-        graph = json.loads(path.read_text(encoding="utf-8"))["@graph"]
+        graph = json.loads(regular(path).read_text(encoding="utf-8"))["@graph"]
         files = dict(_files(graph))
     except OSError:
         raise PrimumError(f"{path}: cannot be read: name the folder of a crate, as primum export wrote it") from None
@@ -53,10 +55,10 @@ def open_crate(folder: Path) -> Recorded:
         if file_sha256(file) != sha256:
             raise PrimumError(f"{file}: is not what the crate's list says: it was changed, or damaged on the way")
         progress.update("files", done, len(files), done, "files")
-    expanded = [name for name in files if PurePosixPath(name).match("results/*/experiment.json")]
+    expanded = [name for name in files if PurePosixPath(name).match(f"results/*/{EXPERIMENT}")]
     if len(expanded) != 1 or f"{WORKFLOW}Snakefile" not in files:
         raise PrimumError(f"{path}: holds no run of a workflow of primum: export it again")
-    results = expanded[0].removesuffix("experiment.json")
+    results = expanded[0].removesuffix(EXPERIMENT)
     about = {unquote(node["@id"]) for node in graph if "about" in node and str(node["@id"]).startswith(results)}
     manifests = {name: load_manifest(folder / name) for name in sorted(about & files.keys())}
     return Recorded(folder, results.split("/")[1], files, manifests)

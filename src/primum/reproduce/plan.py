@@ -10,6 +10,7 @@ from typing import Any
 from primum.artifact.graph import Graph, Input
 from primum.artifact.invocation import requested
 from primum.artifact.manifest import Artifact, Manifest
+from primum.artifact.results import experiment_of
 from primum.dag.dag import TRAINING
 from primum.errors import PrimumError
 from primum.hub.mirror import mirror_folder
@@ -82,8 +83,5 @@ def candidate_of(name: str, artifact: Artifact, shared: Mapping[str, tuple[str, 
 
 def resources_of(results: Path) -> Mapping[str, Any]:
     """What the experiment asked for its stages."""
-    try:
-        found: Mapping[str, Any] = json.loads((results / "experiment.json").read_text(encoding="utf-8"))["resources"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return found
+    found = experiment_of(results).get("resources")
+    return found if isinstance(found, dict) else {}

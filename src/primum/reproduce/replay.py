@@ -22,6 +22,7 @@ from primum.artifact.folder import file_sha256
 from primum.artifact.job import check_libraries
 from primum.artifact.manifest import Manifest, load_manifest
 from primum.artifact.private import tighten
+from primum.artifact.results import STORE
 from primum.artifact.store import Store, table_file
 from primum.errors import PrimumError
 from primum.project import project_root
@@ -184,7 +185,7 @@ def _found_here(name: str, sha256: str) -> Path | None:
 
 def _seed(recorded: Recorded, target: Path) -> set[str]:
     """Put raw files, fetched models and paid answers where the run finds them; the paths of those that the crate had."""
-    store, taken = Store(target / "results" / ".store"), set()
+    store, taken = Store(target / "results" / STORE), set()
     for path, manifest in recorded.manifests.items():
         inside = recorded.has_data(path)
         own = own_files(manifest) if manifest.stage == "fetch" else []

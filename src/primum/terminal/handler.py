@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from primum.artifact.results import LOGS
 from primum.terminal.dryrun import DryRun
 from primum.terminal.failures import condensed, ending_of, failure_line, is_interrupted
 from primum.terminal.jobs import Job, Jobs, name_job
@@ -41,7 +42,7 @@ class RunHandler(logging.Handler):
     def __init__(self, stream: logging.Handler | None, own: bool, line: bool, results: Path) -> None:
         super().__init__()
         self._snakemake, self._own, self._has_line = stream, own, line
-        self._log = results / "logs" / "run.log"
+        self._log = results / LOGS / "run.log"
         self._jobs = Jobs(time.monotonic())
         self._screen: Screen = PlainScreen(self._line)
         self._dry: DryRun | None = None

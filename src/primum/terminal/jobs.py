@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from primum.artifact.results import LOGS
 from primum.terminal.logs import JobLog, Step
 
 _FIRST = 3  # so many jobs must have finished before they tell anything of the others
@@ -35,9 +36,9 @@ class Job:
 def name_job(rule: str, wildcards: Mapping[str, str], logs: Sequence[str]) -> tuple[str, str]:
     """(stage, name) as people know a job: ``logs/judge/harm/base.log`` is ``judge`` of ``harm/base``."""
     parts = Path(logs[0]).with_suffix("").parts if logs else ()
-    if "logs" not in parts:
+    if LOGS not in parts:
         return rule.replace("_", " "), "/".join(map(str, wildcards.values()))
-    stage, *name = parts[len(parts) - parts[::-1].index("logs") :]
+    stage, *name = parts[len(parts) - parts[::-1].index(LOGS) :]
     return stage, "/".join(name) if name != [stage] else ""
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from primum.artifact.folder import MANIFEST
 from primum.artifact.graph import Graph, read_graph
 from primum.artifact.manifest import Artifact
+from primum.artifact.results import was_run
 from primum.errors import PrimumError
 from primum.project import project_root, results_folder
 
@@ -43,7 +44,7 @@ def located(given: str) -> tuple[Path, str] | None:
         # Without its links resolved, and yet as absolute, so that a path from inside a results folder has parents.
         path = Path(os.path.abspath(top / given))  # noqa: PTH100
         for folder in path.parents:
-            if (folder / "experiment.json").is_file():
+            if was_run(folder):
                 name = _plain(path.relative_to(folder).as_posix())
                 return (folder if Path(given).is_absolute() else Path(os.path.relpath(folder))), name
     return None

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from primum.artifact.graph import Graph
 from primum.artifact.manifest import Artifact, Manifest
+from primum.artifact.results import experiment_of
 from primum.trace.causes import Cause, Causes, made
-from primum.trace.ran import experiment_of
 from primum.trace.settings import Settings
 
 

@@ -17,9 +17,11 @@ from typing import Any
 from primum.artifact.folder import MANIFEST
 from primum.artifact.graph import Graph, manifest_paths, read_graph
 from primum.artifact.manifest import Artifact, Manifest, load_manifest
+from primum.artifact.results import experiment_of, was_run
 from primum.audit.differences import changes
 from primum.dag.dag import STAGES
 from primum.errors import PrimumError
+from primum.reading import regular
 from primum.trace.causes import Cause, Causes, made
 from primum.trace.settings import Settings
 
@@ -96,15 +98,6 @@ def finder(*graphs: Graph) -> Callable[[str, str], tuple[str, Manifest | None]]:
     return find
 
 
-def experiment_of(results: Path) -> dict[str, Any]:
-    """The experiment as it was run last; empty where that is not known."""
-    try:
-        found = json.loads((results / "experiment.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 class _Earlier:
     """What the store has of earlier runs, and whose place it was."""
 
@@ -169,14 +162,14 @@ def _kind(manifest: Manifest) -> Any:
 
 
 def _beside(results: Path) -> list[Path]:
-    others = (path for path in sorted(results.parent.iterdir()) if (path / "experiment.json").is_file())
+    others = (path for path in sorted(results.parent.iterdir()) if was_run(path))
     return list(dict.fromkeys([results, *others]))
 
 
 def _keys(folder: Path) -> Iterator[str]:
     for path in manifest_paths(folder):
         try:
-            yield str(json.loads(path.read_text(encoding="utf-8"))["key"])
+            yield str(json.loads(regular(path).read_text(encoding="utf-8"))["key"])
         except (OSError, ValueError, KeyError, TypeError):
             continue  # what is damaged holds nothing
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -12,6 +11,7 @@ from typing import Any
 from primum.artifact.folder import MANIFEST
 from primum.artifact.graph import Graph, Input
 from primum.artifact.manifest import Artifact
+from primum.artifact.results import experiment_of
 from primum.trace.sentences import did
 from primum.trace.words import counted, settings
 
@@ -184,12 +184,12 @@ def _files(artifact: Artifact, licences: Mapping[str, str]) -> list[RawFile]:
 def _licences(results: Path) -> dict[str, str]:
     """What the experiment said of the licences of its datasets and models when it ran; nothing where it is not here."""
     try:
-        experiment = json.loads((results / "experiment.json").read_text(encoding="utf-8"))
+        experiment = experiment_of(results)
         kinds = {"fetch": experiment["datasets"], "snapshot": experiment["models"]}
         return {
             f"{stage}/{name}": str(entry.get("license") or "")
             for stage, entries in kinds.items()
             for name, entry in entries.items()
         }
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+    except (KeyError, AttributeError, TypeError):
         return {}

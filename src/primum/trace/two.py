@@ -11,10 +11,11 @@ from typing import Any
 
 from primum.artifact.graph import Graph, read_graph
 from primum.artifact.manifest import Artifact
+from primum.artifact.results import experiment_of
 from primum.errors import PrimumError
 from primum.trace.causes import Cause, Causes, made
 from primum.trace.find import find_artifact
-from primum.trace.ran import experiment_of, finder
+from primum.trace.ran import finder
 from primum.trace.settings import Settings
 from primum.trace.told import cause_lines, filled, listed, several
 

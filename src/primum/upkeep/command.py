@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from primum.artifact.graph import beside
+from primum.artifact.results import STORE
 from primum.project import project_root
 from primum.upkeep.amounts import age, size
 from primum.upkeep.gc import SAFE_AGE, Limits, collect
@@ -44,4 +45,4 @@ def _folders(results: Sequence[Path] | None) -> list[Path]:
 
 def _store_of(results: Path) -> Path:
     told = os.environ.get("PRIMUM_STORE")
-    return Path(told) if told else (beside(results) if is_experiment(results) else results) / ".store"
+    return Path(told) if told else (beside(results) if is_experiment(results) else results) / STORE

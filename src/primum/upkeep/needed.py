@@ -19,8 +19,10 @@ from primum.artifact.invocation import request_paths
 from primum.artifact.job import item_spec
 from primum.artifact.manifest import Manifest, artifact_key, load_manifest
 from primum.artifact.request import Asked, Request, load_request
+from primum.artifact.results import CLAIM, EXPERIMENT, REQUESTS
 from primum.artifact.store import Store
 from primum.errors import PrimumError
+from primum.reading import regular
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,7 @@ def experiments(given: Sequence[Path]) -> list[Path]:
 def is_experiment(folder: Path) -> bool:
     """Whether a run has had this folder."""
     name = folder.name if folder.name not in ("", "..") else folder.resolve().name
-    return not name.startswith(".") and any(
-        (folder / each).exists() for each in ("experiment.json", "requests", ".lock")
-    )
+    return not name.startswith(".") and any((folder / each).exists() for each in (EXPERIMENT, REQUESTS, CLAIM))
 
 
 def need_of(results: Path, store: Store) -> Need:
@@ -150,7 +150,7 @@ def _named(paths: Sequence[Path], results: Path) -> Path:
 def _is_running(results: Path) -> bool:
     """Whether a run has claimed the folder: it holds a lock on this file as long as it lives."""
     try:
-        with (results / ".lock").open("rb") as file:
+        with regular(results / CLAIM).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

@@ -17,10 +17,12 @@ from typing import Any
 from primum.artifact.invocation import request_paths
 from primum.artifact.job import item_spec
 from primum.artifact.request import Request, load_request
+from primum.artifact.results import EXPERIMENT
 from primum.dag.dag import STAGES
 from primum.dag.scope import Scope
 from primum.errors import PrimumError
 from primum.experiment.load import load_experiment
+from primum.reading import regular
 from primum.verify.finding import RUN, Finding, Seen, Unchecked
 
 
@@ -105,7 +107,7 @@ def _planned(results: Path, root: Path | None) -> Iterator[tuple[str, Place]]:
     if root is None:
         raise PrimumError("neither its requests nor the project is at hand")
     try:
-        text = (results / "experiment.json").read_text(encoding="utf-8")
+        text = regular(results / EXPERIMENT).read_text(encoding="utf-8")
         experiment = load_experiment(str(json.loads(text)["name"]), root)
     except (OSError, ValueError, KeyError, TypeError):
         raise PrimumError("neither its requests nor its experiment.json is at hand") from None
