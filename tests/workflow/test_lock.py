@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import json
 import os
 import re
 import signal
@@ -10,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,10 @@ from project import copy_project, environment
 from tiny import TINY, command, snakemake, started, write
 from tiny_run import TinyRun
 
-from primum.artifact.manifest import Artifact, measure
+from primum.artifact.job import item_spec
+from primum.artifact.manifest import Artifact, artifact_key, measure
+from primum.artifact.store import Store
+from primum.dag.workflow import open_workflow
 
 HOLD = """
 import sys, time
@@ -92,7 +97,19 @@ def _started_run(project: Path, *arguments: str) -> subprocess.Popen[bytes]:
     )
 
 
-def _wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+def _claims(project: Path) -> int:
+    """How many keys of the store are claimed by jobs."""
+    claimed = 0
+    for path in (project / "results/.store/locks").glob("*"):
+        with path.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                claimed += 1
+    return claimed
+
+
+def _wait_for(condition: Callable[[], bool], seconds: float = 600) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -107,8 +124,7 @@ def test_after_kill_9_the_same_command_goes_on(project: Path, tiny_run: TinyRun)
     tiny_run.give(project, *BEFORE)
     log = project / "results/tiny/logs/pretrain/base.log"
     first = _started_run(project, "--until", "pretrain_model")
-    _wait_for(log.exists)
-    time.sleep(0.5)  # the job has claimed its key, and is loading torch
+    _wait_for(lambda: _claims(project) > 0)  # the job has claimed its key, and is about to load torch
     first.kill()
     first.wait()
     os.killpg(first.pid, signal.SIGSTOP)  # the job is an orphan now, and takes its time
@@ -117,7 +133,7 @@ def test_after_kill_9_the_same_command_goes_on(project: Path, tiny_run: TinyRun)
     try:
         _wait_for(lambda: log.exists() and "base: waiting for its maker" in log.read_text())
         os.killpg(first.pid, signal.SIGCONT)
-        assert second.wait(timeout=60) == 0
+        assert second.wait(timeout=600) == 0
     finally:
         for run in (first, second):
             with suppress(ProcessLookupError):
@@ -145,8 +161,8 @@ def test_after_everything_was_killed_nothing_half_written_is_used(project: Path,
 EXPERIMENTS = ("one", "two", "three", "four")
 
 
-def _gated(name: str, corpus: bytes) -> dict[str, object]:
-    """TINY with a corpus of its own, which waits in a mirror."""
+def _own_corpus(name: str, corpus: bytes) -> dict[str, object]:
+    """TINY with a corpus of its own, from a mirror."""
     file = {"path": f"{name}.jsonl", "url": "https://example.org", "sha256": hashlib.sha256(corpus).hexdigest()}
     dataset = {"title": name, "adapter": "text", "license": "Apache-2.0", "files": [file]}
     text = {"sources": {"corpus": {"dataset": f"corpus-{name}", "take": 60}}, "decontaminate": False}
@@ -154,17 +170,26 @@ def _gated(name: str, corpus: bytes) -> dict[str, object]:
     return TINY | {"name": name, "mixtures": mixtures, "datasets": {f"corpus-{name}": dataset}}
 
 
+def _corpus_key(project: Path, name: str) -> str:
+    """The store's key of that corpus."""
+    jobs = open_workflow({"experiment": name}, project).dag.jobs
+    spec = next(json.loads(job.spec) for job in jobs if (job.stage.name, job.name) == ("fetch", f"corpus-{name}"))
+    ((_, item),) = spec["items"]
+    return artifact_key(item_spec(spec, item), {})
+
+
 def test_of_twenty_starts_at_once_each_experiment_is_run_by_one(project: Path, tmp_path: Path) -> None:
     """Four experiments, five starts each, two of them without the project's profile, in a folder that never had a run.
 
-    A corpus in the mirror is a pipe that nobody writes to yet, so each holder waits until all others are gone; then the four
-    end together.
+    Somebody else makes each corpus for now, so each holder waits until all others are gone; then the four end together.
     """
     corpus = (project / "data/demo/corpus.jsonl").read_bytes()
     (tmp_path / "mirror").mkdir()
+    gates = ExitStack()
     for name in EXPERIMENTS:
-        write(project, _gated(name, corpus))
-        os.mkfifo(tmp_path / f"mirror/{name}.jsonl")
+        write(project, _own_corpus(name, corpus))
+        (tmp_path / f"mirror/{name}.jsonl").write_bytes(corpus)
+        gates.enter_context(Store(project / "results/.store").lock(_corpus_key(project, name), lambda: None))
         (project / "results" / name).mkdir(parents=True)
         (project / "results" / name / ".lock").write_text("process 1 on elsewhere, which has been dead for long")
     runs: list[tuple[str, subprocess.Popen[str]]] = []
@@ -184,16 +209,15 @@ def test_of_twenty_starts_at_once_each_experiment_is_run_by_one(project: Path, t
         runs.append((name, process))
         output.close()
     try:
-        _wait_for(lambda: sum(run.poll() is None for _, run in runs) <= len(EXPERIMENTS), seconds=600)
+        _wait_for(lambda: sum(run.poll() is None for _, run in runs) <= len(EXPERIMENTS))
         holders = {name: run for name, run in runs if run.poll() is None}
         assert set(holders) == set(EXPERIMENTS)
-        pipes = [(tmp_path / f"mirror/{name}.jsonl").open("wb") for name in holders]  # each waits for its reader
+        logs = [project / f"results/{name}/logs/fetch/corpus-{name}.log" for name in EXPERIMENTS]
+        _wait_for(lambda: all(log.exists() and "waiting for its maker" in log.read_text() for log in logs))
         assert not list((project / ".snakemake/locks").glob("*"))  # Snakemake's, which one of them would delete for all
-        for pipe in pipes:
-            pipe.write(corpus)
-            pipe.close()
+        gates.close()
         for start, (name, run) in enumerate(runs):
-            code, output = run.wait(timeout=300), (tmp_path / f"{start}.txt").read_text()
+            code, output = run.wait(timeout=600), (tmp_path / f"{start}.txt").read_text()
             assert "Traceback" not in output
             if run is holders[name]:
                 assert code == 0, output
@@ -205,6 +229,7 @@ def test_of_twenty_starts_at_once_each_experiment_is_run_by_one(project: Path, t
             assert said[0].startswith(f"primum: error: results/{name} is in use by process {holders[name].pid} on ")
             assert started(output) == set()
     finally:
+        gates.close()
         for _, run in runs:
             with suppress(ProcessLookupError):
                 os.killpg(run.pid, signal.SIGKILL)

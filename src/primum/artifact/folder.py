@@ -7,13 +7,14 @@ from pathlib import Path
 
 from primum.artifact.canonical import digest
 from primum.errors import PrimumError
+from primum.reading import regular
 
 MANIFEST = "manifest.json"
 
 
 def file_sha256(path: Path) -> str:
     """The sha256 of a file, 64 hex digits."""
-    with path.open("rb") as file:
+    with regular(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -11,8 +11,18 @@ from typing import Any, Literal
 
 from primum.artifact.canonical import digest
 from primum.artifact.folder import MANIFEST, file_sha256, folder_files, folder_hash
-from primum.artifact.table import ContentHash, content_hash, file_hash, fsync, read_table, row_count, slices
+from primum.artifact.table import (
+    ContentHash,
+    column_names,
+    content_hash,
+    file_hash,
+    fsync,
+    read_table,
+    row_count,
+    slices,
+)
 from primum.errors import PrimumError
+from primum.reading import regular
 
 SCHEMA_VERSION = 1
 _CHECKSUM = "checksum"
@@ -51,7 +61,7 @@ def artifact_key(spec: dict[str, Any], inputs: dict[str, list[str]]) -> str:
 def load_manifest(path: Path) -> Manifest:
     """Read a manifest; PrimumError with the path and the remedy if it is missing, not one, or changed since it was saved."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(regular(path).read_text(encoding="utf-8"))
         checksum = record.pop(_CHECKSUM, None)
         manifest = _of_form(Manifest(**record))
         found = digest(record)
@@ -60,7 +70,7 @@ def load_manifest(path: Path) -> Manifest:
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise PrimumError(f"{path}: not a manifest, or damaged: if primum made it, delete it and run again") from None
     except OSError as error:
-        raise PrimumError(f"{path}: cannot be read: {error.strerror}") from None
+        raise PrimumError(f"{path}: cannot be read ({error.strerror}): see to it and run again") from None
     if manifest.schema_version != SCHEMA_VERSION:
         raise PrimumError(f"{path}: schema version {manifest.schema_version}, expected {SCHEMA_VERSION}: run again")
     if checksum != found:
@@ -125,6 +135,10 @@ class Artifact:
             raise PrimumError(f"{self.data}: is not what its manifest describes: delete it and run again")
         return table
 
+    def column_names(self) -> list[str]:
+        """The columns that the table has, by its footer alone."""
+        return column_names(self.data)
+
     def row_count(self) -> int:
         """How many rows the table has, by its footer alone."""
         return row_count(self.data)
@@ -152,7 +166,7 @@ class Artifact:
         path = self.data / name
         if name not in self.manifest.files:
             raise PrimumError(f"{self.data}: has no file {name!r}: it holds {', '.join(sorted(self.manifest.files))}")
-        if not path.exists() or file_sha256(path) != self.manifest.files[name]:
+        if not path.is_file() or file_sha256(path) != self.manifest.files[name]:
             raise PrimumError(f"{path}: is not what its manifest describes: delete the folder and run again")
         return path
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from primum.artifact.store import Store
 from primum.errors import PrimumError
+from primum.reading import regular
 
 Inputs = Mapping[str, Sequence[Path]]
 
@@ -60,7 +61,7 @@ class Request:
             },
             indent=1,
         )
-        if path.exists() and path.read_text(encoding="utf-8") == content:
+        if path.is_file() and path.read_text(encoding="utf-8") == content:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -74,7 +75,7 @@ class Request:
 def load_request(path: Path) -> Request:
     """Read what :meth:`Request.save` wrote. PrimumError with the path and the remedy when it is not that."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(regular(path).read_text(encoding="utf-8"))
         return Request(
             spec=content["spec"],
             kind=content["kind"],

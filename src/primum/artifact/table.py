@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from primum.errors import PrimumError
+from primum.reading import IrregularError, regular
 
 _T = TypeVar("_T")
 SLICE_ROWS = 65_536
@@ -128,20 +129,26 @@ def write_table(table: pa.Table | Iterable[pa.Table], path: Path, metadata: dict
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Read a table, verifying every page's checksum. Raises PrimumError if it is missing, truncated or changed."""
     with _told(path):
-        table = pq.read_table(path, columns=columns, page_checksum_verification=True, memory_map=False)
+        table = pq.read_table(regular(path), columns=columns, page_checksum_verification=True, memory_map=False)
     return table.replace_schema_metadata(None)
 
 
 def row_count(path: Path) -> int:
     """How many rows a table has, by its footer alone. Raises PrimumError as :func:`read_table` does."""
     with _told(path):
-        return int(pq.read_metadata(path).num_rows)
+        return int(pq.read_metadata(regular(path)).num_rows)
+
+
+def column_names(path: Path) -> list[str]:
+    """The columns of a table, by its footer alone. Raises PrimumError as :func:`read_table` does."""
+    with _told(path):
+        return list(pq.read_schema(regular(path)).names)
 
 
 def slices(path: Path) -> Iterator[pa.Table]:
     """The rows of a table in slices (:func:`cut`), at least one. Raises PrimumError as :func:`read_table` does."""
     # A buffer that is filled ahead keeps what it has read: all of the file in the end.
-    with _told(path), pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True) as file:
+    with _told(path), pq.ParquetFile(regular(path), pre_buffer=False, page_checksum_verification=True) as file:
         yield from cut(_batches(file))
 
 
@@ -159,6 +166,8 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise PrimumError(f"{path}: no such artifact: run the stage that makes it") from None
+    except IrregularError as error:
+        raise PrimumError(f"{path}: is {error.strerror}: delete it and run again") from None
     except (OSError, pa.ArrowException) as error:
         raise PrimumError(f"{path}: damaged ({type(error).__name__}): delete it and run again") from None
 

@@ -29,6 +29,7 @@ from primum.dag.stage import Output
 from primum.dag.state import RunState
 from primum.dag.workflow import Workflow
 from primum.errors import PrimumError
+from primum.reading import regular
 
 _VERSIONS = ("code", "libraries")
 _LONGEST = 40
@@ -150,7 +151,7 @@ class _Recorded:
         paths: dict[str, list[tuple[str, Path]]] = {}
         for path in self.store.root.glob(f"??/*/{MANIFEST}"):
             try:
-                record = json.loads(path.read_text(encoding="utf-8"))
+                record = json.loads(regular(path).read_text(encoding="utf-8"))
                 question, finished = _question(record["spec"]), str(record["run"].get("finished", ""))
             except (OSError, ValueError, KeyError, TypeError, AttributeError):
                 continue  # damaged, or another process has just removed it

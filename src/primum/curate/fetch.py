@@ -20,6 +20,7 @@ from primum.hub.mirror import mirror_folder
 from primum.hub.source import Source
 from primum.hub.web import download
 from primum.progress import Progress
+from primum.reading import regular
 
 
 def run(job: Job) -> Iterator[Result]:
@@ -92,7 +93,7 @@ def _from_files(item: Item, folder: Path, progress: Progress) -> None:
 def _copy(source: Path, target: Path, name: str, remedy: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        file = source.open("rb")
+        file = regular(source).open("rb")
     except OSError as error:
         raise PrimumError(f"{name}: {source} cannot be read ({type(error).__name__}): {remedy}") from None
     with file, target.open("wb") as copy:  # an error from here on is the disk's, not the source's

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from primum.errors import PrimumError
+from primum.reading import regular
 
 LOCK = Path("config/hub.lock.json")
 GIT = "git"
@@ -107,7 +108,7 @@ def _is(pattern: re.Pattern[str], value: object) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(regular(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         raise PrimumError(f"{path}: cannot be read as JSON: restore it, or make it again") from None
     if not isinstance(content, dict):

@@ -21,6 +21,7 @@ from primum.hub.mirror import mirrored
 from primum.hub.refusals import refusals
 from primum.hub.source import Source
 from primum.progress import Progress
+from primum.reading import regular
 
 Report = Callable[[int], None]  # is told the bytes that were brought, again and again
 _AT_ONCE = 4
@@ -59,7 +60,7 @@ def copy(mirror: Path, source: Source, listing: Listing, paths: Sequence[str], f
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            file = (held / path).open("rb")
+            file = regular(held / path).open("rb")
         except OSError as error:
             raise PrimumError(
                 f"{source.where}: {held / path} cannot be read ({type(error).__name__}): run `primum mirror` again"

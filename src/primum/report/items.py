@@ -13,7 +13,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
@@ -76,7 +75,7 @@ def score_sets(scores: Sequence[tuple[Any, Artifact]], origins: Origins) -> Iter
 
 
 def _read_scores(artifact: Artifact) -> pa.Table:
-    valued = _VALUE in pq.read_schema(artifact.data).names
+    valued = _VALUE in artifact.column_names()
     table = artifact.table([*_SCORES, *([_VALUE] if valued else [])])
     scored = pc.equal(table["status"], SCORED)
     worth = table[_VALUE] if valued else table["correct"].cast(pa.int8())

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
@@ -102,7 +101,7 @@ def read_answers(artifact: Artifact) -> Answers:
 
     Raises PrimumError for an item without choices, one that lacks a seed or has it twice, and for two methods in one.
     """
-    optional = [name for name in (_VALUE, _FLEXIBLE) if name in pq.read_schema(artifact.data).names]
+    optional = [name for name in (_VALUE, _FLEXIBLE) if name in artifact.column_names()]
     table = artifact.table([*_COLUMNS, *optional])
     columns = {name: table[name].to_numpy() for name in _COLUMNS if name not in ("contaminated", "cluster")}
     fault = f"{artifact.data}: row {{}}: {{}}: run the stage score again"

@@ -84,7 +84,7 @@ def table_faults(
 ) -> Iterator[tuple[str, str]]:
     """What is wrong, and the remedy, of a table that was read, or is not there (None)."""
     if reading is None:
-        yield "is missing, or a link", "run snakemake again, which has it from the store or makes it"
+        yield "is missing, or no file", "run snakemake again, which has it from the store or makes it"
         return
     if reading.error:
         yield reading.error, AGAIN
@@ -137,7 +137,7 @@ def _folder_faults(manifest: Manifest, data: Path, readings: Readings) -> Iterat
     for name, sha256 in manifest.files.items():
         reading = readings.of(data / name)
         if reading is None:
-            yield data / name, "is missing, or a link", again
+            yield data / name, "is missing, or no file", again
         elif reading.error or reading.content != sha256:
             yield data / name, reading.error or "is not what its manifest describes", again
     for path in sorted(data.rglob("*")) if data.is_dir() else ():

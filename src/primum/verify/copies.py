@@ -28,7 +28,7 @@ def check_copies(study: Study) -> Iterator[Seen]:
             except BROKEN:
                 yield Unchecked("tables as CSV", "the table itself is damaged")
                 continue
-            if path.read_bytes() != fresh.read_bytes():
+            if not path.is_file() or path.read_bytes() != fresh.read_bytes():
                 yield Finding(path, f"is not what {artifact.data.name} gives", "delete it and run snakemake again")
         yield from _check_table4(study, Path(folder))
 
@@ -53,5 +53,6 @@ def _check_table4(study: Study, folder: Path) -> Iterator[Seen]:
         yield Unchecked("files of Table 4", "the table benchmarks is damaged, or not here", len(found))
         return
     for form, suffix in zip(FORMATS, SUFFIXES, strict=True):
-        if suffix in found and found[suffix].read_text(encoding="utf-8") != FORMATS[form](grid):
-            yield Finding(found[suffix], "is not what the table benchmarks gives", "delete it and run snakemake again")
+        path = found.get(suffix)
+        if path is not None and not (path.is_file() and path.read_bytes() == FORMATS[form](grid).encode("utf-8")):
+            yield Finding(path, "is not what the table benchmarks gives", "delete it and run snakemake again")

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from primum.artifact.folder import MANIFEST, file_sha256
-from primum.artifact.invocation import EXPERIMENT, EXPERIMENT_SUM
 from primum.artifact.job import item_spec
 from primum.artifact.manifest import Artifact, Manifest, artifact_key
+from primum.artifact.results import EXPERIMENT, EXPERIMENT_SUM
 from primum.verify.finding import RUN, Finding, Seen, Unchecked, some
 from primum.verify.places import Place
 from primum.verify.study import Study
@@ -56,9 +56,11 @@ def check_manifests(study: Study, known: Known) -> Iterator[Seen]:
 def _check_experiment(study: Study) -> Iterator[Seen]:
     """What exports and comparisons take for the experiment that was run."""
     path, listed = study.results / EXPERIMENT, study.results / EXPERIMENT_SUM
-    if not listed.is_file():
+    if not listed.exists():
         if path.is_file():
             yield Unchecked("experiment files", "no checksum of it was written down: run snakemake again")
+    elif not listed.is_file():
+        yield Finding(listed, "is no file", RUN)
     elif not path.is_file() or not listed.read_text("utf-8").startswith(file_sha256(path)):
         yield Finding(path, "is not what the last run wrote there", RUN)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from primum.reading import regular
 from primum.trace.rundata import RUN_DATA
 from primum.verify.finding import Finding, Seen
 from primum.verify.reading import BROKEN
@@ -17,11 +18,11 @@ _OF_RUN = ("seconds", "finished", "host", "commit")
 def check_record(study: Study) -> Iterator[Seen]:
     """Of each artifact that both know: what it is, and when and where it was made."""
     path = study.results / RUN_DATA
-    if not path.is_file():
+    if not path.exists():
         return
     again = f"primum report-data {study.results}"
     try:
-        text = path.read_text(encoding="utf-8").strip().removeprefix("primumRun(").removesuffix(");")
+        text = regular(path).read_text(encoding="utf-8").strip().removeprefix("primumRun(").removesuffix(");")
         told = {each["name"]: each for each in json.loads(text)["artifacts"] if each["name"]}
     except BROKEN:
         yield Finding(path, "is no record of a run", again)

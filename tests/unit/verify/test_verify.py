@@ -281,7 +281,7 @@ def test_a_missing_input_and_one_that_only_the_store_has(results: Path) -> None:
 
 def test_a_missing_table_beside_its_manifest(results: Path) -> None:
     (results / "scores/a/medqa.parquet").unlink()
-    assert ("scores/a/medqa.parquet", "is missing, or a link") in found(results)
+    assert ("scores/a/medqa.parquet", "is missing, or no file") in found(results)
 
 
 @pytest.mark.parametrize("forged", [False, True])
@@ -581,11 +581,29 @@ def test_a_manifest_of_another_form_is_damaged(results: Path, change: dict[str, 
     assert [what for where, what in found(results) if where == "scores/a/medqa.json"] == [said]
 
 
-@pytest.mark.parametrize("name", ["scores/a/medqa.parquet", "data/rows/medqa.parquet"])
-def test_what_lies_in_the_place_of_a_table_is_not_waited_for(results: Path, name: str) -> None:
-    (results / name).unlink()
+PIPE = "cannot be read (a pipe, a socket or a device, and no file): see to it and run again"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("scores/a/medqa.parquet", "is missing, or no file"),
+        ("data/rows/medqa.parquet", "is missing, or no file"),
+        ("models/a/model.safetensors", "is missing, or no file"),
+        ("scores/a/medqa.json", PIPE.rpartition(":")[0]),
+        ("tables/benchmarks.csv", "is not what benchmarks.parquet gives"),
+        ("requests/experiment.sha256", "is no file"),
+        ("experiment.json", "is not what the last run wrote there"),
+        ("report.run.js", "is no record of a run"),
+    ],
+)
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(results: Path, in_time: None, name: str, said: str) -> None:
+    (results / "requests").mkdir(exist_ok=True)
+    (results / name).unlink(missing_ok=True)
+    if name == "experiment.json":
+        (results / "requests/experiment.sha256").write_text("")
     os.mkfifo(results / name)
-    assert found(results) == [(name, "is missing, or a link")]
+    assert (name, said) in found(results)
 
 
 def test_what_is_no_results_folder_is_not_read_as_one(results: Path) -> None:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from primum.curate.adapters.files import RawFile
 from primum.errors import PrimumError
+from primum.reading import regular
 
 # A date of the year 10,000, a time zone that nobody knows, two fields of one name inside a column.
 _NO_VALUE = (ValueError, OverflowError, LookupError)
@@ -25,7 +26,7 @@ def parquet_rows(file: RawFile) -> Iterator[dict[str, Any]]:
         raise PrimumError(f"{file.name}: Parquet cannot be read while it is packed: unpack it")
     row = 0
     try:
-        with pq.ParquetFile(file.path, page_checksum_verification=True) as parquet:
+        with pq.ParquetFile(regular(file.path), page_checksum_verification=True) as parquet:
             names = parquet.schema_arrow.names
             if len(set(names)) != len(names):
                 raise PrimumError(f"{file.name}: two of its columns have the same name: rename one")

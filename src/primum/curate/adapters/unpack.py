@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, cast
 import pyarrow as pa
 
 from primum.errors import PrimumError
+from primum.reading import regular
 
 # The suffixes, and what pyarrow calls them.
 PACKED: Mapping[str, str] = MappingProxyType({".gz": "gzip", ".zst": "zstd"})
@@ -38,7 +39,7 @@ def open_bytes(path: Path, name: str) -> BinaryIO:
             its size (and 64 MiB).
     """
     packing = PACKED.get(Path(name).suffix.lower())
-    file = path.open("rb")
+    file = regular(path).open("rb")
     return file if packing is None else cast("BinaryIO", io.BufferedReader(_Unpacked(file, name, packing), _BUFFER))
 
 
