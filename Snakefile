@@ -8,6 +8,11 @@ snakemake all --config refresh=dpo                make a stage again (or refresh
 snakemake all --config recompute=dpo              let GPUs make it again after a change of code or versions (see primum adopt)
 """
 
+from primum.terminal.interrupt import tell_of_interrupts
+
+# First, since the rest takes a moment to load.
+tell_of_interrupts()
+
 from pathlib import Path
 
 from snakemake.utils import min_version

@@ -64,6 +64,7 @@ ROOMS = {
         "reproduce",
     },
     "cli": {"dag", "commands", "run_stage"},
+    "__main__": {"cli"},
 }
 
 

@@ -20,12 +20,12 @@ from typing import Any
 from primum.artifact.results import LOGS
 from primum.terminal.dryrun import DryRun
 from primum.terminal.failures import condensed, ending_of, failure_line, is_interrupted
+from primum.terminal.interrupt import AGAIN
 from primum.terminal.jobs import Job, Jobs, name_job
 from primum.terminal.line import clock, run_line
 from primum.terminal.logs import JobLog
 from primum.terminal.screen import LiveScreen, PlainScreen, Screen, open_screen
 
-AGAIN = "Stopped. Run the same command again to go on from here."
 # Before the first job Snakemake says these besides what was asked for, such as the graph of jobs.
 _BEFORE = ("Assuming unrestricted shared filesystem usage.", "Building DAG of jobs...")
 # Our own lines say these: each failed job's, and the last one.
@@ -189,9 +189,6 @@ def listen(workflow: Any, results: Path) -> RunHandler:
 def _on_exception(
     handler: RunHandler, before: Any, kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Ctrl-C while no job runs is one line, too."""
+    """What ends the run while no job is at work comes below its line."""
     handler.end()
-    if issubclass(kind, KeyboardInterrupt):
-        print(AGAIN, file=sys.stderr)
-    else:
-        before(kind, error, trace)
+    before(kind, error, trace)
