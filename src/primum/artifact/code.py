@@ -44,7 +44,7 @@ from primum.errors import PrimumError
 
 PACKAGE = "primum"
 # Files beside a package's modules that get into what it writes.
-_TEMPLATES = frozenset({".j2", ".js", ".css"})
+TEMPLATES = frozenset({".j2", ".js", ".css"})
 # Who names one of these may read the annotations of functions.
 _READS_ANNOTATIONS = frozenset(
     {"__annotations__", "annotation", "return_annotation", "signature", "get_type_hints", "get_annotations", "script"}
@@ -186,7 +186,7 @@ class _Sources:
         counted = (path, words, annotations)
         if counted not in self._digests:
             beside = path.parent.iterdir() if path.name == "__init__.py" else ()
-            templates = {each.name: each.read_bytes() for each in sorted(beside) if each.suffix in _TEMPLATES}
+            templates = {each.name: each.read_bytes() for each in sorted(beside) if each.suffix in TEMPLATES}
             self._digests[counted] = digest_of(self.read(path), words, annotations, templates)
         return self._digests[counted]
 
@@ -200,7 +200,7 @@ def imported_modules(module: str, root: Path) -> dict[str, Path]:
 
 
 def module_digests(module: str, root: Path) -> dict[str, str]:
-    """The sha256 of what counts of each of :func:`imported_modules`; a package's with the files of ``_TEMPLATES`` beside it."""
+    """The sha256 of what counts of each of :func:`imported_modules`; a package's with the files of ``TEMPLATES`` beside it."""
     return _Sources(root).digests(module)
 
 

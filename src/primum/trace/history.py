@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -83,27 +83,27 @@ class Version:
     files: dict[str, bytes]
 
 
-def versions_of(root: Path, file: str, beside: str = "") -> Iterator[Version]:
+def versions_of(root: Path, file: str, beside: Sequence[str] = ()) -> Iterator[Version]:
     """The committed versions of ``file`` (relative to ``root``), the newest first.
 
-    ``beside`` is a pattern, such as ``src/primum/report/*.j2``: what matches it belongs to each version.
+    ``beside`` are patterns, such as ``src/primum/report/*.j2``: what matches one of them belongs to each version.
     """
-    files = [file, *([beside] if beside else [])]
+    # As Python reads them: git's own star goes into folders.
+    files = [file, *(f":(glob){each}" for each in beside)]
     for commit in _commits(_git(root, "log", f"-{_MOST}", f"--format={_FORMAT}", "--", *files)):
         yield _version(root, file, beside, commit)
 
 
-def version_at(root: Path, file: str, beside: str, commit: str) -> Version | None:
+def version_at(root: Path, file: str, beside: Sequence[str], commit: str) -> Version | None:
     """As :func:`versions_of`, that of one commit; None where git does not have it."""
     found = _commit(root, commit)
     return None if found is None else _version(root, file, beside, found)
 
 
-def _version(root: Path, file: str, beside: str, commit: Commit) -> Version:
+def _version(root: Path, file: str, beside: Sequence[str], commit: Commit) -> Version:
     names = [file]
-    if beside:
-        folder, _, pattern = beside.rpartition("/")
+    for folder in {each.rpartition("/")[0] for each in beside}:
         listed = (_git(root, "ls-tree", "--name-only", commit.hash, f"{folder}/") or b"").decode().splitlines()
-        names += [name for name in listed if Path(name).match(pattern)]
+        names += [name for name in listed if any(Path(name).match(pattern) for pattern in beside)]
     contents = {name: _git(root, "show", f"{commit.hash}:./{name}") for name in names}
     return Version(commit, {name: content for name, content in contents.items() if content is not None})

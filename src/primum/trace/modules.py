@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from primum.artifact.code import digest_of, read_module
+from primum.artifact.code import TEMPLATES, digest_of, read_module
 from primum.audit.differences import changed_modules
 from primum.trace.functions import changed_parts
 from primum.trace.history import NOT_COMMITTED, Commit, Version, version_at, versions_of
@@ -78,7 +78,7 @@ class Code:
         first, more = self._between(file, old, new)
         for name in sorted({*old.version.files, *new.version.files} - {file}):
             if _sha256(old.version.files.get(name)) != _sha256(new.version.files.get(name)):
-                yield ModuleChange(module, f"template {name.rpartition('/')[2]} changed", name, 0, first, more)
+                yield ModuleChange(module, f"{name.rpartition('/')[2]} changed", name, 0, first, more)
         for change, line in changed_parts(_text(old.version.files[file]), _text(new.version.files[file])):
             yield ModuleChange(module, change, file, line if new.index == -1 else 0, first, more)
         if old.version.files == new.version.files:
@@ -113,14 +113,14 @@ class Code:
         return _Found(made, None) if made is not None and digest in _digests(made, file) else None
 
     def _here(self, file: str) -> dict[str, bytes]:
-        folder, _, pattern = _beside(file).rpartition("/")
-        beside = [f"{folder}/{path.name}" for path in sorted((self.root / folder).glob(pattern))] if pattern else []
+        beside = [path.relative_to(self.root).as_posix() for each in _beside(file) for path in self.root.glob(each)]
         return {name: (self.root / name).read_bytes() for name in [file, *beside]}
 
 
-def _beside(file: str) -> str:
-    """The templates that count for a package."""
-    return f"{file.rpartition('/')[0]}/*.j2" if file.endswith("__init__.py") else ""
+def _beside(file: str) -> list[str]:
+    """Patterns of the templates, scripts and styles that count for a package."""
+    folder, _, name = file.rpartition("/")
+    return [f"{folder}/*{suffix}" for suffix in sorted(TEMPLATES)] if name == "__init__.py" else []
 
 
 def _digests(version: Version, file: str) -> set[str]:

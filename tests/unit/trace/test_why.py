@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from recorded import EXPERIMENT, Project, record, with_spec
 
-from primum.artifact.code import digest_of, read_file
+from primum.artifact.code import digest_of, module_digests, read_file
 from primum.artifact.manifest import Manifest
 from primum.audit.differences import todays_modules
 from primum.cli import main
 from primum.dag.state import state_of
 from primum.errors import PrimumError
 from primum.trace.causes import Cause
+from primum.trace.modules import Code
 from primum.trace.told import print_why
 from primum.trace.why import Why, find_why
 
@@ -248,3 +249,22 @@ def test_the_command(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: 
 def test_an_error_names_the_stages(project: Project) -> None:
     with pytest.raises(PrimumError, match=r"why sfd: matches no job; give all, a stage \(fetch, curate"):
         print_why(project.open(), project.root, str(project.path), "sfd", False)
+
+
+@pytest.mark.parametrize("beside", ["page.html.j2", "draw.js", "look.css"])
+def test_what_lies_beside_a_package(tmp_path: Path, beside: str) -> None:
+    project = Project(tmp_path)
+    folder = "src/primum/score/sheet"
+    (tmp_path / folder / "others").mkdir(parents=True)
+    for name in ("__init__.py", f"others/{beside}"):
+        (tmp_path / folder / name).write_text("", encoding="utf-8")
+    digests = []
+    for author in ("Ann", "Ben"):
+        (tmp_path / folder / beside).write_text(f"by {author}", encoding="utf-8")
+        project.commit(f"Draw as {author}", author)
+        today = module_digests("primum.score.sheet", tmp_path / "src")["primum.score.sheet"]
+        digests.append({"primum.score.sheet": today[:16]})
+    (change,) = Code(tmp_path).changes(*digests)
+    assert (change.change, change.file) == (f"{beside} changed", f"{folder}/{beside}")
+    assert change.commit is not None
+    assert change.commit.author == "Ben"
