@@ -26,10 +26,10 @@ def _uses(given: argparse.Namespace) -> None:
 
 def _why(given: argparse.Namespace) -> None:
     from primum.artifact.graph import beside
-    from primum.trace.find import located, named_in
+    from primum.trace.find import named_in, placed
     from primum.trace.told import print_ran, print_why
 
-    place = located(given.experiment) if given.stage is None else None
+    place = placed(given.experiment) if given.stage is None else None
     if place is not None:  # an artifact alone
         folder, given.stage = place
         given.experiment, given.results = folder.resolve().name, given.results or str(beside(folder))

@@ -16,7 +16,7 @@ from primum.artifact.folder import MANIFEST
 from primum.artifact.graph import is_store, read_graph
 from primum.artifact.manifest import load_manifest
 from primum.errors import PrimumError
-from primum.trace.find import located
+from primum.trace.find import placed
 from primum.trace.parting import Part, Parting, parting
 from primum.trace.rows import Cell, TableDiff, results_folder, table_diffs
 from primum.trace.told import cause_lines, filled, listed, several
@@ -30,7 +30,7 @@ def diff(first: str, second: str, root: Path, tables: Sequence[str], as_json: bo
 
     Raises PrimumError where one is not there, or one is a store and the other is not.
     """
-    one, other = located(first), located(second)
+    one, other = placed(first), placed(second)
     if one is not None and other is not None:
         return diff_artifacts(one, other, root, as_json)
     if one is not None or other is not None:

@@ -50,6 +50,18 @@ def located(given: str) -> tuple[Path, str] | None:
     return None
 
 
+def placed(given: str) -> tuple[Path, str] | None:
+    """As :func:`located`, also of a name alone that the results of the demo have."""
+    place = located(given)
+    if place is not None or "/" not in given:  # a single word is an experiment
+        return place
+    with suppress(PrimumError, OSError, ValueError):
+        folder, name = results_folder("demo"), _plain(given)
+        if (folder / f"{name}.json").is_file() or (folder / name / MANIFEST).is_file():
+            return folder, name
+    return None
+
+
 def named_in(results: Path, given: str) -> str:
     """What ``given`` is called in ``results`` if it is a path into them; else ``given`` as it is."""
     place = located(given)

@@ -69,7 +69,7 @@ def _compared(one: Artifact, other: Artifact, causes: tuple[Cause, ...]) -> Arti
     both, columns, differing = before.keys() & now.keys(), Counter[str](), 0
     for name in both:
         was, has = before[name], now[name]
-        columns.update(key for key in was.keys() | has.keys() if was.get(key) != has.get(key))
+        columns.update(key for key in {**was, **has} if was.get(key) != has.get(key))
         differing += was != has
     kind, counts = ("row", columns) if one.manifest.kind == "table" else ("file", Counter[str]())
     same = one.manifest.content == other.manifest.content

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from traced_results import traced_results
 
+from primum.artifact.table import read_table
 from primum.cli import main
 from primum.errors import PrimumError
-from primum.trace.find import find_path, located, named_in
+from primum.trace.find import find_path, located, named_in, placed
 
 
 @pytest.fixture
@@ -65,6 +66,9 @@ def test_a_path_into_other_results_stays_as_it_is(results: Path) -> None:
 
 def test_a_name_alone_is_of_the_demo(results: Path) -> None:
     assert find_path("scores/sft/exam") == Path("results/demo/scores/sft/exam.json")
+    assert placed("scores/sft/exam.csv") == placed("demo/scores/sft/exam") == (Path("results/demo"), "scores/sft/exam")
+    assert placed("models/sft/") == (Path("results/demo"), "models/sft")
+    assert placed("scores/sft/exams") is placed("demo") is None
     with pytest.raises(PrimumError, match="no such artifact in results/other; nearest: scores/sft/exam"):
         find_path("other/scores/sft/exams")
 
@@ -92,7 +96,13 @@ def test_two_artifacts_differ_in_rows_and_in_what_made_them(results: Path, capsy
     assert "of 2 rows that both have differ" in said
     # They are of two models, one of which is trained otherwise.
     assert "models/base: made by the stage sft -> pretrain" in said
-    main(["diff", "demo/scores/sft/exam", "other/scores/sft/exam", "--json"])
+    with pytest.raises(SystemExit):
+        main(["diff", "demo/scores/sft/exam", "demo/scores/base/exam", "--json"])
+    columns = json.loads(capsys.readouterr().out)["columns"]
+    # What differs as often stands as in the table, whatever the hash seed.
+    order = list(read_table(results / "scores/sft/exam.parquet").column_names)
+    assert list(columns) == sorted(columns, key=lambda name: (-columns[name], order.index(name)))
+    main(["diff", "scores/sft/exam", "other/scores/sft/exam", "--json"])
     assert json.loads(capsys.readouterr().out)["same"] is True
 
 
