@@ -65,7 +65,10 @@ def test_a_record_is_followed_from_all_data_that_is_made_of_it(made: Made, data:
     ]
 
 
-def test_it_is_told_with_its_line_and_that_of_what_it_repeats(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_told_with_its_line_and_that_of_what_it_repeats(
+    made: Made, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # no line of these is broken, wherever the results lie
     main(["explain", str(made.results / "data/outcomes/m"), "--item", "d/1"])
     shown = " ".join(capsys.readouterr().out.split())
     assert "repeats d/0 of first, which was kept d/0: from line 10 of data/raw/d/d.jsonl, sha256 " in shown
