@@ -185,11 +185,12 @@ def replica(counts: Mapping[str, int], processes: int, folder: Path) -> None:
         run(read)
     mixture = Mixture.model_validate({"sources": {name: {"dataset": name} for name in counts}})
     common = {**mixture.model_dump(mode="json"), "mixture": "replica", "seed": 7, "order": list(counts), "judges": {}}
-    more: dict[str, Any] = {"rows": {}, "ledger": {"licences": dict.fromkeys(counts, "unknown")}}
+    licences = {"licences": dict.fromkeys(counts, "unknown")}
+    more: dict[str, Any] = {"rows": {}, "ledger": licences, "outcomes": {}}
     items = [(f"replica/{output}", common | own_ | {"output": output}) for output, own_ in more.items()]
     outputs = [read.output(number) for number in range(2 * len(counts))]
     inputs = {"rows": outputs[::2], "drops": outputs[1::2], "benchmarks": [compared]}
-    mix = Task("mix", items, inputs, [{}, {}], folder, processes)
+    mix = Task("mix", items, inputs, [{}, {}, {}], folder, processes)
     with measured("mix", told):
         run(mix)
     common = {

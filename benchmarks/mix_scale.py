@@ -134,23 +134,34 @@ def make(counts: Mapping[str, int], folder: Path) -> dict[str, list[Artifact]]:
 def mixed(
     counts: Mapping[str, int], inputs: Mapping[str, list[Artifact]], folder: Path, **mixture: Any
 ) -> dict[str, Any]:
-    """The stage, in a process that has drawn nothing: what it took and counts. The rows are ``folder/mixture.parquet``."""
+    """The stage, in a process that has drawn nothing: what it took and counts. The rows are ``folder/mixture.parquet``.
+
+    ``outcomes`` is what it takes to write down each row's: seconds, bytes a row, and GB beyond the most memory before.
+    """
     declared = Mixture.model_validate({"sources": {name: {"dataset": name} for name in counts}, **mixture})
     common = {**declared.model_dump(mode="json"), "mixture": "m", "seed": 7, "order": list(counts), "judges": {}}
-    item = Item("m", {**common, "output": "rows"}, inputs, "m", folder / "work")
-    file = folder / "mixture.parquet"
+    items = [Item(name, {**common, "output": name}, inputs, name, folder / "work") for name in ("rows", "outcomes")]
+    file, outcomes = folder / "mixture.parquet", folder / "outcomes.parquet"
     before = os.times()
-    content, counted = "", {}
-    for result in run(Job("mix", {}, [item], Progress("mix"))):
-        content, counted = write_table(result.parts or [], file, {}), result.counts
+    for result in run(Job("mix", {}, items, Progress("mix"))):
+        if result.item.name == "rows":
+            content, counted = write_table(result.parts or [], file, {}), result.counts
+            between, most = os.times(), peak()
+        else:
+            write_table(result.parts or [], outcomes, {})
     after = os.times()
     seconds, rows = after.elapsed - before.elapsed, sum(counts.values())
-    # Of this process since it began; resource.getrusage would tell that of its parent, too.
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    peak = int(status.partition("VmHWM:")[2].split()[0]) / 1e6
-    told = {"rows": rows, "seconds": round(seconds, 1), "rows/s": round(rows / seconds), "peak GB": round(peak, 2)}
+    told = {"rows": rows, "seconds": round(seconds, 1), "rows/s": round(rows / seconds), "peak GB": round(peak(), 2)}
     cpu = round(sum(after[:4]) - sum(before[:4]), 1)
-    return {**told, "cpu": cpu, "content": content[:12], **counted}
+    written = {"seconds": round(after.elapsed - between.elapsed, 1), "GB": round(peak() - most, 2)}
+    written["bytes a row"] = round(outcomes.stat().st_size / rows, 1)
+    return {**told, "cpu": cpu, "content": content[:12], "outcomes": written, **counted}
+
+
+def peak() -> float:
+    """The most memory of this process since it began, in GB; resource.getrusage would tell that of its parent, too."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1e6
 
 
 def main() -> None:
