@@ -25,6 +25,7 @@ GROUPS = {
 GROUP_OF = {stage.name: group for group, stages in GROUPS.items() for stage in stages}
 
 BOX, COLUMN, TALL, ROW = 132, 166, 40, 50  # a box and its distance to the next: across, and down
+FITS = 20  # letters of what a stage writes
 EDGE, HEAD, BETWEEN, LEFT = 14, 34, 52, 76
 TIMES = "\N{MULTIPLICATION SIGN}"
 WIDTH = 2 * LEFT + 2 * EDGE + 4 * COLUMN + BOX
@@ -144,7 +145,9 @@ def _box(found: Graph, panel: Panel, stage: str) -> Iterator[str]:
     yield f'<text class="name" x="{x + 9}" y="{y + 17}">{escape(stage)}</text>'
     if jobs:
         yield f'<text class="small" x="{x + BOX - 9}" y="{y + 17}" text-anchor="end">{TIMES}{jobs}</text>'
-    yield f'<text class="small" x="{x + 9}" y="{y + 32}">{escape(writes)}</text>'
+    # More letters than the box has room for are set closer.
+    fit = f' textLength="{BOX - 18}" lengthAdjust="spacingAndGlyphs"' if len(writes) > FITS else ""
+    yield f'<text class="small" x="{x + 9}" y="{y + 32}"{fit}>{escape(writes)}</text>'
     if (stage, stage) in found.inside:
         right = x + BOX
         yield f'<path class="line" d="M{right - 62} {y} v-7 q0 -6 6 -6 h26 q6 0 6 6 v4"/>'
