@@ -90,7 +90,7 @@ def test_in_a_pipe_there_are_plain_lines(project: Path) -> None:
     lines = output.splitlines()
     assert [line for line in lines if line.startswith("[pretrain] base: 8/8, ")]
     assert [line for line in lines if line.startswith("5/5 jobs in ")]
-    assert "results/tiny: 13 artifacts, 0 of them taken from the store." in lines
+    assert "results/tiny: 15 artifacts, 0 of them taken from the store." in lines
     assert not (project / "results/tiny/logs/run.log").exists()
 
 
