@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +65,26 @@ def test_every_cell_of_every_table_is_explained_down_to_raw_files_that_have_thei
         assert told.cell.row == rows[-1]
         assert bool(told.unfolded.raw) == (table != "axes")
         assert len(list(lines(told))) > len(told.unfolded.steps)
+
+
+def test_every_record_of_a_mixture_has_one_outcome_in_the_page_too(demo: Path) -> None:
+    graph, seen = read_graph(demo / "demo"), set()
+    named = {graph.name(each): each for each in graph.artifacts}
+    for name, artifact in named.items():
+        if not name.startswith("data/outcomes/"):
+            continue
+        rows, mixture = artifact.table().to_pylist(), artifact.name
+        for source, entry in artifact.manifest.spec["item"]["sources"].items():
+            became = Counter(row["outcome"] for row in rows if row["source"] == source)
+            seen |= set(became)
+            drops = named[f"data/drops/{entry['dataset']}"].table()
+            page = demo / f"demo/report/items/curation/{entry['dataset']}/{mixture}/{source}.js"
+            told = json.loads(page.read_text().split(",", 1)[1].removesuffix(");\n"))["outcome"]
+            codes = told["codes"]
+            alike = [codes] * (sum(became.values()) + drops.num_rows)
+            shown = Counter(told["names"][code] for code in (codes if isinstance(codes, list) else alike))
+            assert shown == became + Counter(drops["reason"].to_pylist()), (mixture, source)
+    assert {"kept", "duplicate", "near-duplicate", "contaminated", "not-sampled"} <= seen
 
 
 @pytest.mark.parametrize(
