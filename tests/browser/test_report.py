@@ -70,14 +70,30 @@ const errors = [];
 addEventListener("error", (event) => errors.push(String(event.message)));
 addEventListener("unhandledrejection", (event) => {{ errors.push(String(event.reason)); say({{ errors }}); }});
 const until = async (done) => {{ while (!done()) await new Promise((go) => setTimeout(go, 50)); }};
+// All DPO begins at one place, as it does where the reference is the start.
+const data = document.getElementById("pictures"), values = JSON.parse(data.textContent);
+values.find((each) => each.id === "dpo-loss").curves.forEach((each) => {{ each.values[0] = [1, 0.6931]; }});
+data.textContent = JSON.stringify(values);
 addEventListener("load", async () => {{
   const rooms = [...document.querySelectorAll(".picture")];
   await until(() => rooms.every((room) => room.querySelector(".plot-box svg")));
   document.querySelectorAll("details").forEach((each) => {{ each.open = true; }});
   document.querySelectorAll(".job")[3].click();
-  const loss = document.querySelector("[data-picture=loss]"), box = loss.querySelector(".plot-box");
-  box.focus();
-  box.dispatchEvent(new KeyboardEvent("keydown", {{ key: "ArrowRight" }}));
+  const loss = document.querySelector("[data-picture=loss]");
+  const letters = (element) => element.textContent.replace(/[\\s\u200b]/g, "");
+  const told = rooms.map((room) => {{
+    const box = room.querySelector(".plot-box");
+    const press = (key) => {{
+      box.dispatchEvent(new KeyboardEvent("keydown", {{ key }}));
+      return ["[aria-label=tip] text", ".heard"].map((each) => letters(room.querySelector(each)));
+    }};
+    box.focus();
+    const first = ["ArrowRight", "ArrowDown", "ArrowUp", "ArrowRight"].map(press);
+    box.blur();
+    return first;
+  }});
+  loss.querySelector(".plot-box").focus();
+  loss.querySelector(".plot-box").dispatchEvent(new KeyboardEvent("keydown", {{ key: "ArrowRight" }}));
   const first = primumFigures.pictures.find((each) => each.id === "loss").curves[0].values[0][1];
   let saved = null;
   URL.createObjectURL = (blob) => {{ saved = blob; return "#"; }};
@@ -90,7 +106,7 @@ addEventListener("load", async () => {{
     axe: found.violations.map((each) => [each.id, ...each.nodes.slice(0, 3).map((node) => node.target.join(" "))]),
     moved: [...document.querySelectorAll(".picture .plot-box")].filter((each) =>
       each.offsetHeight !== parseFloat(getComputedStyle(each).getPropertyValue("--room"))).map((each) => each.ariaLabel),
-    errors, pictures: rooms.length, drawn: document.querySelectorAll(".plot-box svg").length, ...fits(),
+    errors, told, pictures: rooms.length, drawn: document.querySelectorAll(".plot-box svg:not(.told)").length, ...fits(),
     resources: performance.getEntriesByType("resource").map((entry) => entry.name),
     made: document.getElementById("made-told").textContent,
     jobs: [...document.querySelectorAll(".job")].map((each) => each.getAttribute("aria-label")),
@@ -260,6 +276,9 @@ def test_everybody_can_read_it_and_its_pictures_are_drawn(page: Path, tmp_path: 
         assert seen["jobs"] == ["fetch a, 2.0 s", "read a, 3.0 s", "sft m, 1 min 0 s", "score m, 30 s", "tables, 5.0 s"]
         assert seen["opened"] == ["read a", "sft m", "tables"]
         assert seen["heard"][0] == "Tiny base, step 1: " + seen["first"]
+        told = [words for picture in seen["told"] for words in picture]
+        assert [tip for tip, _ in told] == [heard for _, heard in told], "of several points it is the chosen one"
+        assert len(told) == 4 * seen["pictures"]
         assert seen["rows"][:2] == ["model,of,step,value", f"Tiny base,training,1,{seen['value']}"]
         assert seen["written"] == [
             *("stage,job,artifacts,seconds,on_longest_way,machines,cost,finished", 'fetch,a,1,2,true,"node-1, H200",,'),

@@ -25,9 +25,16 @@ window.primumFigures = (() => {
     ],
   });
 
-  const tip = (points) => Plot.tip(points, Plot.pointer({
+  const TIP = {
     x: "x", y: "y", title: (each) => each.tip.replace(": ", ":\n"), lineWidth: 22, preferredAnchor: "bottom", fill: "var(--panel)", stroke: "var(--soft)", fontSize: 12,
-  }));
+  };
+  const tip = (points) => Plot.tip(points, Plot.pointer(TIP));
+  // One point's tip, to lie on a plot. The plot's own is of the point nearest to a pixel, and several may be there.
+  const tipOf = (plot, point) => {
+    const size = Object.fromEntries(["width", "height"].map((name) => [name, Number(plot.getAttribute(name))]));
+    const scales = Object.fromEntries(["x", "y"].map((name) => [name, { ...plot.scale(name), axis: null }]));
+    return Plot.plot({ ...size, ...scales, margin: 0, className: "told", style: { fontSize: "11px" }, marks: [Plot.tip([point], TIP)] });
+  };
 
   const axis = (scale, more) => {
     const words = new Map((scale.ticks || []).map(([value, text]) => [value, text]));
@@ -175,16 +182,11 @@ window.primumFigures = (() => {
   const saved = (title, name, rows) =>
     saves(make("a", { class: "save", "aria-label": `${title}: its rows as CSV` }, "CSV"), name, rows);
 
-  // The arrow keys go along a line, a long one in 25 steps, and to the line above or below. Plot's own pointer then tells the
-  // point, and a screen reader hears its words.
+  // The arrow keys go along a line, a long one in 25 steps, and to the line above or below. The point has its tip then, and a
+  // screen reader hears its words.
   const reachable = (box, heard) => {
     let plot = null, groups = [], line = 0, place = -1;
-    const at = (scale, value) => scale.apply(value) + (scale.bandwidth || 0) / 2;
-    const point = (kind, x, y) => {
-      const from = plot.getBoundingClientRect();
-      const where = { clientX: from.left + x, clientY: from.top + y, pointerType: "mouse", bubbles: true };
-      plot.dispatchEvent(new PointerEvent(kind, where));
-    };
+    const untold = () => box.querySelector(".told")?.remove();
     box.addEventListener("keydown", (event) => {
       const along = { ArrowRight: 1, ArrowLeft: -1 }[event.key], across = { ArrowDown: 1, ArrowUp: -1 }[event.key];
       if ((!along && !across) || !groups.length) return;
@@ -192,11 +194,12 @@ window.primumFigures = (() => {
       if (across) line = (line + across + groups.length) % groups.length;
       const last = groups[line].length - 1, step = last < 50 ? 1 : Math.ceil(last / 25);
       place = Math.max(0, Math.min(last, place < 0 ? 0 : place + (along || 0) * step));
-      const { x, y, tip: words } = groups[line][place];
-      point("pointermove", at(plot.scale("x"), x), at(plot.scale("y"), y));
-      heard.textContent = words;
+      untold();
+      box.append(tipOf(plot, groups[line][place]));
+      heard.textContent = groups[line][place].tip;
     });
-    box.addEventListener("blur", () => { if (place >= 0) point("pointerleave", 0, 0); place = -1; });
+    box.addEventListener("blur", () => { untold(); place = -1; });
+    box.addEventListener("pointermove", untold);
     return (made) => { plot = made.plot; groups = d3.groups(made.points, (each) => each.line).map(([, own]) => own); line = 0; };
   };
 
