@@ -9,7 +9,9 @@ from markupsafe import Markup
 
 from primum.report.svg import drawing, element, line, shorten, text, tip
 
-_LABELS, _ROW, _HEAD, _FOOT = 158.0, 24.0, 30.0, 22.0
+_ROW, _HEAD, _FOOT = 24.0, 30.0, 22.0
+# Of the rows' names: so wide at least, a letter's width, and how many letters at most.
+_NAMES, _LETTER, _LONGEST = 158.0, 7.0, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +44,17 @@ def dot_plot(
 
     Where a cell has two marks a thin line joins them: the first is before, the second after.
     """
-    width = min(max((980 - _LABELS) / max(len(axes), 1), 96), 380)
+    names = {name: shorten(title, _LONGEST) for name, title in rows}
+    start = max(_NAMES, 14 + _LETTER * max(map(len, names.values()), default=0))
+    width = min(max((980 - start) / max(len(axes), 1), 96), 380)
     height = _HEAD + _ROW * len(rows) + _FOOT
     parts = []
-    for index, (_, title) in enumerate(rows):
+    for index, name in enumerate(names.values()):
         y = _HEAD + _ROW * (index + 0.5)
-        parts.append(line(_LABELS, y, _LABELS + width * len(axes) - 18, y, "guide"))
-        parts.append(text(_LABELS - 12, y + 4, shorten(title, 22), "row", "end"))
+        parts.append(line(start, y, start + width * len(axes) - 18, y, "guide"))
+        parts.append(text(start - 12, y + 4, name, "row", "end"))
     for column, axis in enumerate(axes):
-        left, span = _LABELS + column * width, width - 18
+        left, span = start + column * width, width - 18
         bottom = height - _FOOT
 
         def place(value: float, axis: Axis = axis, left: float = left, span: float = span) -> float:
@@ -74,7 +78,7 @@ def dot_plot(
             for mark in cell:
                 ends = [None if end is None else place(end) for end in (mark.low, mark.high)]
                 parts.append(_mark(mark, y, place(mark.value), ends[0], ends[1]))
-    return drawing(_LABELS + width * len(axes), height, label, parts)
+    return drawing(start + width * len(axes), height, label, parts)
 
 
 def _mark(mark: Mark, y: float, x: float, low: float | None, high: float | None) -> Markup:

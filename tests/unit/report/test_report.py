@@ -19,6 +19,7 @@ from primum.report.lineage import lineage_tree
 from primum.report.numbers import MINUS, NONE, count, decimal, interval, listing, percent, plural, signed
 from primum.report.pairs import pairs_grid
 from primum.report.parts import Model
+from primum.report.plots import Axis, dot_plot
 from primum.report.rubrics import rubric_grid
 from primum.report.skill import accuracy_grid
 from primum.report.stage import render
@@ -317,6 +318,18 @@ def test_the_lineage_cuts_no_name_and_joins_each_model_to_its_start() -> None:
     # The first child stands beside its parent, the second a row below it, with a line of one row up to it.
     places = re.findall(r'style="grid-area: (\d) / (\d); --kind: var\(--(\w+)\)(?:; --up: (\d))?"', tree)
     assert places == [("1", "1", "pretrain", ""), ("1", "2", "sft", "0"), ("2", "2", "dpo", "1")]
+
+
+def test_a_plot_makes_room_for_long_names() -> None:
+    def guide(title: str) -> float:
+        plot = dot_plot("", [("a", title)], [Axis("", 0, 1, ())], {})
+        assert f">{title}</text>" in plot
+        (left,) = re.findall(r'<line x1="([\d.]+)"[^>]* class="guide"', plot)
+        return float(left)
+
+    assert guide("SFT") == 158
+    # 37 letters of up to 7 pixels, and 14 before the line.
+    assert guide("Med42 Llama3.1 70B, two stages of DPO") == 14 + 37 * 7
 
 
 def test_numbers() -> None:
