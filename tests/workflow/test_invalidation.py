@@ -75,12 +75,14 @@ LIBRARIES = {
 }
 # These run in no job, or only start one: a change in them plans nothing.
 OUTSIDE = {
+    "__main__",
     "artifact.code",
     "artifact.graph",
     "artifact.heard",
     "artifact.invocation",
     "artifact.machine",
     "artifact.names",
+    "artifact.results",
     "artifact.speech",
     "artifact.words",
     "audit",

@@ -24,6 +24,7 @@ from primum.artifact.code import code_digest
 from primum.artifact.manifest import Artifact, data_path, measure
 from primum.artifact.private import private_folder
 from primum.artifact.request import Asked, Request
+from primum.artifact.results import LOGS, REQUESTS
 from primum.artifact.store import Store, link_or_copy
 from primum.dag.dag import STAGES, TRAINING
 from primum.errors import PrimumError
@@ -174,9 +175,7 @@ class Workshop:
             "items": [[name, each.artifact.manifest.spec["item"]] for name, each in _items(turned)],
             "reads": [],
         }
-        request, log = (
-            self.work / kind / f"{self._number}.{end}" for kind, end in (("requests", "json"), ("logs", "log"))
-        )
+        request, log = (self.work / kind / f"{self._number}.{end}" for kind, end in ((REQUESTS, "json"), (LOGS, "log")))
         outputs = [asked[each.name] for each in turned]
         Request(canonical_json(spec), outputs, {}, first.kind, Store(self.work / "store")).save(request)
         started = time.monotonic()
