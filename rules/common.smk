@@ -5,6 +5,7 @@
 import traceback
 
 from snakemake.io import IOFile
+from snakemake.settings.enums import RerunTrigger
 
 from primum.audit.adopt import check_remade
 from primum.audit.forecast import check_budget
@@ -129,6 +130,13 @@ def claim(wildcards):
 
 def prepare():
     RUN.check_asked()
+    # A job that has nothing to do is given no inputs (`reads`): Snakemake's other triggers would take that for a change, and
+    # begin by removing what the job made.
+    workflow.dag_settings.rerun_triggers = frozenset(
+        {RerunTrigger.PARAMS, RerunTrigger.MTIME}
+    )
+    # After a kill the same command goes on.
+    workflow.dag_settings.force_incomplete = True
     # The project's own claim decides who may run here: Snakemake's lock of the whole folder goes when the first of several
     # runs ends, or fails two that end together, and outlives a run that was killed.
     workflow.persistence.lock = workflow.persistence.noop

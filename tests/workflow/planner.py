@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import yaml
 from snakemake.api import SnakemakeApi
 from snakemake.executors.dryrun import Executor as DryRunExecutor
-from snakemake.settings.enums import Quietness, RerunTrigger
+from snakemake.settings.enums import Quietness
 from snakemake.settings.types import (
     ConfigSettings,
     DAGSettings,
@@ -53,13 +52,6 @@ _IMPORTED = (
 )
 
 
-def _rerun_triggers() -> frozenset[RerunTrigger]:
-    """Those of the project's default profile, which the command line uses."""
-    (profile,) = Path("profiles/default").glob("*.yaml")
-    names = yaml.safe_load(profile.read_text(encoding="utf-8"))["rerun-triggers"]
-    return frozenset(RerunTrigger.parse_choice(name) for name in names)
-
-
 def _build(request: Mapping[str, Any], executor: str) -> Any:
     """The DAG after a dry-run or a touch."""
     with SnakemakeApi(OutputSettings(quiet=frozenset({Quietness.ALL}), dryrun=executor == "dryrun")) as api:
@@ -73,7 +65,6 @@ def _build(request: Mapping[str, Any], executor: str) -> Any:
                 targets=frozenset(request.get("targets", ["all"])),
                 forceall=executor == "touch" or request.get("forceall", False),
                 forcerun=frozenset(request.get("forcerun", ())),
-                rerun_triggers=_rerun_triggers(),
             )
         )
         # A dry-run's words go nowhere, and are a fifth of its time.

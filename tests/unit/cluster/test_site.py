@@ -33,9 +33,7 @@ def test_the_profile_polls_squeue() -> None:
 def test_the_profile_retries_requeues_and_waits() -> None:
     assert PROFILE["slurm-requeue"] is True
     assert PROFILE["retries"] == 2
-    assert PROFILE["rerun-incomplete"] is True
     assert PROFILE["latency-wait"] >= 60
-    assert PROFILE["rerun-triggers"] == ["params", "mtime"]
     # As a directive of a rule, retries would repeat within the same allocation.
     assert not [path.name for path in (ROOT / "rules").glob("*.smk") if "retries:" in path.read_text()]
 
