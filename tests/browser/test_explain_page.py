@@ -62,7 +62,7 @@ def test_it_unfolds_and_a_reference_opens_what_it_names(tmp_path: Path) -> None:
         [CHROMIUM, *asked, (tmp_path / "frame.html").as_uri()],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=True,
         env={**os.environ, "HOME": str(tmp_path)},
     )

@@ -195,7 +195,7 @@ class Cluster:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         return {**kept, "SLURM_CONF": f"{self.folder}/etc/slurm.conf"}
 
-    def run(self, *command: str, seconds: float = 60) -> str:
+    def run(self, *command: str, seconds: float = 120) -> str:
         """What a command prints. Raises ClusterError with the last line of its error if it fails."""
         done = self._call(*command, seconds=seconds)
         if done.returncode != 0:
@@ -242,11 +242,11 @@ class Cluster:
         """A job's state by slurmctld, which remembers it for MinJobAge after its end. Raises ClusterError if it does not."""
         return self.squeue("--states=all", f"--jobs={job}")[0]["State"]
 
-    def wait_state(self, job: int | str, *states: str, seconds: float = 60) -> None:
+    def wait_state(self, job: int | str, *states: str, seconds: float = 120) -> None:
         """Until slurmctld says that a job is in one of these states; accounting may learn of it seconds later, or never."""
         wait_for(f"job {job} is {' or '.join(states)}", lambda: self.state(job) in states, seconds)
 
-    def wait_job(self, job: int | str, seconds: float = 60) -> dict[str, str]:
+    def wait_job(self, job: int | str, seconds: float = 120) -> dict[str, str]:
         """What accounting says of a job, once it has ended and accounting knows all of it: it learns in several steps."""
         self.wait_state(job, *ENDED, seconds=seconds)
         state = self.state(job)
@@ -255,10 +255,10 @@ class Cluster:
             found = self.accounting(f"--jobs={job}")
             return bool(found) and found[-1]["State"].split()[0] == state and found[-1]["ReqTRES"] != ""
 
-        wait_for(f"accounting has job {job} as {state}", settled, 30)
+        wait_for(f"accounting has job {job} as {state}", settled, 120)
         return self.sacct(job)
 
-    def wait_node_state(self, number: int, state: str, seconds: float = 60) -> None:
+    def wait_node_state(self, number: int, state: str, seconds: float = 120) -> None:
         """Until a node's state is this one; a `*` does not count."""
         name = NODES[number - 1]
         wait_for(f"{name} is {state}", lambda: self.node_states()[name].rstrip("*") == state, seconds)
@@ -266,7 +266,7 @@ class Cluster:
     def _succeeds(self, *command: str) -> bool:
         return self._call(*command).returncode == 0
 
-    def _call(self, *command: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+    def _call(self, *command: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
         try:
             return subprocess.run(
                 command, env=self.environment(), capture_output=True, text=True, timeout=seconds, check=False

@@ -84,7 +84,7 @@ class Daemon:
         done = subprocess.run(shell, env=dict(environment), stdout=subprocess.PIPE, text=True, cwd="/", check=True)
         parent = int(done.stdout)
         if forks:
-            wait_for(f"a child of {command[0]}", lambda: _child(parent) or began(parent) is None, 10, every=0.02)
+            wait_for(f"a child of {command[0]}", lambda: _child(parent) or began(parent) is None, 120, every=0.02)
         pid = _child(parent) if forks else parent
         start = None if pid is None else began(pid)
         self.record.write_text("" if start is None else f"{pid} {start}\n")
@@ -105,7 +105,7 @@ class Daemon:
     def kill(self) -> None:
         """SIGKILL, and return when it is gone."""
         self._signal(signal.SIGKILL)
-        wait_for(f"{self.name} survives SIGKILL", lambda: self.pid is None, 30, every=0.05)
+        wait_for(f"{self.name} survives SIGKILL", lambda: self.pid is None, 120, every=0.05)
 
     def stop(self, seconds: float) -> bool:
         """SIGTERM, then SIGKILL after ``seconds``; whether there was something to stop."""

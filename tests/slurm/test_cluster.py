@@ -23,7 +23,7 @@ def idle(cluster: Cluster) -> Iterator[Cluster]:
     """The cluster with nothing to do, before and after."""
     yield cluster
     cluster.scancel("--user=root")
-    wait_for("the queue is empty", lambda: not cluster.squeue(), 60)
+    wait_for("the queue is empty", lambda: not cluster.squeue(), 120)
 
 
 def processes_of(folder: Path) -> set[int]:
@@ -91,7 +91,7 @@ def test_a_preempted_job_runs_again(idle: Cluster, tmp_path: Path) -> None:
     low = idle.sbatch(
         f"echo run >>{tmp_path}/runs; sleep 3", "--requeue", "--partition=low", "--nodes=2", f"--gres=gpu:{GPUS}"
     )
-    wait_for("the job has begun", (tmp_path / "runs").exists, 20)
+    wait_for("the job has begun", (tmp_path / "runs").exists, 120)
     high = idle.sbatch("true", "--partition=high", "--gpus=1")
     assert idle.wait_job(high)["State"] == "COMPLETED"
     idle.wait_job(low)
@@ -106,7 +106,7 @@ def test_a_lost_node_gives_its_jobs_back(idle: Cluster, tmp_path: Path) -> None:
         """Not in the file of its first line: the job has process numbers of its own."""
         return [pid for pid in processes_of(idle.folder) if command_of(pid) == b"sleep\x00600\x00"]
 
-    wait_for("the job sleeps", sleepers, 20)
+    wait_for("the job sleeps", sleepers, 120)
     (sleeper,) = sleepers()
     idle.kill_node(1)
     assert began(sleeper) is None
@@ -114,7 +114,7 @@ def test_a_lost_node_gives_its_jobs_back(idle: Cluster, tmp_path: Path) -> None:
     assert idle.node_states()["node2"] == "idle"
     assert idle.squeue(f"--jobs={job}")[0]["State"] == "PENDING"
     idle.start_node(1)
-    wait_for("the job has begun again", lambda: (tmp_path / "runs").read_text() == "node1\n" * 2, 60)
+    wait_for("the job has begun again", lambda: (tmp_path / "runs").read_text() == "node1\n" * 2, 120)
     assert idle.accounting(f"--jobs={job}", "--duplicates")[0]["State"] == "NODE_FAIL"
 
 
@@ -125,7 +125,7 @@ def test_up_again_restarts_only_what_died(idle: Cluster) -> None:
         idle.wait_state(job, "RUNNING")
     # slurmctld writes down what it knows every few seconds: before that, its death loses the job.
     saved, moment = idle.folder / "state/controller/job_state", time.time()
-    wait_for("the jobs are saved", lambda: saved.exists() and saved.stat().st_mtime > moment, 30)
+    wait_for("the jobs are saved", lambda: saved.exists() and saved.stat().st_mtime > moment, 120)
     before = {daemon.name: daemon.pid for daemon in idle.daemons}
     dead = [idle.slurmdbd, idle.slurmctld, idle.nodes[0]]
     for daemon in dead:
@@ -148,7 +148,7 @@ def test_down_stops_its_own_and_nothing_else(cluster: Cluster, tmp_path_factory:
             sourced = ["sh", "-c", f". {other.folder}/env.sh && squeue --noheader --format=%j"]
             other.sbatch("setsid sleep 600 & sleep 600", "--job-name=there")
             assert subprocess.run(sourced, capture_output=True, text=True, check=True).stdout == "there\n"
-            wait_for("the job runs", lambda: other.squeue()[0]["State"] == "RUNNING", 30)
+            wait_for("the job runs", lambda: other.squeue()[0]["State"] == "RUNNING", 120)
             before = {daemon.name: daemon.pid for daemon in cluster.daemons}
             # An id that the system has given to someone else since.
             other.nodes[1].kill()

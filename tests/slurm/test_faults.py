@@ -80,7 +80,7 @@ def idle(cluster: Cluster) -> Iterator[Cluster]:
     cluster.scancel("--user=root")
     for number in (1, 2):
         cluster.start_node(number)
-    wait_for("the queue is empty", lambda: not cluster.squeue(), 60)
+    wait_for("the queue is empty", lambda: not cluster.squeue(), 120)
 
 
 def started(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -55,7 +54,6 @@ class Server:
     reply: Reply = echo
     script: list[Reply] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
-    times: list[float] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
     at_once: int = 0
     most_at_once: int = 0
@@ -74,7 +72,6 @@ def misbehaving_server() -> Iterator[Server]:
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             with lock:
                 state.requests.append(request)
-                state.times.append(time.monotonic())
                 state.keys.add(self.headers["Authorization"])
                 state.at_once += 1
                 state.most_at_once = max(state.most_at_once, state.at_once)

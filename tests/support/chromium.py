@@ -45,7 +45,7 @@ class Tab:
         self._number += 1
         await self._socket.send_json({"id": self._number, "method": method, "params": parameters})
         while True:
-            told = json.loads((await self._socket.receive(timeout=60)).data)
+            told = json.loads((await self._socket.receive(timeout=120)).data)
             if told.get("method") == "Runtime.exceptionThrown":
                 self.errors.append(json.dumps(told["params"]["exceptionDetails"])[:500])
             if told.get("id") == self._number:
@@ -64,8 +64,8 @@ class Tab:
         return told["result"].get("value")
 
     def until(self, script: str) -> None:
-        """Wait until an expression is true: 30 seconds at most."""
-        end = time.monotonic() + 30
+        """Wait until an expression is true: two minutes at most."""
+        end = time.monotonic() + 120
         while not self.see(f"Boolean({script})"):
             assert time.monotonic() < end, (script, self.errors)
             time.sleep(0.02)
@@ -98,12 +98,12 @@ def browser(home: Path) -> Iterator[Tab]:
         yield from _tab(loop, profile / "DevToolsActivePort")
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
         loop.close()
 
 
 def _tab(loop: asyncio.AbstractEventLoop, told: Path) -> Iterator[Tab]:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while not (told.exists() and told.read_text().strip()):
         assert time.monotonic() < end, "chromium does not start"
         time.sleep(0.05)

@@ -61,7 +61,7 @@ class Terminal:
         """Read to the end; the exit status."""
         self.read()
         os.close(self._main)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=600)
 
     def press_ctrl_c(self) -> None:
         os.write(self._main, b"\x03")
