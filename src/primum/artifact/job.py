@@ -11,19 +11,20 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from primum.artifact.canonical import canonical_json
-from primum.artifact.folder import MANIFEST, file_sha256
-from primum.artifact.manifest import Artifact, Manifest, artifact_key, data_path, measure, save_manifest
+from primum.artifact.folder import file_sha256
+from primum.artifact.libraries import check_libraries
+from primum.artifact.manifest import Artifact, Manifest, artifact_key, measure
 from primum.artifact.private import private_file, private_folder, tighten
+from primum.artifact.publish import publish, restore, took
 from primum.artifact.request import Asked, Inputs, Request
-from primum.artifact.store import Store, table_file
+from primum.artifact.store import table_file
 from primum.artifact.table import write_table
 from primum.artifact.work import failed_in
 from primum.errors import PrimumError
@@ -203,7 +204,7 @@ def _items(spec: Mapping[str, Any], request: Request) -> list[tuple[Item, Asked]
     def artifact(path: Path) -> Artifact:
         if path not in opened:
             opened[path] = Artifact.open(path)
-            _restore(request.store, opened[path])
+            restore(request.store, opened[path])
         return opened[path]
 
     def artifacts(inputs: Inputs) -> dict[str, list[Artifact]]:
@@ -224,15 +225,6 @@ def item_spec(spec: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any
     """What one artifact depends on: everything in the spec but the other items, and not its own name."""
     shared = {key: spec[key] for key in ("stage", "code", "libraries", "common")}
     return {**shared, "item": item}
-
-
-def _restore(store: Store, artifact: Artifact) -> None:
-    """Data that was deleted beside its manifest comes back from the store."""
-    if artifact.manifest.kind == "table" and not artifact.data.exists():
-        found = store.find(artifact.manifest.key)
-        if found is None or found.content != artifact.manifest.content:
-            raise PrimumError(f"{artifact.data}: missing, and not in the store: delete {artifact.path} and run again")
-        store.take(found, artifact.data, private=bool(artifact.manifest.sensitive))
 
 
 def _store(
@@ -287,65 +279,3 @@ def _store(
         raise PrimumError(f"{item.name}: cannot be written to {request.store.root}: {error.strerror}") from None
     finally:
         shutil.rmtree(filled, ignore_errors=True)
-
-
-def publish(store: Store, manifest: Manifest, spec: str, asked: Asked, taken: bool) -> None:
-    """Put the data of an entry, then its manifest, where it is ``asked`` for: a manifest is there only when its data is.
-
-    ``spec`` is the whole job's. What is sensitive, or was for another experiment, is closed to other users in the store as well.
-    PrimumError when it cannot be written.
-    """
-    output, sensitive = asked.path, asked.sensitive or manifest.sensitive is True
-    try:
-        if sensitive:
-            store.mark(manifest)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.unlink(missing_ok=True)
-        data = data_path(output, manifest.kind)
-        store.take(manifest, data, private=sensitive)
-        run = {**manifest.run, "taken_from_store": taken}
-        save_manifest(replace(manifest, job=spec, run=run, sensitive=sensitive), output)
-        if sensitive:
-            tighten(data)
-    except OSError as error:
-        raise PrimumError(f"{output}: cannot be written: {error.strerror}") from None
-
-
-def took(store: Store, manifest: Manifest, spec: str, asked: Asked) -> bool:
-    """Publish an entry that was there, and say whether it still was: somebody may be clearing up the store.
-
-    PrimumError when it cannot be written.
-    """
-    try:
-        publish(store, manifest, spec, asked, taken=True)
-    except PrimumError:
-        if store.manifest(manifest.key) is not None:
-            raise
-        return False
-    return True
-
-
-def check_libraries(libraries: Mapping[str, str]) -> None:
-    """Raise PrimumError unless the versions installed here are those the spec was planned with."""
-    for name, wanted in libraries.items():
-        # vLLM for CPUs is a package of its own.
-        installed = next((found for each in (name, f"{name}-cpu") if (found := _installed(each))), None)
-        if installed is None:
-            raise PrimumError(
-                f"{name} is not installed: install {name}=={wanted} from the lock in envs/"
-                + (", or primum's extra of that name" if name == "lm-eval" else "")
-            )
-        if installed != wanted:
-            raise PrimumError(
-                f"{name} {installed} is installed, the lock says {wanted}: install from the lock in envs/"
-            )
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return version(package).split("+")[0]
-    except PackageNotFoundError:
-        return None
-
-
-__all__ = ["ALONE", "MANIFEST", "Devices", "Item", "Job", "Result", "Run", "execute", "item_spec", "publish"]

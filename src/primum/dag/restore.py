@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from primum.artifact.job import took
 from primum.artifact.manifest import Manifest, data_path, save_manifest
 from primum.artifact.private import tighten
+from primum.artifact.publish import took
 from primum.artifact.request import Asked
 from primum.artifact.store import Store
 from primum.dag.state import RunState

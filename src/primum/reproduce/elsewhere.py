@@ -13,14 +13,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import primum
 from primum.artifact.canonical import canonical_json
 from primum.artifact.code import code_digest
+from primum.artifact.libraries import library
 from primum.artifact.manifest import Artifact, data_path, measure
 from primum.artifact.private import private_folder
 from primum.artifact.request import Asked, Request
@@ -90,20 +89,11 @@ def libraries_of(artifact: Artifact) -> dict[str, str]:
     """The versions that are installed here of what an artifact's spec names. PrimumError where one is not."""
     found = {}
     for name in artifact.manifest.spec["libraries"]:
-        here = next((each for package in (name, f"{name}-cpu") if (each := installed(package))), None)
-        if here is None:
+        version = library(name)
+        if version is None:
             raise PrimumError(f"{name} is not installed here")
-        found[name] = here
+        found[name] = version
     return found
-
-
-@cache
-def installed(package: str) -> str | None:
-    """The version of a package here, without its build; None where there is none."""
-    try:
-        return version(package).partition("+")[0]
-    except PackageNotFoundError:
-        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from primum.artifact.folder import file_sha256
-from primum.artifact.job import check_libraries
+from primum.artifact.libraries import check_libraries
 from primum.artifact.manifest import Manifest, load_manifest
 from primum.artifact.private import tighten
 from primum.artifact.results import STORE

@@ -15,12 +15,12 @@ from typing import Any
 
 from primum.artifact.folder import file_sha256
 from primum.artifact.invocation import CLEAN_WORDS, invocation
+from primum.artifact.libraries import library
 from primum.artifact.machine import user_name
 from primum.artifact.manifest import Artifact
 from primum.dag.dag import STAGES
 from primum.reproduce.audit import NOT_ASKED, Audit
 from primum.reproduce.classes import FULL, HALF, RELATIVE, class_of
-from primum.reproduce.elsewhere import installed
 from primum.reproduce.outcome import Outcome
 from primum.reproduce.screen import clock
 
@@ -96,7 +96,7 @@ def _recorded(artifacts: Sequence[Artifact]) -> dict[str, list[str]]:
 def _versions(artifacts: Sequence[Artifact]) -> dict[str, str | None]:
     """What is installed here of all that the specs name."""
     return {
-        name: installed(name)
+        name: library(name)
         for name in sorted({name for each in artifacts for name in each.manifest.spec.get("libraries", ())})
     }
 

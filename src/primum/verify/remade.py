@@ -16,7 +16,8 @@ import primum
 from primum.artifact.canonical import canonical_json
 from primum.artifact.code import code_digest
 from primum.artifact.folder import file_sha256
-from primum.artifact.job import Item, Job, Result, check_libraries
+from primum.artifact.job import Item, Job, Result
+from primum.artifact.libraries import check_libraries
 from primum.artifact.manifest import Artifact
 from primum.artifact.table import content_hash
 from primum.dag.dag import STAGES

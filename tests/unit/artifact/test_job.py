@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from primum.artifact.canonical import canonical_json
-from primum.artifact.job import Job, Result, Run, check_libraries, execute
+from primum.artifact.job import Job, Result, Run, execute
+from primum.artifact.libraries import check_libraries
 from primum.artifact.manifest import Artifact, load_manifest
 from primum.artifact.request import Asked, Request, load_request
 from primum.artifact.store import Store

@@ -17,8 +17,9 @@ from tiny import TINY
 
 from primum.artifact.canonical import canonical_json
 from primum.artifact.folder import folder_files
-from primum.artifact.job import item_spec, publish
+from primum.artifact.job import item_spec
 from primum.artifact.manifest import Artifact, Manifest, artifact_key, load_manifest, measure, save_manifest
+from primum.artifact.publish import publish
 from primum.artifact.request import Asked
 from primum.artifact.store import Store, table_file
 from primum.artifact.table import write_table

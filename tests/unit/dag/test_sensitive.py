@@ -11,9 +11,10 @@ import pytest
 from shipped import open_shipped
 
 from primum.artifact.canonical import canonical_json
-from primum.artifact.job import item_spec, publish
+from primum.artifact.job import item_spec
 from primum.artifact.manifest import Manifest, artifact_key, data_path, load_manifest, measure
 from primum.artifact.private import tighten
+from primum.artifact.publish import publish
 from primum.artifact.request import Asked
 from primum.artifact.store import Store, table_file
 from primum.artifact.table import write_table

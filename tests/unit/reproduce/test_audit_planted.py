@@ -24,13 +24,13 @@ import primum
 from primum.artifact.canonical import canonical_json
 from primum.artifact.code import code_digest
 from primum.artifact.invocation import invocation
+from primum.artifact.libraries import installed
 from primum.artifact.manifest import Artifact, Manifest, artifact_key, load_manifest, save_manifest
 from primum.artifact.request import Asked, Request
 from primum.artifact.store import Store
 from primum.artifact.table import read_table, write_table
 from primum.reproduce.budget import seconds_of
 from primum.reproduce.command import audit_results
-from primum.reproduce.elsewhere import installed
 
 CANARY = "amoxicillin-canary"
 # What each dataset's rows have besides, by the dataset's name.
