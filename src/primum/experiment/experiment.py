@@ -10,8 +10,9 @@ from pydantic import Field, model_validator
 from primum.experiment.benchmarks import Benchmark, BenchmarkGroup
 from primum.experiment.datasets import Dataset
 from primum.experiment.judges import check_judge, check_panel, check_rendered
-from primum.experiment.models import DPOModel, EndpointModel, HubModel, Model, PretrainedModel, SFTModel
+from primum.experiment.models import DPOModel, EndpointModel, HubModel, Model, SFTModel
 from primum.experiment.preferences import DemonstratedPreferences, Preferences, Ranker, SampledPreferences
+from primum.experiment.references import references
 from primum.experiment.types import (
     Budget,
     Count,
@@ -81,7 +82,7 @@ class Experiment(Frozen):
 
     @model_validator(mode="after")
     def _references_resolve(self) -> Experiment:
-        for where, name, kind in self._references():
+        for where, name, kind in references(self):
             known: Mapping[str, object] = getattr(self, kind)
             if name not in known:
                 raise ValueError(f"{where}: no {kind[:-1]} {name!r}; there are: {', '.join(sorted(known)) or 'none'}")
@@ -194,59 +195,6 @@ class Experiment(Frozen):
         """The rankers of on-policy pairs, those of them that there are."""
         sampled = [entry for entry in self.preferences.values() if isinstance(entry, SampledPreferences)]
         return tuple(dict.fromkeys(entry.ranker for entry in sampled if entry.ranker in self.rankers))
-
-    def _references(self) -> Iterable[tuple[str, str, str]]:
-        """(where, name, section) of every reference; catalog entries that this experiment does not use have none."""
-        for name, model in self.models.items():
-            where = f"models.{name}"
-            if isinstance(model, PretrainedModel | SFTModel):
-                yield f"{where}.data", model.data, "mixtures"
-            if isinstance(model, SFTModel | DPOModel):
-                yield f"{where}.from", model.start, "models"
-            if isinstance(model, DPOModel):
-                yield f"{where}.data", model.data, "preferences"
-                yield f"{where}.reference", model.reference or model.start, "models"
-        for name, mixture in self.mixtures.items():
-            for key, source in mixture.sources.items():
-                yield f"mixtures.{name}.sources.{key}.dataset", source.dataset, "datasets"
-                if source.judge:
-                    yield f"mixtures.{name}.sources.{key}.judge", source.judge, "judges"
-        for name, preferences in self.preferences.items():
-            where = f"preferences.{name}"
-            if isinstance(preferences, SampledPreferences):
-                yield f"{where}.from", preferences.start, "models"
-                yield from ((f"{where}.prompts", dataset, "datasets") for dataset in preferences.prompts)
-                yield f"{where}.ranker", preferences.ranker, "rankers"
-            elif isinstance(preferences, DemonstratedPreferences):
-                yield f"{where}.from", preferences.start, "models"
-                yield f"{where}.judge", preferences.judge, "judges"
-                yield from ((where, dataset, "datasets") for dataset in preferences.read)
-            else:
-                yield from ((f"{where}.datasets", dataset, "datasets") for dataset in preferences.datasets)
-        for name in self.used_rankers():
-            yield f"rankers.{name}.model", self.rankers[name].model, "models"
-        for name, group in self.groups.items():
-            yield from ((f"groups.{name}.benchmarks", each, "benchmarks") for each in group.benchmarks)
-        for name in set(self.evaluate.prompts) & set(self.prompts):
-            yield f"prompts.{name}.dataset", self.prompts[name].dataset, "datasets"
-            if wording := self.prompts[name].wording:
-                yield f"prompts.{name}.wording", wording, "datasets"
-        for name in set(self.evaluate.benchmarks) & set(self.benchmarks):
-            yield f"benchmarks.{name}.dataset", self.benchmarks[name].dataset, "datasets"
-            yield f"benchmarks.{name}.fewshot.dataset", self.benchmarks[name].datasets()[1], "datasets"
-        for name in set(self.used_judges()) & set(self.judges):
-            judge = self.judges[name]
-            yield from ((f"judges.{name}.prompts", prompts, "prompts") for prompts in judge.prompts)
-            yield from ((f"judges.{name}.members", member, "judges") for member in judge.members)
-            if judge.model:
-                yield f"judges.{name}.model", judge.model, "models"
-            if judge.published:
-                yield f"judges.{name}.published.dataset", judge.published.dataset, "datasets"
-            if judge.graded:
-                yield f"judges.{name}.graded", judge.graded, "datasets"
-        for kind in ("models", "benchmarks", "prompts", "judges"):
-            yield from ((f"evaluate.{kind}", name, kind) for name in getattr(self.evaluate, kind))
-        yield from ((f"overrides.{name}", name, "models") for name in self.overrides)
 
     def parents(self, name: str) -> tuple[str, ...]:
         """The models that ``name`` is trained from and against."""
