@@ -42,7 +42,19 @@ ROOMS = {
     "audit": {"artifact", "experiment", "hub", "text", "dag", "cluster", "licences", "score"},  # a task, tried on a row
     "trace": {"artifact", "experiment", "dag", "tables", "audit", "project"},  # which artifacts a row was made of
     "pins": {"artifact", "experiment", "dag", "hub", "curate"},
-    "verify": {"artifact", "experiment", "dag", "hub", "curate", "tables", "table4", "report", "trace", "project"},
+    "verify": {
+        "artifact",
+        "experiment",
+        "dag",
+        "hub",
+        "curate",
+        "tables",
+        "table4",
+        "report",
+        "trace",
+        "export",
+        "project",
+    },
     "reproduce": {"artifact", "dag", "experiment", "hub", "project"},
     "terminal": {"artifact", "dag"},
     "upkeep": {"artifact", "project"},

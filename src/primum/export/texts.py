@@ -61,10 +61,10 @@ def write_texts(results: Path, harmful: bool) -> Path:
     try:
         private_folder(temporary)
         files = 0
-        for path, texts in _files(graph):
-            target = temporary / f"{path}.js"
+        for name, text in text_files(graph):
+            target = temporary / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(f"primumTexts({json.dumps(path)},{json.dumps(texts)});\n", encoding="utf-8")
+            target.write_text(text, encoding="utf-8")
             files += 1
         if not files:
             raise PrimumError(f"{results}: holds no scores, responses or verdicts: run it first")
@@ -89,6 +89,12 @@ def remove_texts(results: Path) -> bool:
     except OSError as error:
         raise PrimumError(f"{folder}: cannot be deleted: {error.strerror or os.strerror(error.errno or 0)}") from None
     return True
+
+
+def text_files(graph: Graph) -> Iterator[tuple[str, str]]:
+    """(path in the folder, content) of each of its files."""
+    for path, texts in _files(graph):
+        yield f"{path}.js", f"primumTexts({json.dumps(path)},{json.dumps(texts)});\n"
 
 
 def _files(graph: Graph) -> Iterator[tuple[str, Texts]]:

@@ -18,6 +18,7 @@ from primum.verify.reading import Inode, Reading, Readings, wanted
 from primum.verify.study import Study
 
 _OTHERS = 0o077
+_STRAY = ("has no manifest: no job made it", "delete it, or keep it elsewhere")
 # The name of a file that is being put into place.
 _TEMPORARY = re.compile(r"\..*\.\d+")
 # Stage -> which of its counts is the number of rows. Others count what was left out as well, or the rows of something else.
@@ -185,7 +186,10 @@ def _check_strays(study: Study) -> Iterator[Seen]:
         for path in sorted(study.results.rglob(suffix)):
             hidden = any(part.startswith(".") for part in path.relative_to(study.results).parts)
             if path not in known and not hidden and folders.isdisjoint(path.parents):
-                yield Finding(path, "has no manifest: no job made it", "delete it, or keep it elsewhere")
+                yield Finding(path, *_STRAY)
+    for path in sorted((study.results / "tables").glob("*.csv")):
+        if path.with_suffix(".parquet") not in known:
+            yield Finding(path, *_STRAY)
 
 
 def files_of(study: Study) -> Iterator[tuple[Path, bool]]:

@@ -20,7 +20,7 @@ from primum.verify.meter import metered
 from primum.verify.mixtures import check_mixtures
 from primum.verify.raw import check_raw
 from primum.verify.reading import BROKEN, Readings, cores, read_all, total
-from primum.verify.record import check_record
+from primum.verify.record import check_record, check_texts
 from primum.verify.recount import recount
 from primum.verify.remade import check_report, check_tables
 from primum.verify.study import Study, open_study
@@ -139,6 +139,7 @@ def _checks(study: Study, readings: Readings, known: Known, tell: Callable[[str]
         "copies": lambda: check_copies(study),
         "the report": lambda: check_report(study),
         "the record": lambda: check_record(study),
+        "texts": lambda: check_texts(study),
     }
     for name, check in checks.items():
         tell(f"checking {name}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from primum.artifact.folder import MANIFEST, file_sha256
 from primum.artifact.job import item_spec
@@ -69,6 +70,16 @@ def _check_key(artifact: Artifact) -> Iterator[Seen]:
     manifest = artifact.manifest
     if artifact_key(manifest.spec, manifest.inputs) != manifest.key:
         yield Finding(artifact.path, "its key is not that of its spec and inputs: the manifest was edited", _AWAY)
+    twice: list[str] = []
+
+    def pairs(found: list[tuple[str, Any]]) -> None:
+        counts = Counter(name for name, _ in found)
+        twice.extend(name for name in counts if counts[name] > 1)
+
+    # Who reads it sees the first of two, and whoever parses it the last.
+    json.loads(artifact.path.read_bytes(), object_pairs_hook=pairs)
+    if twice:
+        yield Finding(artifact.path, f"says {twice[0]!r} twice: the manifest was edited", _AWAY)
 
 
 def _check_store(study: Study, artifact: Artifact) -> Iterator[Seen]:
@@ -165,7 +176,7 @@ def _check_inputs(study: Study, known: Known) -> Iterator[Seen]:
         for role in expected.keys() | recorded.keys() if place is not None else ():
             made_of, read = len(recorded.get(role, ())), len(expected.get(role, ()))
             if made_of != read:
-                told = f"was made of {made_of} artifacts as {role!r}, here belongs what is made of {read}"
+                told = f"was made of {made_of} as {role!r}, here belongs what is made of {read}"
                 yield Finding(artifact.data, told, _AWAY)
         for role, index, content, key in _recorded(artifact.manifest, recorded):
             paths = expected.get(role, ())

@@ -31,20 +31,23 @@ def recount(study: Study) -> Iterator[Seen]:
         table = manifest.spec["item"].get("table") if manifest.stage == "tables" else None
         if table not in ("benchmarks", "preferences", "safety"):
             continue
+        wrong: list[str] = []
         try:
             inputs, rows = study.inputs(artifact), artifact.table().to_pylist()
-            if table == "safety":
-                yield from _safety(artifact, rows, manifest.spec["common"], inputs)
-            else:
-                yield from _accuracy(artifact, rows, manifest.spec["common"], inputs)
+            count = _safety if table == "safety" else _accuracy
+            wrong.extend(count(rows, manifest.spec["common"], inputs))
         except BROKEN:
             # What is damaged or missing is a finding of its own.
             yield Unchecked(f"tables: {table} counted again", "the table or its inputs are damaged, or not here")
+        if wrong:
+            more = f", and so it is in {len(wrong) - 1:,} more of its rows" if len(wrong) > 1 else ""
+            yield Finding(artifact.data, wrong[0] + more, _AWAY)
 
 
 def _accuracy(
-    artifact: Artifact, rows: Sequence[Row], common: Mapping[str, Any], inputs: Mapping[str, Sequence[Artifact]]
-) -> Iterator[Finding]:
+    rows: Sequence[Row], common: Mapping[str, Any], inputs: Mapping[str, Sequence[Artifact]]
+) -> Iterator[str]:
+    """What is wrong, a line a row."""
     scores = {tuple(names): each for names, each in zip(common["scores"], inputs["scores"], strict=True)}
     macros = {entry["name"]: bool(entry["macro"]) for entry in common["benchmarks"]}
     for key in dict.fromkeys((row["model"], row["benchmark"]) for row in rows):
@@ -62,7 +65,7 @@ def _accuracy(
             shares = [sum(map(sum, part.values())) / sum(map(len, part.values())) for part in own if part]
             mean = math.fsum(shares) / len(shares) if macros[key[1]] and shares else right / asked if asked else None
             counted = {"n": len(items), "correct": right, "accuracy": mean}
-            yield from _compared(artifact, row, ("model", "benchmark", "subject"), counted)
+            yield from _compared(row, ("model", "benchmark", "subject"), counted)
 
 
 def _marks(scores: Artifact) -> dict[str, dict[str, list[bool]]] | None:
@@ -76,9 +79,8 @@ def _marks(scores: Artifact) -> dict[str, dict[str, list[bool]]] | None:
     return found
 
 
-def _safety(
-    artifact: Artifact, rows: Sequence[Row], common: Mapping[str, Any], inputs: Mapping[str, Sequence[Artifact]]
-) -> Iterator[Finding]:
+def _safety(rows: Sequence[Row], common: Mapping[str, Any], inputs: Mapping[str, Sequence[Artifact]]) -> Iterator[str]:
+    """What is wrong, a line a row."""
     verdicts = {
         tuple(names): each for names, each in zip(common["judgements"], inputs.get("judgements", ()), strict=True)
     }
@@ -98,15 +100,13 @@ def _safety(
             counted: dict[str, float | None] = {"n": len(own), "scored": len(given)}
             if row["status"] == "measured":
                 counted["mean"] = math.fsum(values) / len(values) if values else None
-            yield from _compared(artifact, row, ("model", "prompts", "judge", "category"), counted)
+            yield from _compared(row, ("model", "prompts", "judge", "category"), counted)
 
 
-def _compared(
-    artifact: Artifact, row: Row, named: Sequence[str], counted: Mapping[str, float | None]
-) -> Iterator[Finding]:
+def _compared(row: Row, named: Sequence[str], counted: Mapping[str, float | None]) -> Iterator[str]:
     for column, right in counted.items():
         there = row[column]
         if (there is None) != (right is None) or (right is not None and not math.isclose(there, right, abs_tol=1e-9)):
             who = "/".join(row[name] for name in named if row[name])
-            yield Finding(artifact.data, f"{who}: its {column} is {there}, counted again it is {right}", _AWAY)
+            yield f"{who}: its {column} is {there}, counted again it is {right}"
             return

@@ -117,7 +117,8 @@ def _difference(artifact: Artifact, made: pa.Table) -> str:
         return "is not what its inputs make"
     rows = {row["id"]: row for row in made.to_pylist()}
     if there.keys() != rows.keys() or not rows:
-        return f"has {len(there):,} rows, its inputs make {len(rows):,}, or others"
+        others = len(there.keys() - rows.keys())
+        return f"has {len(there):,} rows, {others:,} of which its inputs do not make: they make {len(rows):,}"
     cells = [
         (rows[id_], column)
         for id_ in rows

@@ -24,6 +24,7 @@ from primum.artifact.store import Store
 from primum.artifact.table import read_table, write_table
 from primum.cli import main
 from primum.errors import PrimumError
+from primum.export.texts import write_texts
 from primum.trace.rundata import write_run_data
 from primum.verify.artifacts import table_faults
 from primum.verify.command import verified
@@ -403,6 +404,14 @@ def test_requests_that_are_none_and_a_manifest_that_no_stage_writes(results: Pat
     assert wrong["tables/safety.json"].startswith("its key is not that of its spec")
 
 
+def test_a_manifest_that_says_something_twice(results: Path) -> None:
+    path = results / "scores/b/medqa.json"
+    text = own(path).decode()
+    # Who reads it sees the first, and whoever parses it the last, to which the checksum fits.
+    path.write_text(text.replace("{\n", '{\n "content": "made up",\n', 1))
+    assert found(results) == [("scores/b/medqa.json", "says 'content' twice: the manifest was edited")]
+
+
 def test_counts_that_the_rows_do_not_bear_out(results: Path) -> None:
     drop_store(results)
     edit(results / "verdicts/harm/a/harmful.json", lambda each: replace(each, counts={"rows": 13}))
@@ -424,6 +433,15 @@ def test_a_cell_of_a_table_edited_with_all_hashes(results: Path, table: str, col
     assert f"tables/{table}.csv" in paths(results)
 
 
+def test_many_rows_that_are_counted_otherwise_are_one_line(results: Path) -> None:
+    drop_store(results)
+    for row in range(5):
+        forge_table(results / "tables/benchmarks.json", "correct", row, 1000)
+    (said,) = [what for path, what in found(results) if "counted again" in what and path == "tables/benchmarks.parquet"]
+    assert said.startswith("a/medqa: its correct is 1000, counted again it is ")
+    assert said.endswith(", and so it is in 4 more of its rows")
+
+
 def test_a_table_by_other_code_is_counted_again_all_the_same(results: Path) -> None:
     drop_store(results)
     forge_table(results / "tables/benchmarks.json", "correct", 1, 1000)
@@ -434,6 +452,11 @@ def test_a_table_by_other_code_is_counted_again_all_the_same(results: Path) -> N
     assert ("tables: made again of their inputs", "made by other code", 12) in [
         (each.what, each.why, each.count) for each in report.unchecked
     ]
+
+
+def test_a_csv_that_no_table_gives(results: Path) -> None:
+    (results / "tables/best.csv").write_text("model,accuracy\na,1.0\n")
+    assert found(results) == [("tables/best.csv", "has no manifest: no job made it")]
 
 
 def test_what_is_sensitive_and_open_or_not_marked(results: Path) -> None:
@@ -524,9 +547,50 @@ def test_an_edited_record_of_the_run(results: Path) -> None:
     assert not found(results)
     content = load_manifest(results / "models/a/manifest.json").content
     record.write_text(record.read_text().replace(content, "0" * 64))
-    assert found(results) == [("report.run.js", "says of models/a another content than its manifest")]
+    assert [path for path, _ in found(results)] == ["report.run.js"]
     record.write_text("primumRun({")
     assert found(results) == [("report.run.js", "is no record of a run")]
+
+
+def test_a_record_of_the_run_in_which_a_step_is_another(results: Path) -> None:
+    """What a reader of the report is led by: what a step was made of, its settings, and the sha256 of raw files."""
+    record = write_run_data(results)
+    whole = record.read_text()
+
+    def edited(name: str, change: Callable[[dict[str, Any], list[str]], object]) -> list[tuple[str, str]]:
+        told = json.loads(whole.removeprefix("primumRun(").removesuffix(");\n"))
+        names = [each["name"] for each in told["artifacts"]]
+        change(told["artifacts"][names.index(name)], names)
+        record.write_text(f"primumRun({json.dumps(told)});\n")
+        return found(results)
+
+    says = "says of {} something else than its manifest: {}"
+    raw = next(each["name"] for each in json.loads(whole[10:-3])["artifacts"] if each["stage"] == "fetch")
+    assert edited(raw, lambda each, _: each.update(files=dict.fromkeys(each["files"], "0" * 64))) == [
+        ("report.run.js", says.format(raw, "files"))
+    ]
+    score = "scores/a/medqa"
+    assert edited(
+        score, lambda each, names: each["inputs"].__setitem__(each["roles"].index("model"), names.index("models/b"))
+    ) == [("report.run.js", says.format(score, "what it was made of"))]
+    assert edited("models/a", lambda each, _: each.update(name="")) == [("report.run.js", "lacks models/a")]
+
+
+def test_edited_texts_beside_the_report(results: Path) -> None:
+    folder = write_texts(results, harmful=True)
+    assert not found(results)
+    said = folder / "generations/a/harmful.js"
+    said.write_text(said.read_text().replace('":{', '": {', 1).replace("response", "answer", 1))
+    (folder / "generations/more.js").write_text("")
+    (folder / "generations/more.js").chmod(0o644)
+    assert sorted(found(results)) == [
+        ("report-texts/generations/a/harmful.js", "is not what the artifacts give, or missing"),
+        ("report-texts/generations/more.js", "is no file of these texts"),
+        ("report-texts/generations/more.js", "is sensitive, and others than its owner may read it"),
+    ]
+    # What cannot be read is told where it lies.
+    flip(results / "scores/a/medqa.parquet", 100)
+    assert "folders of texts" in {each.what for each in verified([results]).unchecked}
 
 
 def test_an_edited_experiment(results: Path) -> None:
