@@ -140,6 +140,7 @@ def traced_results(results: Path) -> Made:
     weights = {"model.safetensors": "weights of base"}
     made.folder("models/base", "pretrain", weights, pretrain, {"mixture": ["data/mixtures/text"]}, counts)
     note = {"by": "me", "at": "2026-02-03T04:05:06Z", "why": "only <b>words</b> changed"}
+    note |= {"key": "0" * 64, "modules": [], "libraries": {}}
     made.folder(
         "models/sft",
         "sft",

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from primum.artifact.folder import MANIFEST
+from primum.artifact.history import check_run
 from primum.artifact.manifest import Artifact, Manifest
 from primum.artifact.results import BENCHMARKS, EXPERIMENT, LOGS, REQUESTS, STORE, VERIFICATION, was_run
 from primum.artifact.store import Store
@@ -184,6 +185,7 @@ def read_graph(results: Path, store: Path | None = None) -> Graph:
     for path in manifest_paths(results):
         try:
             artifact = Artifact.open(path)
+            check_run(artifact.manifest, path)
             if artifact.manifest.kind != ("folder" if path.name == MANIFEST else "table"):
                 raise PrimumError(f"{path}: is the manifest of a {artifact.manifest.kind}: delete it and run again")
             artifacts.append(artifact)

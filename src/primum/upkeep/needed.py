@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from primum.artifact.canonical import digest
+from primum.artifact.folder import MANIFEST
 from primum.artifact.graph import manifest_paths
+from primum.artifact.history import check_run
 from primum.artifact.invocation import request_paths
 from primum.artifact.job import item_spec
 from primum.artifact.manifest import Manifest, artifact_key, load_manifest
@@ -72,7 +74,7 @@ def need_of(results: Path, store: Store) -> Need:
     keys: set[str] = set()
     for path in manifest_paths(results):
         try:
-            manifest = load_manifest(path)
+            manifest = check_run(load_manifest(path), path)
         except PrimumError:
             if not path.exists():  # its job makes it again
                 continue
@@ -96,11 +98,14 @@ def _all_behind(keys: set[str], store: Store) -> frozenset[str]:
     """``keys``, and those of all that they were made of, as far as the store knows."""
     found, waiting = set(keys), list(keys)
     while waiting:
-        manifest = store.manifest(waiting.pop())
-        for key in _read_by(manifest) if manifest is not None else ():
-            if key not in found:
-                found.add(key)
-                waiting.append(key)
+        key = waiting.pop()
+        manifest = store.manifest(key)
+        if manifest is not None:
+            check_run(manifest, store.entry(key) / MANIFEST)
+        for read in _read_by(manifest) if manifest is not None else ():
+            if read not in found:
+                found.add(read)
+                waiting.append(read)
     return frozenset(found)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from primum.artifact.graph import manifest_paths, read_graph
-from primum.artifact.manifest import Manifest, artifact_key, save_manifest
+from primum.artifact.manifest import Manifest, artifact_key, load_manifest, save_manifest
 from primum.artifact.store import Store, table_file
 from primum.artifact.table import write_table
 from primum.errors import PrimumError
@@ -121,3 +123,33 @@ def test_the_store_is_beside_the_folder_however_that_is_named(results: Path, mon
     store = read_graph(Path()).store
     assert store is not None
     assert store.root.samefile(results.parent / ".store")
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        {"seconds": "a minute"},
+        {"seconds": None},
+        {"finished": 7},
+        {"finished": "yesterday"},
+        {"adopted": ["yes"]},
+        {"adopted": [{"by": "ann", "at": "2026-01-02"}]},
+        {"input_keys": "none"},
+        {"input_keys": {"rows": []}},
+        {"modules": ["primum"]},
+        {"gpus": "two"},
+        {"commit": 3},
+        {"cost": 3},
+    ],
+)
+def test_a_history_that_no_job_writes_is_damage(results: Path, run: dict[str, Any]) -> None:
+    """Its checksum fits: somebody wrote it with the project's own means."""
+    path = results / "scores" / "a.json"
+    manifest = load_manifest(path)
+    assert manifest.inputs["rows"], "there is an input whose key can be missing"
+    save_manifest(replace(manifest, run={**manifest.run, **run}), path)
+    graph = read_graph(results)
+    (name,) = run
+    assert list(graph.unreadable.values()) == [
+        f"{path}: damaged: its {name!r} under 'run' is none that a job writes: delete it and run again"
+    ]

@@ -45,7 +45,14 @@ def results(tmp_path: Path) -> Path:
     rows = put(folder / "data/rows/x.json", "read", {"item": {"adapter": "medqa"}}, {"raw": [raw]}, sensitive=False)
     lost = Manifest("table", "generate", {}, {}, "gone", "f" * 64, {})
     spec = {"item": {"kind": "rubric", "seed": 3}, "common": {"template": SECRET, "engine": {"max_length": 1024}}}
-    note = {"why": "only a comment", "by": "sam", "at": "2026-01-02T03:04:05Z"}
+    note = {
+        "why": "only a comment",
+        "by": "sam",
+        "at": "2026-01-02T03:04:05Z",
+        "key": "0" * 64,
+        "modules": [],
+        "libraries": {},
+    }
     run = {
         "seconds": 2.5,
         "finished": "2026-01-02T03:04:05Z",
