@@ -55,7 +55,7 @@ ROOMS = {
         "export",
         "project",
     },
-    "reproduce": {"artifact", "dag", "experiment", "hub", "project"},
+    "reproduce": {"artifact", "dag", "experiment", "export", "hub", "project", "tables"},  # what a crate holds
     "terminal": {"artifact", "dag"},
     "upkeep": {"artifact", "project"},
     "run_stage": {"artifact", "dag", "cluster", "tracebacks"},

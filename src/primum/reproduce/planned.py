@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from primum.artifact.invocation import EXPERIMENT
 from primum.artifact.job import item_spec
 from primum.artifact.manifest import Manifest, artifact_key, load_manifest
 from primum.dag.curation import RAW
@@ -26,6 +27,9 @@ def planned(experiment: str, recorded: Path, root: Path) -> list[dict[str, Any]]
     """
     loaded = load_experiment(experiment, root)
     results = f"results/{loaded.name}"
+    expanded = recorded / results / EXPERIMENT
+    if expanded.read_text(encoding="utf-8") != loaded.model_dump_json(indent=1, by_alias=True) + "\n":
+        raise PrimumError(f"{expanded}: is not the experiment of the workflow: it was changed: ask for the crate again")
     dag = Dag(_with_checksums(loaded, recorded / results, root), root, results)
     found = []
     for job in dag.jobs:

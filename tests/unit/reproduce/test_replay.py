@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from primum.artifact.folder import file_sha256, folder_files, folder_hash
-from primum.artifact.manifest import Manifest, save_manifest
+from primum.artifact.manifest import Manifest, artifact_key, load_manifest, save_manifest
 from primum.artifact.store import Store
 from primum.artifact.table import content_hash, write_table
 from primum.errors import PrimumError
@@ -20,12 +21,13 @@ from primum.reproduce.crate import Recorded, open_crate
 
 RAW = "results/tiny/data/raw/own/manifest.json"
 VERDICTS = "results/tiny/judgements/harm.json"
+TABLE = "results/tiny/judgements/harm.parquet"
 
 
 def manifest(kind: Any, stage: str, item: dict[str, Any], content: str, **values: Any) -> Manifest:
     spec = {"stage": stage, "code": "c", "libraries": {}, "common": values.pop("common", {}), "item": item}
     job = json.dumps({"stage": stage, "code": "c", "libraries": {}, "common": spec["common"], "items": [["a", item]]})
-    return Manifest(kind, stage, spec, {}, values.pop("key", "k" * 64), content, {}, job=job, sensitive=False, **values)
+    return Manifest(kind, stage, spec, {}, artifact_key(spec, {}), content, {}, job=job, sensitive=False, **values)
 
 
 @pytest.fixture
@@ -39,13 +41,13 @@ def crate(tmp_path: Path) -> Path:
     (raw.parent / "data/own/a.csv").write_text("a,b\n")
     files = folder_files(raw.parent)
     item = {"files": [{"path": "data/own/a.csv", "url": None}], "hub": None}
-    save_manifest(manifest("folder", "fetch", item, folder_hash(files), key="a" * 64, files=files), raw)
+    save_manifest(manifest("folder", "fetch", item, folder_hash(files), files=files), raw)
     answers = folder / VERDICTS
     answers.parent.mkdir(parents=True)
     table = pa.table({"id": ["1"]})
     write_table(table, answers.with_suffix(".parquet"), {})
     paid = {"engine": {"kind": "openai"}}
-    save_manifest(manifest("table", "judge", {}, content_hash(table), key="b" * 64, common=paid), answers)
+    save_manifest(manifest("table", "judge", {}, content_hash(table), common=paid), answers)
     (folder / "results/tiny/experiment.json").write_text("{}")
     return listed(folder)
 
@@ -107,13 +109,56 @@ def test_a_path_that_leads_out_of_the_crate_is_refused(crate: Path, name: str) -
         open_crate(crate)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"@graph": []}', '{"@graph": [1]}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"@graph": []}', '{"@graph": [1]}', '{"@graph": [{"about": 1}]}'])
 def test_other_metadata_is_one_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(PrimumError, match="cannot be read: name the folder of a crate"):
         open_crate(tmp_path)
     (tmp_path / "ro-crate-metadata.json").write_text(text)
     with pytest.raises(PrimumError, match="export it again"):
         open_crate(tmp_path)
+
+
+def rewritten(folder: Path, name: str, **fields: Any) -> None:
+    save_manifest(replace(load_manifest(folder / name), **fields), folder / name)
+
+
+def software(folder: Path, version: str) -> None:
+    (folder / "workflow/envs").mkdir(exist_ok=True)
+    (folder / "workflow/envs/cpu.lock").write_text("numpy==2.0\n")
+    properties = [
+        {"name": "primum:lock", "value": "cpu.lock"},
+        {"name": "primum:lock-sha256", "value": file_sha256(folder / "workflow/envs/cpu.lock")},
+    ]
+    components = [{"name": "numpy", "version": version, "type": "library"}, {"name": "sft", "type": "data"}]
+    text = json.dumps({"metadata": {"properties": properties}, "components": components})
+    (folder / "sbom.cdx.json").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda at: (at / RAW).with_name("data").joinpath("own/a.csv").write_text("a,c\n"),
+            "a.csv: is not what its mani",
+        ),
+        (
+            lambda at: write_table(pa.table({"id": ["2"]}), at / TABLE, {}),
+            "harm.parquet: is not what its manifest desc",
+        ),
+        (lambda at: rewritten(at, VERDICTS, job=""), "harm.json: its key or its job is not that of its spec"),
+        (lambda at: rewritten(at, RAW, spec={"item": {}}), "manifest.json: its key or its job is not that of its spec"),
+        (lambda at: software(at, "1.0"), r"sbom.cdx.json: names other software than workflow/envs/cpu.lock"),
+        (lambda at: (at / "sbom.cdx.json").write_text("[]"), "sbom.cdx.json: is no list of software of primum"),
+    ],
+)
+def test_what_was_changed_together_with_the_list_is_found(
+    crate: Path, change: Callable[[Path], object], said: str
+) -> None:
+    software(crate, "2.0")
+    assert open_crate(listed(crate)).manifests
+    change(crate)
+    with pytest.raises(PrimumError, match=said):
+        open_crate(listed(crate))
 
 
 def plan(recorded: Recorded) -> dict[str, dict[str, Any]]:
@@ -130,9 +175,8 @@ def test_the_first_difference_of_a_plan_is_named(crate: Path) -> None:
     said = replay.first_difference(other, recorded.manifests)
     assert said == f"{VERDICTS}: its job is planned with another spec: common.engine.kind: 'openai' -> 'vllm'"
     other = {**planned, RAW: {**planned[RAW], "key": "f" * 64}}
-    assert replay.first_difference(other, recorded.manifests).startswith(
-        f"{RAW}: has the key ffffffffffff here, and had aaaa"
-    )
+    had = recorded.manifests[RAW].key[:12]
+    assert f"{RAW}: has the key ffffffffffff here, and had {had}" in replay.first_difference(other, recorded.manifests)
     assert "is planned here, and was not recorded" in replay.first_difference(planned, {RAW: recorded.manifests[RAW]})
     assert "was recorded, and is not planned here" in replay.first_difference({RAW: planned[RAW]}, recorded.manifests)
 
@@ -151,8 +195,8 @@ def test_raw_files_and_paid_answers_are_taken_and_nothing_else(
     target = tmp_path / "again"
     assert replay._seed(known, target) == {RAW, VERDICTS}
     store = Store(target / "results/.store")
-    assert store.find("a" * 64)
-    assert store.find("b" * 64)
+    assert store.find(recorded.manifests[RAW].key)
+    assert store.find(paid.key)
     assert store.find("d" * 64) is None
     # The project's own file is where its fetch looks for it, and where a plan takes its checksum.
     assert (target / "data/own/a.csv").read_text() == "a,b\n"

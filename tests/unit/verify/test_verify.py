@@ -375,7 +375,8 @@ def test_an_adopted_artifact_is_not_accused_whose_file_names_its_former_key(resu
     path = results / "scores/a/medqa.json"
     before, store = load_manifest(path), Store(results.parent / ".store")
     spec = {**before.spec, "code": "d"}
-    note = {"key": before.key, "code": True, "why": "only an error message changed"}
+    note = {"key": before.key, "code": True, "modules": None, "libraries": {}, "why": "only an error message changed"}
+    note |= {"by": "ann", "at": "2026-01-02T03:04:05Z"}
     key = artifact_key(spec, before.inputs)
     after = replace(
         before, spec=spec, key=key, job=before.job.replace('"code":"c"', '"code":"d"'), run={"adopted": [note]}
