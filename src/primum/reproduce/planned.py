@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from primum.artifact.invocation import EXPERIMENT
 from primum.artifact.job import item_spec
 from primum.artifact.manifest import Manifest, artifact_key, load_manifest
+from primum.artifact.results import EXPERIMENT
 from primum.dag.curation import RAW
 from primum.dag.dag import Dag
 from primum.errors import PrimumError
