@@ -142,7 +142,8 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.C
     _forge(rows / "stale.json")
     _change(rows / "library.json", _with_spec(libraries={"pyarrow": "1.0.0"}))
     _change(rows / "other-code.json", _with_spec(code="0" * 64))
-    note = {"why": "only a comment changed", "by": "somebody"}
+    note = {"why": "only a comment changed", "by": "somebody", "at": "2026-01-02T03:04:05Z", "key": "0" * 64}
+    note |= {"modules": [], "libraries": {}}
     _change(rows / "adopted.json", lambda manifest: replace(manifest, run={**manifest.run, "adopted": [note]}))
     damaged = bytearray((rows / "damaged.parquet").read_bytes())
     damaged[60] ^= 1
