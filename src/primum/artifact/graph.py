@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -140,6 +140,14 @@ class Graph:
                 for content in contents:
                     found.setdefault(content, {})[artifact.path] = artifact
         return {content: list(readers.values()) for content, readers in found.items()}
+
+
+def check_columns(artifact: Artifact, there: Sequence[str], needed: Iterable[str]) -> None:
+    """PrimumError naming a column that the table of ``artifact`` lacks: another version of primum made it."""
+    missing = [name for name in needed if name not in there]
+    if missing:
+        what = f"has no column {missing[0]!r}: another version of primum made it"
+        raise PrimumError(f"{artifact.path}: {what}: run the stage {artifact.manifest.stage} again")
 
 
 def beside(results: Path) -> Path:

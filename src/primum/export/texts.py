@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from primum.artifact.graph import Graph, read_graph
+from primum.artifact.graph import Graph, check_columns, read_graph
 from primum.artifact.manifest import Artifact
 from primum.artifact.private import private_folder, tighten
 from primum.errors import PrimumError
@@ -106,6 +106,7 @@ def _files(graph: Graph) -> Iterator[tuple[str, Texts]]:
         if kind not in _SAID or artifact.manifest.kind != "table" or name.endswith("/canary"):
             continue
         there = artifact.table()
+        check_columns(artifact, there.column_names, ["id", _ITEMS[kind], *_SAID[kind]])
         for item in there[_ITEMS[kind]].unique().to_pylist():
             seen.setdefault(item.partition("/")[0], set()).add(item)
         yield name, _said(there, _SAID[kind])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from primum.artifact.graph import check_columns
 from primum.artifact.manifest import Artifact, Manifest, load_manifest
 from primum.dag.aggregation import TABLE
 from primum.dag.evaluation import SCORE
@@ -51,10 +52,15 @@ class Measured:
         return self.cells.get((row, column), Cell())
 
 
+_COLUMNS = ("model", "benchmark", "subject", "accuracy", "stderr", "ci_low", "ci_high", "n")
+
+
 def read_measured(results: Path, table4: Table4) -> Measured:
     """The cells of an experiment's folder ``results``. Raises PrimumError where the table is not of the scores beside it."""
     table = Artifact.open(Path(manifest_path(str(results), TABLE, table="benchmarks")))
-    wholes = {(r["model"], r["benchmark"]): r for r in table.table().to_pylist() if not r["subject"]}
+    read = table.table()
+    check_columns(table, read.column_names, _COLUMNS)
+    wholes = {(r["model"], r["benchmark"]): r for r in read.to_pylist() if not r["subject"]}
     cells: dict[tuple[str, str], Cell] = {}
     scores: dict[str, Mapping[str, str]] = {}
     for row in table4.rows:

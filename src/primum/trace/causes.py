@@ -112,7 +112,7 @@ class Causes:
         own = tuple(self._own(name, old, new))
         read = () if old.reads is None or new.reads is None else tuple(self._read(old.reads, new.reads, not own))
         if not own and not read and old.content and new.content and old.content != new.content:
-            return (Cause("content", name, "same question, other content: not deterministic"),)
+            return (Cause("content", name, "same question, other content: not deterministic, or edited"),)
         return own + read
 
     def _own(self, name: str, old: Making, new: Making) -> Iterator[Cause]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from primum.artifact.graph import Graph, Input
+from primum.artifact.graph import Graph, Input, check_columns
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
 from primum.tables.cells import LISTS, NAMED, behind
@@ -89,10 +89,14 @@ def find_cell(graph: Graph, table: str, where: Mapping[str, str]) -> tuple[Artif
     if not damaged and name not in map(graph.name, graph.artifacts):
         raise PrimumError(f"{graph.results / name}: no such table here: `snakemake tables` makes it")
     artifact = find_artifacts(graph, name)[0]
-    rows = artifact.table().to_pylist()
-    columns = list(rows[0]) if rows else []
+    read = artifact.table()
+    columns, rows = read.column_names, read.to_pylist()
+    shown = _HEADLINES[table]
+    check_columns(artifact, columns, [*NAMED[table], *filter(None, (shown.value, shown.low, shown.high, shown.n))])
+    if not rows:
+        raise PrimumError(f"{table}: has no rows")
     for column in where:
-        if rows and column not in columns:
+        if column not in columns:
             names = ", ".join(NAMED[table])
             raise PrimumError(f"{table}: has no column '{column}'; its rows are named by {names}")
     found = rows
@@ -101,9 +105,7 @@ def find_cell(graph: Graph, table: str, where: Mapping[str, str]) -> tuple[Artif
         if not kept:
             there = list(dict.fromkeys("''" if row[column] == "" else _plain(row[column]) for row in found))
             before = f" of {_described(where, list(where)[: list(where).index(column)])}" if found is not rows else ""
-            raise PrimumError(
-                f"{table}: no row{before} has {column} '{value}'; {nearest(value, there) or 'the table is empty'}"
-            )
+            raise PrimumError(f"{table}: no row{before} has {column} '{value}'; {nearest(value, there)}")
         found = kept
     for column in NAMED[table]:
         whole = [row for row in found if row[column] == ""]
@@ -124,8 +126,6 @@ def _described(where: Mapping[str, str], columns: Sequence[str]) -> str:
 
 
 def _refuse(table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    if not rows:
-        raise PrimumError(f"{table}: has no rows")
     differing = [column for column in NAMED[table] if len({row[column] for row in rows}) > 1]
     shown = [", ".join(f"{column} {_plain(row[column])}" for column in differing) for row in rows[:_LISTED]]
     more = f"; and {len(rows) - _LISTED} more" if len(rows) > _LISTED else ""

@@ -238,7 +238,7 @@ def _told_stores(first: str, second: str, found: StoreDiff) -> Iterator[str]:
         ]
         yield from filled(f"{first} and {second}: {'; '.join(said)}")
     if found.differing:
-        yield from filled("same question, other content: not deterministic", "  ")
+        yield from filled("same question, other content: not deterministic, or edited", "  ")
         for key, stage in list(found.differing.items())[:_SHOWN]:
             yield f"    {stage} {key[:12]}"
         if len(found.differing) > _SHOWN:

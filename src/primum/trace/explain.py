@@ -109,6 +109,8 @@ def lines(explanation: Explanation) -> Iterator[Line]:
             "soft",
         )
         yield from tree.files()
+    elif any(step.deeper for step in unfolded.steps.values()):
+        yield Line("", "Raw files are deeper than --depth.", "soft")
     elif cell is not None and not unfolded.steps[unfolded.root.step].inputs:
         yield Line("", "This row repeats what the experiment's file says: no artifact was read for it.", "soft")
     else:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from primum.artifact.graph import Graph, read_graph
+from primum.artifact.graph import Graph, check_columns, read_graph
 from primum.artifact.manifest import Artifact
 from primum.errors import PrimumError
 from primum.project import results_folder
@@ -105,7 +105,9 @@ def _cells(graph: Graph, table: str, found: Mapping[str, Reached]) -> Iterator[C
         return
     groups: dict[tuple[int, tuple[str, ...], bool], list[Mapping[str, Any]]] = {}
     known: dict[tuple[Any, ...], tuple[Reached | None, bool]] = {}
-    for row in artifact.table().to_pylist():
+    rows_of = artifact.table()
+    check_columns(artifact, rows_of.column_names, NAMED[table])
+    for row in rows_of.to_pylist():
         # All rows that differ in their subject, category or step alone were made of the same.
         key = tuple(row.get(column) for column in _DECIDING)
         if key not in known:

@@ -95,8 +95,10 @@ def test_a_library_and_code(project: Project) -> None:
 
 def test_what_is_not_deterministic(project: Project) -> None:
     found = again(project, stages=("score",))
-    assert causes(found) == [("scores/sft/exam: same question, other content: not deterministic", ["scores/sft/exam"])]
-    assert "they part at scores/sft/exam: same question, other content: not deterministic" in said(found)
+    assert causes(found) == [
+        ("scores/sft/exam: same question, other content: not deterministic, or edited", ["scores/sft/exam"])
+    ]
+    assert "they part at scores/sft/exam: same question, other content: not deterministic, or edited" in said(found)
 
 
 def test_made_otherwise_with_the_same_result(project: Project) -> None:
@@ -253,5 +255,5 @@ def test_two_stores(project: Project, tmp_path: Path, capsys: pytest.CaptureFixt
     assert diff(str(one), str(other), project.root, [], False)
     said = " ".join(capsys.readouterr().out.split())
     assert f"1 of 44 keys that both have differ in content; 1 only in {one}" in said
-    assert "same question, other content: not deterministic" in said
+    assert "same question, other content: not deterministic, or edited" in said
     assert f"{record_['stage']} {record_['key'][:12]}" in said

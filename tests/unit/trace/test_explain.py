@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from traced_results import SECRET, Made, traced_results
 
 from primum.artifact.folder import file_sha256
 from primum.artifact.graph import read_graph
+from primum.artifact.manifest import Artifact, save_manifest
 from primum.artifact.store import Store, table_file
 from primum.artifact.table import write_table
 from primum.cli import main
@@ -199,6 +201,23 @@ def test_a_table_that_is_not_there_is_said_with_the_remedy(made: Made) -> None:
         explained(made.results, "benchmarks", {"model": "sft"})
 
 
+def test_a_table_of_another_version_or_without_rows_is_one_line(made: Made) -> None:
+    artifact = Artifact.open(made.results / "tables/benchmarks.json")
+    table = artifact.table()
+    for other, said in (
+        (
+            table.drop_columns(["subject"]),
+            "benchmarks.json: has no column 'subject': another version of primum made it",
+        ),
+        (table.drop_columns(["ci_low"]), "benchmarks.json: has no column 'ci_low': another version of primum made it"),
+        (table.slice(0, 0), "benchmarks: has no rows"),
+    ):
+        content = write_table(other, artifact.data, {})
+        save_manifest(replace(artifact.manifest, content=content), artifact.path)
+        with pytest.raises(PrimumError, match=said):
+            explained(made.results, "benchmarks", {"model": "sft"})
+
+
 def test_depth_counts_levels_below_what_was_asked_for(made: Made) -> None:
     steps = [
         list(explained(made.results, "benchmarks", {"model": "base"}, depth).unfolded.steps) for depth in (0, 1, 2)
@@ -208,6 +227,8 @@ def test_depth_counts_levels_below_what_was_asked_for(made: Made) -> None:
     assert steps[2] == ["tables/benchmarks", "scores/base/exam", "data/rows/exam", "models/base"]
     shown = _text(list(lines(explained(made.results, "benchmarks", {"model": "base"}, 1))))
     assert "what it was made of is deeper than --depth" in shown
+    top = _text(list(lines(explained(made.results, "benchmarks", {"model": "base"}, 0))))
+    assert top.strip().endswith("Raw files are deeper than --depth.")
     with pytest.raises(PrimumError, match="--depth -1: give 0 or more"):
         explained(made.results, "benchmarks", {"model": "base"}, -1)
 
