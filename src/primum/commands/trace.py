@@ -84,7 +84,10 @@ def _report_data(given: argparse.Namespace) -> None:
 
 
 def _names(text: str) -> list[str]:
-    return [name for name in text.split(",") if name]
+    names = [name for name in text.split(",") if name]
+    if not names:  # which would mean all of them
+        raise argparse.ArgumentTypeError("names none: give some with commas between, such as benchmarks,safety")
+    return names
 
 
 _JSON = argument("--json", action="store_true", help="print JSON instead: docs/provenance.md says of what")

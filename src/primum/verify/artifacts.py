@@ -26,7 +26,7 @@ _TEMPORARY = re.compile(r"\..*\.\d+")
 _ROWS = {
     **dict.fromkeys(("read", "questions", "answer", "generate", "respond", "sample", "judge", "agreement"), "rows"),
     **dict.fromkeys(("grade", "assess", "verdicts", "tables"), "rows"),
-    **dict.fromkeys(("overlap", "pair-overlap"), "items"),
+    **dict.fromkeys(("overlap", "pair-overlap", "score", "parse"), "items"),
     **dict.fromkeys(("pairs", "pair", "contrast"), "kept"),
 }
 # Of these each status that rows have is counted under its name.

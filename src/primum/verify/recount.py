@@ -14,6 +14,7 @@ from primum.verify.study import Study
 
 _AWAY = "delete it and its manifest, and run snakemake again"
 _NOWHERE = "(none)"
+_SCORED = frozenset({"score", "parse"})
 Row = Mapping[str, Any]
 # Kind of judge -> the number that a score counts as in a mean.
 _COUNTS_AS = {
@@ -25,9 +26,11 @@ _HIGHEST = {"rubric": (1, 5), "refusal": (0, 1), "refusal-classes": (1, 3)}
 
 
 def recount(study: Study) -> Iterator[Seen]:
-    """The rows of ``benchmarks``, ``preferences`` and ``safety`` that are of one benchmark or prompt set."""
+    """Right answers of scores, and the rows of ``benchmarks``, ``preferences`` and ``safety`` of one benchmark or prompt set."""
     for artifact in study.graph.artifacts:
         manifest = artifact.manifest
+        if manifest.stage in _SCORED:
+            yield from _right(artifact)
         table = manifest.spec["item"].get("table") if manifest.stage == "tables" else None
         if table not in ("benchmarks", "preferences", "safety"):
             continue
@@ -42,6 +45,17 @@ def recount(study: Study) -> Iterator[Seen]:
         if wrong:
             more = f", and so it is in {len(wrong) - 1:,} more of its rows" if len(wrong) > 1 else ""
             yield Finding(artifact.data, wrong[0] + more, _AWAY)
+
+
+def _right(artifact: Artifact) -> Iterator[Finding]:
+    """What ``primum explain`` says of a score."""
+    counted = artifact.manifest.counts.get("correct")
+    try:
+        right = sum(map(bool, artifact.table(["correct"]).column("correct").to_pylist()))
+    except BROKEN:
+        return  # a finding of its own
+    if counted is not None and counted != right:
+        yield Finding(artifact.data, f"has {right:,} right answers, its manifest counts {counted}", _AWAY)
 
 
 def _accuracy(

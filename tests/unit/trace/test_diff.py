@@ -221,6 +221,7 @@ def test_the_command_and_its_status(
     assert answer["tables"]["benchmarks"]["cells"][0]["difference"] == 0.25
     for wrong, message in (
         (["diff", one, "nowhere"], "nowhere: no such folder, and no results of an experiment of that name"),
+        (["diff", one, other, "--tables", ","], "argument --tables: names none"),
         (["diff", one, other, "--tables", "safty"], "--tables safty: no such table; there are: benchmarks"),
         (["diff", one, other, "--tables", "safety"], "has no table safety: run `snakemake tables` first"),
     ):

@@ -417,7 +417,13 @@ def test_counts_that_the_rows_do_not_bear_out(results: Path) -> None:
     drop_store(results)
     edit(results / "verdicts/harm/a/harmful.json", lambda each: replace(each, counts={"rows": 13}))
     edit(results / "generations/a/harmful.json", lambda each: replace(each, counts={"rows": 12, "stop": 11}))
+    right = sum(read_table(results / "scores/a/medqa.parquet").column("correct").to_pylist())
+    edit(results / "scores/a/medqa.json", lambda each: replace(each, counts={"correct": right + 1}))
+    edit(results / "scores/b/medqa.json", lambda each: replace(each, counts={"items": 7}))
+    asked = read_table(results / "scores/b/medqa.parquet").num_rows
     assert dict(found(results)) == {
+        "scores/a/medqa.parquet": f"has {right} right answers, its manifest counts {right + 1}",
+        "scores/b/medqa.parquet": f"has {asked} rows, its manifest counts 7",
         "verdicts/harm/a/harmful.parquet": "has 12 rows, its manifest counts 13",
         "generations/a/harmful.parquet": "has 12 rows of one status, its manifest counts 11",
     }
