@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,7 +23,6 @@ TOKEN = "hf_of_a_test"
 DATE = "2024-05-06T07:08:09.000Z"
 _LFS = (".parquet", ".safetensors", ".bin")
 _PAGE = 3  # entries of a tree in one answer
-_PAUSE = threading.Event()  # never set: to wait for it is to sleep, whatever a test does with time.sleep
 
 
 @dataclass
@@ -204,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
                     self.wfile.write(body[start : start + piece])
                     if slow:
                         self.hub.begun.set()
-                        _PAUSE.wait(0.02)
+                        time.sleep(0.02)
             except ConnectionError:
                 return False
             self.close_connection = self.close_connection or cut
@@ -248,7 +248,15 @@ def use(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
 
 
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds for which anybody in this process would sleep from now on, in their order: nobody does."""
+    """The seconds for which the project or the hub's client would sleep from now on, in their order: they do not."""
     waited: list[float] = []
-    monkeypatch.setattr(time, "sleep", lambda seconds: waited.append(seconds) if seconds else None)
+    sleep = time.sleep
+
+    def counted(seconds: float) -> None:
+        if sys._getframe(1).f_globals.get("__name__", "").partition(".")[0] in ("primum", "huggingface_hub"):
+            waited.append(seconds)
+        else:  # a thread that an earlier test has left
+            sleep(seconds)
+
+    monkeypatch.setattr(time, "sleep", counted)
     return waited
