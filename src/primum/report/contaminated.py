@@ -21,8 +21,8 @@ def contaminated_set(
 ) -> Iterator[ItemSet]:
     """One set, where a score may be contaminated: the items that training data hold a part of, by the stage ``overlap``.
 
-    An item is listed once for each training set (``data``), with how many ``rows`` of it share words with the item, the
-    id of the ``first`` of them, and where in the raw files that one is.
+    It has the first row of each training set (``data``) that shares words with a benchmark's ``item``: its id, where in the raw
+    files it is, and how many ``rows`` of the set share words with the item.
     """
     overlaps = [
         overlap.table(_COLUMNS).append_column("data", pa.array([data] * overlap.row_count(), pa.string()))
@@ -30,6 +30,7 @@ def contaminated_set(
     ]
     if overlaps:
         found = pa.concat_tables(overlaps)
-        columns = {name: packed(found[name]) for name in ("data", "rows", "first")}
-        places = origins.of(found["first"].combine_chunks())
-        yield ItemSet(CONTAMINATED, {"item": found["id"].to_pylist(), **columns, **places}, {}, {})
+        first = found["first"].combine_chunks()
+        names = {"n": len(first), "prefix": "", "id": first.to_pylist(), "item": found["id"].to_pylist()}
+        columns = {name: packed(found[name]) for name in ("data", "rows")}
+        yield ItemSet(CONTAMINATED, {**names, **columns, **origins.of(first)}, {}, {})
