@@ -78,6 +78,7 @@ OUTSIDE = {
     "__main__",
     "artifact.code",
     "artifact.graph",
+    "artifact.history",
     "artifact.heard",
     "artifact.invocation",
     "artifact.machine",

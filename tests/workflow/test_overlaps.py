@@ -41,7 +41,9 @@ def test_a_question_in_the_training_data_is_flagged(tmp_path: Path, tiny_run: Ti
     (leak,) = (each for each in CONTAMINATED if each.benchmark == "usmle_sample_exam.json")
     items = _rows(project, EXAM)
     (planted,) = (row["id"] for row in items if row["question"] == leak.question)
-    assert _rows(project, CHAT) == [{"id": planted, "dataset": "demo-usmle-sample-exam", "rows": 1}]
+    assert _rows(project, CHAT) == [
+        {"id": planted, "dataset": "demo-usmle-sample-exam", "rows": 1, "first": "demo-opengpt/0000003"}
+    ]
     assert _rows(project, TEXT) == []
     score = project / SCORED
     assert {row["item"]: row["contaminated"] for row in _rows(project, SCORED)} == {
