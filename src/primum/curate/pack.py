@@ -159,16 +159,12 @@ def _checks(
 ) -> list[Check]:
     """The checks in the order in which people read them; ``places`` is how many tokens the chunks could hold."""
     longer, whole = "raise chunk_tokens", every - counts["truncated"]
-
-    def check(name: str, of: int, unit: str, remedy: str) -> Check:
-        return rows_check(name, found.get(name, ()), of, unit, remedy)
-
     return [
-        refused_check(found.get("refused", ()), every + counts["refused"], "conversations"),
-        check("no-loss-tokens", every, "samples", f"{longer} or check the mixture"),
-        check("end-unlearned", whole, "samples that are not cut", _TEMPLATE),
-        check("two-bos", every, "samples", _TEMPLATE),
+        refused_check(found, every + counts["refused"], "conversations"),
+        rows_check("no-loss-tokens", found, every, "samples", f"{longer} or check the mixture"),
+        rows_check("end-unlearned", found, whole, "samples that are not cut", _TEMPLATE),
+        rows_check("two-bos", found, every, "samples", _TEMPLATE),
         Check("labels-across-samples", across, counts["packed"], "samples", _AGAIN),
-        check("truncated", every, "samples", longer),
+        rows_check("truncated", found, every, "samples", longer),
         Check("unfilled", places - counts["tokens"], places, "token places", "lower chunk_tokens"),
     ]

@@ -12,7 +12,6 @@ from primum.report.items import ItemSet, listed
 from primum.report.origins import Origins
 from primum.report.packed import packed
 
-CONTAMINATED = "contaminated"
 _COLUMNS = ["id", "rows", "first"]
 
 
@@ -24,13 +23,11 @@ def contaminated_set(
     It has the first row of each training set (``data``) that shares words with a benchmark's ``item``: its id, where in the raw
     files it is, and how many ``rows`` of the set share words with the item.
     """
-    overlaps = [
-        overlap.table(_COLUMNS).append_column("data", pa.array([data] * overlap.row_count(), pa.string()))
-        for data, overlap in listed(common, "overlaps", inputs.get("overlaps", ()))
-    ]
-    if overlaps:
-        found = pa.concat_tables(overlaps)
+    tables = {data: each.table(_COLUMNS) for data, each in listed(common, "overlaps", inputs.get("overlaps", ()))}
+    if tables:
+        found = pa.concat_tables(tables.values())
+        data = pa.array([data for data, table in tables.items() for _ in range(table.num_rows)], pa.string())
         first = found["first"].combine_chunks()
         names = {"n": len(first), "prefix": "", "id": first.to_pylist(), "item": found["id"].to_pylist()}
-        columns = {name: packed(found[name]) for name in ("data", "rows")}
-        yield ItemSet(CONTAMINATED, {**names, **columns, **origins.of(first)}, {}, {})
+        columns = {"data": packed(data), "rows": packed(found["rows"])}
+        yield ItemSet("contaminated", {**names, **columns, **origins.of(first)}, {}, {})

@@ -57,17 +57,18 @@ class Check:
 NAMED = 100
 
 
-def rows_check(name: str, rows: Sequence[str], of: int, unit: str, remedy: str) -> Check:
-    """A check that finds ``rows``, by their ids."""
+def rows_check(name: str, found: Mapping[str, Sequence[str]], of: int, unit: str, remedy: str) -> Check:
+    """The check ``name`` of rows; ``found`` are the ids of those that each check finds, if it finds any."""
+    rows = found.get(name, ())
     return Check(name, len(rows), of, unit, remedy, rows)
 
 
-def refused_check(rows: Sequence[str], of: int, unit: str, whose: str = "") -> Check:
+def refused_check(found: Mapping[str, Sequence[str]], of: int, unit: str, whose: str = "") -> Check:
     """Conversations that a chat template refuses, or of which it would leave something out."""
     remedy = (
         "set 'fold_system: true' where it refuses a system turn, or name another chat template with the key 'template'"
     )
-    return rows_check("refused", rows, of, unit, remedy + whose)
+    return rows_check("refused", found, of, unit, remedy + whose)
 
 
 def audit_table(model: str, checks: Sequence[Check], limits: Mapping[str, float]) -> pa.Table:

@@ -50,15 +50,11 @@ def pair_checks(every: int, found: Mapping[str, Sequence[str]]) -> list[Check]:
     """
     kept, cut = len(found.get("kept", ())), len(found.get("truncated", ()))
     template, longer = "name another chat template with the key 'template' of the reference", "raise max_length"
-
-    def check(name: str, of: int, unit: str, remedy: str) -> Check:
-        return rows_check(name, found.get(name, ()), of, unit, remedy)
-
     return [
-        refused_check(found.get("refused", ()), every, "pairs", " of the reference"),
-        check("end-unlearned", kept - cut, "pairs that are not cut", template),
-        check("two-bos", kept, "pairs that are kept", template),
-        check("truncated", every, "pairs", longer),
-        check("prompt-too-long", every, "pairs", longer),
-        check("equal-texts", every, "pairs", "check the pairs"),
+        refused_check(found, every, "pairs", " of the reference"),
+        rows_check("end-unlearned", found, kept - cut, "pairs that are not cut", template),
+        rows_check("two-bos", found, kept, "pairs that are kept", template),
+        rows_check("truncated", found, every, "pairs", longer),
+        rows_check("prompt-too-long", found, every, "pairs", longer),
+        rows_check("equal-texts", found, every, "pairs", "check the pairs"),
     ]

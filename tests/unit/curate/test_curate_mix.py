@@ -44,18 +44,9 @@ def chat(id: str, question: str, answer: str) -> ChatRow:
     return ChatRow(id, id.partition("/")[0], (Message("user", question), Message("assistant", answer)))
 
 
-def mix(
-    work: Path,
-    sources: Sources,
-    settings: Mapping[str, Any] | None = None,
-    questions: Sequence[str] = (),
-    drops: Mapping[str, Sequence[str]] | None = None,
-    judges: Mapping[str, Any] | None = None,
-    seed: int = 7,
-    **mixture: Any,
-) -> tuple[pa.Table, Mapping[tuple[str, str], int], pa.Table]:
-    """Run the stage over ``sources``; the rows, the ledger's counts by (source, outcome), and the ledger."""
-    return mixed(work, sources, settings, questions, drops, judges, seed, **mixture)[:3]
+def mix(*given: Any, **named: Any) -> tuple[pa.Table, Mapping[tuple[str, str], int], pa.Table]:
+    """Run the stage as :func:`mixed` does; the rows, the ledger's counts by (source, outcome), and the ledger."""
+    return mixed(*given, **named)[:3]
 
 
 def mixed(

@@ -154,7 +154,10 @@ def test_the_collator_learns_across_samples_exactly_where_lengths_are_wrong() ->
 
 # Limits ---------------------------------------------------------------------------------------------------------------
 
-CHECKS = [Check("two-bos", 0, 0, "samples", "x"), rows_check("truncated", ["d/3"], 8, "samples", "raise chunk_tokens")]
+CHECKS = [
+    Check("two-bos", 0, 0, "samples", "x"),
+    rows_check("truncated", {"truncated": ["d/3"]}, 8, "samples", "raise chunk_tokens"),
+]
 
 
 def test_a_row_a_check_with_its_share_and_limit() -> None:
